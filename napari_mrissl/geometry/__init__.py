@@ -1,0 +1,27 @@
+"""Affines, orientations, plane poses and actions; numpy only, world = RAS+ mm."""
+
+from napari_mrissl.geometry.actions import ACTION_NAMES, apply_action, invert_action, relative_action
+from napari_mrissl.geometry.affines import (
+    apply_affine,
+    axis_codes,
+    is_oblique,
+    lps_to_ras,
+    spacing,
+)
+from napari_mrissl.geometry.orientation import Reorientation
+from napari_mrissl.geometry.pose import POSE_COLUMNS, Pose
+
+__all__ = [
+    "ACTION_NAMES",
+    "POSE_COLUMNS",
+    "Pose",
+    "Reorientation",
+    "apply_action",
+    "apply_affine",
+    "axis_codes",
+    "invert_action",
+    "is_oblique",
+    "lps_to_ras",
+    "relative_action",
+    "spacing",
+]

@@ -1,0 +1,1 @@
+"""Prompts, the instant classifier, prediction."""

@@ -1,0 +1,1 @@
+"""The oblique-slice renderer and the navigation policies."""

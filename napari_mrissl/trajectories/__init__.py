@@ -1,0 +1,1 @@
+"""Flights: record, journal, replay."""
