@@ -21,6 +21,4 @@ def asset(name: str) -> Path:
         candidate = root / name
         if candidate.exists():
             return candidate
-    raise MrisslError(
-        "shipped file is missing", where=name, remedy="install napari-mrissl again"
-    )
+    raise MrisslError("shipped file is missing", where=name, remedy="install napari-mrissl again")

@@ -1,6 +1,11 @@
 """Affines, orientations, plane poses and actions; numpy only, world = RAS+ mm."""
 
-from napari_mrissl.geometry.actions import ACTION_NAMES, apply_action, invert_action, relative_action
+from napari_mrissl.geometry.actions import (
+    ACTION_NAMES,
+    apply_action,
+    invert_action,
+    relative_action,
+)
 from napari_mrissl.geometry.affines import (
     apply_affine,
     axis_codes,

@@ -14,9 +14,7 @@ def as_affine(matrix: ArrayLike) -> NDArray[np.float64]:
     """A finite, invertible 4x4 float64 matrix, or a `MrisslError` that says why not."""
     affine = np.array(matrix, dtype=np.float64)
     if affine.shape != (4, 4) or not np.allclose(affine[3], (0, 0, 0, 1)):
-        raise MrisslError(
-            f"affine of shape {affine.shape}", expected="4x4 with last row 0 0 0 1"
-        )
+        raise MrisslError(f"affine of shape {affine.shape}", expected="4x4 with last row 0 0 0 1")
     if not np.isfinite(affine).all():
         raise MrisslError("affine is not finite", expected="finite numbers")
     lengths = np.linalg.norm(affine[:3, :3], axis=0)

@@ -74,13 +74,9 @@ class Pose:
         u = _direction(up, "up")
         u = u - n * float(u @ n)
         if np.linalg.norm(u) < 1e-6:
-            raise MrisslError(
-                "up is parallel to the normal", expected="two different directions"
-            )
+            raise MrisslError("up is parallel to the normal", expected="two different directions")
         u /= np.linalg.norm(u)
-        return cls(
-            np.asarray(center, np.float64), np.stack([np.cross(u, n), u, n], axis=1), fov
-        )
+        return cls(np.asarray(center, np.float64), np.stack([np.cross(u, n), u, n], axis=1), fov)
 
     @classmethod
     def from_row(cls, row: ArrayLike) -> Pose:

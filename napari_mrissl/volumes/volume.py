@@ -161,8 +161,7 @@ class Volume:
     @cached_property
     def to_index(self) -> NDArray[np.float64]:
         """(4, 4) from world RAS mm to index (s, a, r)."""
-        inverse: NDArray[np.float64] = np.linalg.inv(self.affine)
-        return inverse
+        return np.asarray(np.linalg.inv(self.affine), np.float64)
 
     @cached_property
     def identity(self) -> str:
@@ -174,7 +173,7 @@ class Volume:
         little = self.data.dtype.newbyteorder("<")
         digest.update(little.str.encode() + repr(self.shape).encode())
         digest.update(np.ascontiguousarray(self.affine, "<f8").tobytes())
-        digest.update(memoryview(np.ascontiguousarray(self.data, little)).cast("B"))
+        digest.update(np.ascontiguousarray(self.data, little).reshape(-1).view(np.uint8).data)
         return digest.hexdigest()
 
     def to_stored(self, canonical: NDArray[Any]) -> NDArray[Any]:
