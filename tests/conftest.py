@@ -1,11 +1,16 @@
-"""Every test gets its own cache and data directories."""
+"""Every test gets its own cache and data directories; compiled kernels are shared."""
 
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+os.environ.setdefault(
+    "NUMBA_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"mrissl-test-kernels-{os.getuid()}")
+)
 
 
 @pytest.fixture(autouse=True)
