@@ -1,1 +1,33 @@
-"""Dense features of a volume."""
+"""Dense features of a volume: a filter bank, MIND, a cache, and a place for networks."""
+
+from napari_mrissl.features.cache import (
+    cache_limit_bytes,
+    cached,
+    clear_cache,
+    compute,
+    estimate,
+)
+from napari_mrissl.features.cancel import Cancelled
+from napari_mrissl.features.filter_bank import FilterBankSettings
+from napari_mrissl.features.source import (
+    Estimate,
+    FeatureSource,
+    FeatureStack,
+    register_source,
+    source_for,
+)
+
+__all__ = [
+    "Cancelled",
+    "Estimate",
+    "FeatureSource",
+    "FeatureStack",
+    "FilterBankSettings",
+    "cache_limit_bytes",
+    "cached",
+    "clear_cache",
+    "compute",
+    "estimate",
+    "register_source",
+    "source_for",
+]

@@ -1,1 +1,26 @@
 """Prompts, the instant classifier, prediction."""
+
+from napari_mrissl.features import Cancelled
+from napari_mrissl.segmentation.edits import PromptHistory
+from napari_mrissl.segmentation.instant import InstantSegmenter, Segmentation, replay, segment
+from napari_mrissl.segmentation.journal import PromptJournal, recover
+from napari_mrissl.segmentation.prompt_files import read_prompts, write_prompts
+from napari_mrissl.segmentation.prompts import PromptClass, PromptPoint, Prompts
+from napari_mrissl.segmentation.settings import SegmentSettings
+
+__all__ = [
+    "Cancelled",
+    "InstantSegmenter",
+    "PromptClass",
+    "PromptHistory",
+    "PromptJournal",
+    "PromptPoint",
+    "Prompts",
+    "SegmentSettings",
+    "Segmentation",
+    "read_prompts",
+    "recover",
+    "replay",
+    "segment",
+    "write_prompts",
+]

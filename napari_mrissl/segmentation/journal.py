@@ -1,0 +1,67 @@
+"""Prompt edits on disk as they happen, so that a killed session can be taken up again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.segmentation.edits import EDITS, PromptEdit, Replace
+from napari_mrissl.segmentation.prompts import Prompts
+
+_KIND = "prompts"
+
+
+class PromptJournal:
+    """An append-only record of prompt edits; at most the last second can be lost.
+
+    Parameters
+    ----------
+    path
+        The journal's file, new.
+    start
+        The prompts before the first edit.
+    """
+
+    def __init__(self, path: str | Path, start: Prompts | None = None) -> None:
+        from napari_mrissl.trajectories import Journal
+
+        start = start if start is not None else Prompts()
+        self._journal = Journal(
+            Path(path), {"kind": _KIND, "volume_identity": start.volume_identity}
+        )
+        self.append(Replace(prompts=start))
+
+    def append(self, edit: PromptEdit) -> None:
+        """Record one edit; does not wait for the disk."""
+        self._journal.append(edit.model_dump(mode="json"))
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        self._journal.close()
+
+
+def recover(path: str | Path) -> Prompts:
+    """The prompts that a journal ends with; a torn last line is left out.
+
+    Raises
+    ------
+    MrisslError
+        If the file is no journal of prompts or one of its edits cannot be read.
+    """
+    from napari_mrissl.trajectories import read_journal
+
+    path = Path(path)
+    header, events = read_journal(path)
+    if header.get("kind") != _KIND:
+        raise MrisslError("not a journal of prompts", where=path)
+    prompts = Prompts()
+    for number, event in enumerate(events):
+        try:
+            prompts = EDITS.validate_python(event).apply(prompts)
+        except (ValidationError, MrisslError) as reason:
+            raise MrisslError(
+                f"edit {number} cannot be read", where=path, expected="a prompt edit"
+            ) from reason
+    return prompts
