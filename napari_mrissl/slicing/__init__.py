@@ -1,5 +1,6 @@
 """Oblique slices of a volume, and flights through it by policy."""
 
+from napari_mrissl.slicing.compiled import prepare
 from napari_mrissl.slicing.render import (
     Interpolation,
     Slices,
@@ -7,5 +8,14 @@ from napari_mrissl.slicing.render import (
     render_grid,
     render_labels,
 )
+from napari_mrissl.slicing.threads import set_threads
 
-__all__ = ["Interpolation", "Slices", "render", "render_grid", "render_labels"]
+__all__ = [
+    "Interpolation",
+    "Slices",
+    "prepare",
+    "render",
+    "render_grid",
+    "render_labels",
+    "set_threads",
+]

@@ -20,6 +20,12 @@ TOLERANCE = 1e-6
 _PIXELS_AT_ONCE = 65_536
 
 
+def number_type(dtype: np.dtype[Any]) -> type[np.float32] | type[np.float64]:
+    """The type in which voxels are interpolated: float64 where float32 would round them."""
+    exact = dtype.itemsize <= (4 if dtype.kind == "f" else 2)
+    return np.float32 if exact else np.float64
+
+
 def gather_linear(
     voxels: Voxels,
     planes: NDArray[np.float64],
@@ -30,9 +36,7 @@ def gather_linear(
 ) -> None:
     """Fill ``values`` and ``valid`` (K, I, J) by trilinear interpolation."""
     flat = voxels.flat
-    # Eight corners of a wide integer do not fit float32; 16 bits and less do.
-    small = flat.dtype.kind == "f" and flat.itemsize <= 4 or flat.itemsize <= 2
-    number = np.float32 if small else np.float64
+    number = number_type(flat.dtype)
     for plane, rows, coordinates in _blocks(planes, values.shape):
         inside = _inside(coordinates, voxels.shape)
         index = np.full(inside.shape, voxels.start, np.intp)
@@ -48,8 +52,9 @@ def gather_linear(
         s0, s1, s2 = steps
 
         def along_last(at: NDArray[np.intp], w: Any = w2, step: int = s2) -> NDArray[Any]:
-            low = flat[at].astype(number)
-            mixed: NDArray[Any] = low + w * (flat[at + step].astype(number) - low)
+            low: NDArray[Any] = flat[at].astype(number)
+            high: NDArray[Any] = flat[at + step].astype(number)
+            mixed: NDArray[Any] = low + w * (high - low)
             return mixed
 
         low = along_last(index)

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import Pose
 from napari_mrissl.geometry.affines import as_affine
-from napari_mrissl.slicing import gather
+from napari_mrissl.slicing import compiled, gather
 from napari_mrissl.slicing.planes import planes_of_grid, planes_of_poses
+from napari_mrissl.slicing.threads import over_rows
 from napari_mrissl.slicing.voxels import Voxels
 from napari_mrissl.volumes.volume import Volume
 
@@ -33,7 +34,7 @@ class Slices(NamedTuple):
     values: NDArray[np.float32]
     valid: NDArray[np.bool_]
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.values, dtype=dtype, copy=copy)
 
 
@@ -146,9 +147,21 @@ def render_labels(
             expected="a 3-D array of integers with voxels",
         )
     count, height, width = _grid_shape(shape)
-    planes = planes_of_grid(np.linalg.inv(as_affine(labels_affine)), as_affine(affine), count)
+    to_index = np.asarray(np.linalg.inv(as_affine(labels_affine)), np.float64)
+    planes = planes_of_grid(to_index, as_affine(affine), count)
     found = np.empty((count, height, width), labels.dtype.newbyteorder("="))
-    gather.gather_labels(Voxels.of(labels), planes, found)
+    voxels = Voxels.of(labels.view(np.uint8) if labels.dtype == bool else labels)
+    target = found.view(voxels.flat.dtype)
+    kernel = compiled.kernel("labels", target.dtype, found.size)
+    if kernel is None:
+        gather.gather_labels(voxels, planes, target)
+    else:
+        run = kernel
+        over_rows(
+            lambda first, last: run(*voxels, planes, target, first, last),
+            count * height,
+            found.size,
+        )
     return found
 
 
@@ -161,8 +174,21 @@ def _fill(
 ) -> None:
     if interpolation not in ("linear", "nearest"):
         raise MrisslError(f"interpolation {interpolation!r}", expected='"linear" or "nearest"')
-    fill = gather.gather_linear if interpolation == "linear" else gather.gather_nearest
-    fill(Voxels.of(volume.data), planes, volume.slope, volume.intercept, values, valid)
+    voxels = Voxels.of(volume.data)
+    kernel = compiled.kernel(interpolation, voxels.flat.dtype, values.size)
+    if kernel is None:
+        fill = gather.gather_linear if interpolation == "linear" else gather.gather_nearest
+        fill(voxels, planes, volume.slope, volume.intercept, values, valid)
+        return
+    number: type[np.float32] | type[np.float64] = np.float64
+    if interpolation == "linear":
+        number = gather.number_type(voxels.flat.dtype)
+    arguments = (*voxels, planes, number(volume.slope), number(volume.intercept), values, valid)
+    over_rows(
+        lambda first, last: kernel(*arguments, first, last),
+        values.shape[0] * values.shape[1],
+        values.size,
+    )
 
 
 def _array(
