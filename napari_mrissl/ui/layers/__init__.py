@@ -1,0 +1,47 @@
+"""Volumes as napari layers, and back: the only place that knows napari's world order.
+
+napari's world is (S, A, R) mm: the reversed RAS of everything else. While a layer in
+another unit of length is in the viewer, napari gives the positions of ``viewer.dims`` and
+``viewer.cursor`` in the smallest unit of all layers; layers' own worlds stay in mm.
+"""
+
+from napari_mrissl.ui.layers.orientation import (
+    VIEW_ORDERS,
+    convention_of,
+    edge_letters,
+    orient_camera,
+    show_view,
+)
+from napari_mrissl.ui.layers.shown import (
+    METADATA_KEY,
+    add_labels,
+    add_volume,
+    image_layer,
+    labels_array,
+    labels_layer,
+    prepare_viewer,
+    set_labels,
+    volume_of,
+)
+from napari_mrissl.ui.layers.world import AXIS_LABELS, UNITS, to_napari, to_world
+
+__all__ = [
+    "AXIS_LABELS",
+    "METADATA_KEY",
+    "UNITS",
+    "VIEW_ORDERS",
+    "add_labels",
+    "add_volume",
+    "convention_of",
+    "edge_letters",
+    "image_layer",
+    "labels_array",
+    "labels_layer",
+    "orient_camera",
+    "prepare_viewer",
+    "set_labels",
+    "show_view",
+    "to_napari",
+    "to_world",
+    "volume_of",
+]
