@@ -1,0 +1,319 @@
+"""Append-only JSONL journals: what was done, as it is done, safe against ``kill -9``.
+
+One JSON object a line. The first line names the format and holds the header; every
+other line is a record with a contiguous ``index``, nanoseconds ``t_ns`` on a monotonic
+clock since the journal began, and the ``event``. A line counts once its newline is there.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from napari_mrissl.errors import MrisslError
+
+_FORMAT = "napari-mrissl journal"
+_VERSION = 1
+_SECONDS_TOGETHER = 0.2
+"""Events are written and synced in groups of so many seconds: under a second is at risk."""
+
+LONGEST_LINE = 1 << 26
+"""Bytes in a line beyond which a journal is refused: scribbles are large, attacks larger."""
+
+Header = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of a journal: its index, monotonic nanoseconds, and what was appended."""
+
+    index: int
+    t_ns: int
+    event: dict[str, Any]
+
+
+class Journal:
+    """A journal open for appending; its own thread writes and syncs.
+
+    Parameters
+    ----------
+    path
+        The file, which must be new; its folder must exist.
+    header
+        What the journal is about, as JSON-able mapping; or a function that makes it and
+        may take long, called in the writer's thread.
+    on_error
+        Called once, in the writer's thread, with the error if writing fails.
+
+    Raises
+    ------
+    MrisslError
+        If the file exists or cannot be created.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        header: Header,
+        *,
+        on_error: Callable[[MrisslError], None] | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self._on_error = on_error
+        self._header: Header = header if callable(header) else _first_line(header)
+        self._began = time.monotonic_ns()
+        self._next = 0
+        self._latest = 0
+        self._lines: list[bytes] = []
+        self._lock = threading.Lock()
+        self._work = threading.Event()
+        self._closing = threading.Event()
+        self._error: MrisslError | None = None
+        try:
+            self._file: BinaryIO = open(self.path, "xb", buffering=0)  # noqa: SIM115
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        self._writer = threading.Thread(target=self._write_all, name="journal", daemon=True)
+        self._writer.start()
+        atexit.register(self._close_at_exit)
+
+    def append(self, event: Mapping[str, Any]) -> int:
+        """Add an event, stamped now, and return its index; never waits for the disk.
+
+        Raises
+        ------
+        MrisslError
+            If the event is no JSON (NaN is none), the journal is closed, or writing an
+            earlier event failed.
+        """
+        text = _json(event, self.path)
+        with self._lock:
+            if self._error is not None:
+                raise self._error
+            if self._closing.is_set():
+                raise MrisslError("journal is closed", where=self.path)
+            # Never backwards, whatever the clock does.
+            self._latest = max(self._latest, time.monotonic_ns() - self._began)
+            index = self._next
+            line = f'{{"index":{index},"t_ns":{self._latest},"event":{text}}}\n'
+            self._lines.append(line.encode())
+            self._next += 1
+        self._work.set()
+        return index
+
+    def close(self) -> None:
+        """Write and sync what is left and close the file; closing twice is harmless.
+
+        Raises
+        ------
+        MrisslError
+            If anything could not be written.
+        """
+        with self._lock:
+            self._closing.set()
+        self._work.set()
+        self._writer.join()
+        atexit.unregister(self._close_at_exit)
+        if self._error is not None:
+            raise self._error
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _close_at_exit(self) -> None:
+        # The owner was told through `on_error`; an exit has nobody to raise to.
+        with contextlib.suppress(MrisslError):
+            self.close()
+
+    def _write_all(self) -> None:
+        try:
+            with self._file as file:
+                header = self._header
+                first = _first_line(header()) if callable(header) else header
+                _write(file, _encoded(first, self.path))
+                os.fsync(file.fileno())
+                _sync_folder(self.path.parent)
+                while self._write_group(file):
+                    pass
+        except OSError as error:
+            self._fail(_unwritable(self.path, error))
+        except MrisslError as error:
+            self._fail(error)
+
+    def _write_group(self, file: BinaryIO) -> bool:
+        """Write what came in a short while; False once closing and nothing is left."""
+        self._work.wait()
+        self._closing.wait(_SECONDS_TOGETHER)
+        with self._lock:
+            self._work.clear()
+            lines, self._lines = self._lines, []
+            last = self._closing.is_set()
+        if lines:
+            _write(file, b"".join(lines))
+            os.fsync(file.fileno())
+        return not last
+
+    def _fail(self, error: MrisslError) -> None:
+        with self._lock:
+            self._error = error
+            self._lines.clear()
+        if self._on_error is not None:
+            self._on_error(error)
+
+
+def read_journal(path: str | Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Header and events of a journal; a torn last line, as a crash leaves it, is left out.
+
+    Raises
+    ------
+    MrisslError
+        If the file cannot be read or any other line is not what a journal writes.
+    """
+    header, records = read_records(path)
+    return header, [record.event for record in records]
+
+
+def read_records(
+    path: str | Path, longest_line: int = LONGEST_LINE
+) -> tuple[dict[str, Any], list[Record]]:
+    """Header and records, with their indices and time stamps; see `read_journal`."""
+    path = Path(path)
+    records: list[Record] = []
+    try:
+        with open(path, "rb") as file:
+            header = _parsed_header(file.readline(longest_line + 1), path, longest_line)
+            while line := file.readline(longest_line + 1):
+                number = len(records) + 2
+                if not line.endswith(b"\n") and len(line) <= longest_line:
+                    break  # torn: the writer was killed in the middle of it
+                records.append(_parsed_record(line, number, path, records, longest_line))
+    except OSError as error:
+        raise MrisslError(
+            f"could not be read ({error.strerror or type(error).__name__})",
+            where=path,
+            expected="a journal",
+        ) from error
+    return header, records
+
+
+def journal_bytes(header: Mapping[str, Any], records: list[Record], path: Path) -> bytes:
+    """The whole content of a journal, for those who have all of it at once."""
+    lines = [_encoded(_first_line(header), path)]
+    lines += [_encoded(asdict(record), path) for record in records]
+    return b"".join(lines)
+
+
+def _first_line(header: Mapping[str, Any]) -> dict[str, Any]:
+    return {"format": _FORMAT, "version": _VERSION, "header": dict(header)}
+
+
+def _encoded(content: Mapping[str, Any], path: Path) -> bytes:
+    return (_json(content, path) + "\n").encode()
+
+
+def _json(content: Mapping[str, Any], path: Path) -> str:
+    try:
+        return json.dumps(dict(content), allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MrisslError(
+            f"an event cannot be written as JSON ({error})",
+            where=path,
+            expected="text, finite numbers, lists and mappings",
+        ) from error
+
+
+def _write(file: BinaryIO, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # Some network file systems cannot sync a folder; the journal itself is synced.
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unwritable(path: Path, error: OSError) -> MrisslError:
+    reason = "exists already" if isinstance(error, FileExistsError) else error.strerror
+    return MrisslError(
+        f"journal could not be written ({reason or type(error).__name__})",
+        where=path,
+        expected="a new file in a writable folder with enough space",
+        remedy="choose another folder or free some space",
+    )
+
+
+def _object(line: bytes, number: int, path: Path, longest_line: int) -> dict[str, Any]:
+    if len(line) > longest_line:
+        raise MrisslError(f"line {number} is longer than {longest_line} bytes", where=path)
+    try:
+        content = json.loads(line, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise MrisslError(
+            f"line {number} is not JSON",
+            where=path,
+            expected="one JSON object a line",
+            remedy="the file is damaged; use a copy",
+        ) from error
+    if not isinstance(content, dict):
+        raise MrisslError(f"line {number} is no JSON object", where=path)
+    return content
+
+
+def _parsed_header(line: bytes, path: Path, longest_line: int) -> dict[str, Any]:
+    if not line.endswith(b"\n") and len(line) <= longest_line:
+        raise MrisslError("no complete first line", where=path, expected="a journal")
+    content = _object(line, 1, path, longest_line)
+    header = content.get("header")
+    if content.get("format") != _FORMAT or not isinstance(header, dict):
+        raise MrisslError("not a journal", where=path, expected=f'"format": "{_FORMAT}"')
+    if content.get("version") != _VERSION:
+        raise MrisslError("journal of another version", where=path, expected=f"version {_VERSION}")
+    return header
+
+
+def _parsed_record(
+    line: bytes, number: int, path: Path, before: list[Record], longest_line: int
+) -> Record:
+    content = _object(line, number, path, longest_line)
+    index, t_ns, event = (content.get(key) for key in ("index", "t_ns", "event"))
+    latest = before[-1].t_ns if before else 0
+    if type(index) is not int or index != len(before):
+        raise MrisslError(f"line {number} has a wrong index", where=path, expected=f"{len(before)}")
+    if type(t_ns) is not int or not latest <= t_ns < 1 << 63:
+        raise MrisslError(
+            f"line {number} has a wrong time stamp",
+            where=path,
+            expected=f"t_ns, whole nanoseconds >= {latest}",
+        )
+    if not isinstance(event, dict):
+        raise MrisslError(f"line {number} has no event", where=path, expected="a JSON object")
+    return Record(index, t_ns, event)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
