@@ -1,5 +1,6 @@
 """Oblique slices of a volume, and flights through it by policy."""
 
+from napari_mrissl.slicing import policies
 from napari_mrissl.slicing.compiled import prepare
 from napari_mrissl.slicing.render import (
     Interpolation,
@@ -13,6 +14,7 @@ from napari_mrissl.slicing.threads import set_threads
 __all__ = [
     "Interpolation",
     "Slices",
+    "policies",
     "prepare",
     "render",
     "render_grid",

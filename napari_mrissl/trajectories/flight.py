@@ -221,8 +221,8 @@ def _pose(record: Record, path: Path) -> Pose:
 
 
 def _check_geometry(info: dict[str, Any], path: Path) -> None:
-    """Refuse a header whose geometry could not be a volume's."""
-    shape, spacing = info.get("shape"), info.get("spacing_mm")
+    """Refuse a geometry that no volume could have."""
+    shape, spacing = info.get("shape", [1, 1, 1]), info.get("spacing_mm", [1, 1, 1])
     good_shape = (
         isinstance(shape, list)
         and len(shape) == 3
@@ -235,13 +235,15 @@ def _check_geometry(info: dict[str, Any], path: Path) -> None:
     )
     if not (good_shape and good_spacing):
         raise MrisslError(
-            "header has no usable shape and spacing_mm",
+            "shape or spacing_mm of the volume is not usable",
             where=path,
             expected="three whole numbers and three lengths > 0",
         )
     try:
-        as_affine(info.get("affine", ()))
+        as_affine(info.get("affine", np.eye(4)))
     except (TypeError, ValueError, OverflowError) as error:
         raise MrisslError(
-            "header has no usable affine", where=path, expected="a finite, invertible 4x4 matrix"
+            "affine of the volume is not usable",
+            where=path,
+            expected="a finite, invertible 4x4 matrix",
         ) from error
