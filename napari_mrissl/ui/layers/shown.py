@@ -113,19 +113,16 @@ def add_labels(
     """
     prepare_viewer(viewer)
     data, settings = labels_layer(volume, labels, name, **options)
-    return follow_truth(viewer.add_labels(data, **settings))
-
-
-def follow_truth(layer: Labels) -> Labels:
-    """Redraw a layer of oblique labels after each stroke, as its voxels have it."""
-    if isinstance(layer.data, RenderedLabels):
-        layer.events.paint.connect(_redraw)
-    return layer
+    return viewer.add_labels(data, **settings)
 
 
 def prepare_viewer(viewer: ViewerModel) -> None:
-    """Orient a viewer by preference, once, and get the renderer ready in the background."""
+    """Make a viewer ready for scans: oriented by preference, once; renderer loading.
+
+    Call it before layers of `image_layer` and `labels_layer` are added by other means.
+    """
     orient_once(viewer)
+    viewer.layers.events.inserted.connect(_on_inserted)
     prepare_renderer()
 
 
@@ -251,6 +248,13 @@ def _metadata(volume: Volume, data: Any, placement: dict[str, Any]) -> dict[str,
     matrix = np.diag([*placement["scale"], 1.0])
     matrix[:3, 3] = placement["translate"]
     return {METADATA_KEY: {"volume": volume, "origin": _Origin(volume, data, matrix)}}
+
+
+def _on_inserted(event: Any) -> None:
+    """Redraw oblique labels after each stroke: a voxel is painted whole, cells are not."""
+    layer = event.value
+    if isinstance(layer.data, RenderedLabels):
+        layer.events.paint.connect(_redraw)
 
 
 def _redraw(event: Any) -> None:

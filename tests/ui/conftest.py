@@ -1,0 +1,123 @@
+"""Marker phantoms of known geometry, in every stored orientation."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from napari_mrissl.volumes.volume import Volume
+
+SPACINGS = {"isotropic": (2.0, 2.0, 2.0), "anisotropic": (0.5, 0.7, 5.0)}
+EXTENT = 56.0
+CENTER = np.array([11.0, -7.0, 23.0])
+MARKERS = {"L": (250, (-15.0, 0, 0)), "A": (170, (0, 15.0, 0)), "S": (110, (0, 0, 15.0))}
+RADIUS = 7.0
+TILT_AXIS = np.array([1.0, 2.0, 3.0]) / np.sqrt(14)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """One way to store a scan: axis order, axis directions, spacing, tilt."""
+
+    order: tuple[int, int, int]
+    signs: tuple[int, int, int]
+    spacing: str
+    degrees: float
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        s, a, r = (round(EXTENT / mm) for mm in SPACINGS[self.spacing])
+        return s, a, r
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """Index to RAS mm, built by hand: the grid is centred at `CENTER`."""
+        linear = np.zeros((3, 3))
+        for axis, (world, sign) in enumerate(zip(self.order, self.signs, strict=True)):
+            linear[world, axis] = sign * SPACINGS[self.spacing][axis]
+        linear = Rotation.from_rotvec(np.radians(self.degrees) * TILT_AXIS).as_matrix() @ linear
+        affine = np.eye(4)
+        affine[:3, :3] = linear
+        affine[:3, 3] = CENTER - linear @ ((np.array(self.shape) - 1) / 2)
+        return affine
+
+
+def _world_of_voxels(geometry: Geometry) -> NDArray[np.float64]:
+    index = np.stack(np.meshgrid(*(np.arange(n) for n in geometry.shape), indexing="ij"), -1)
+    return index @ geometry.affine[:3, :3].T + geometry.affine[:3, 3]
+
+
+@pytest.fixture(scope="session")
+def geometries() -> list[Geometry]:
+    """48 orientations x two spacings x straight and 17 degrees oblique."""
+    return [
+        Geometry(order, signs, spacing, degrees)
+        for spacing in SPACINGS
+        for degrees in (0.0, 17.0)
+        for order in itertools.permutations((0, 1, 2))
+        for signs in itertools.product((1, -1), repeat=3)
+    ]
+
+
+@pytest.fixture(scope="session")
+def make_geometry() -> Callable[..., Geometry]:
+    return lambda order=(0, 1, 2), signs=(1, 1, 1), spacing="isotropic", degrees=0.0: Geometry(
+        order, signs, spacing, degrees
+    )
+
+
+@pytest.fixture(scope="session")
+def marker_volume() -> Callable[[Geometry], Volume]:
+    """A ball with a bright marker on the patient's left, others anterior and superior."""
+
+    def make(geometry: Geometry) -> Volume:
+        away = _world_of_voxels(geometry) - CENTER
+        voxels = np.where(np.linalg.norm(away, axis=-1) < 26, 40, 0).astype(np.uint8)
+        for value, offset in MARKERS.values():
+            voxels[np.linalg.norm(away - offset, axis=-1) < RADIUS] = value
+        return Volume.from_stored(voxels, geometry.affine, name="markers")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def wave() -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """A smooth function of world mm without any symmetry."""
+
+    def value(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        x, y, z = np.moveaxis(np.asarray(points) - CENTER, -1, 0)
+        return np.sin(x / 5 + 0.3) + np.cos(y / 7 - 0.2 * z) + np.sin((x + 2 * y - z) / 9)
+
+    return value
+
+
+@pytest.fixture(scope="session")
+def wave_volume(wave) -> Callable[[Geometry], Volume]:
+    def make(geometry: Geometry) -> Volume:
+        values = wave(_world_of_voxels(geometry)).astype(np.float32)
+        return Volume.from_stored(values, geometry.affine, name="wave")
+
+    return make
+
+
+@pytest.fixture
+def no_warnings() -> Callable:
+    """Turn every warning into an error, but for one of scikit-image inside napari."""
+
+    @contextmanager
+    def strictly() -> Iterator[None]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            # napari's label colours are converted from CIE-LAB, some out of gamut.
+            warnings.filterwarnings("ignore", message="Conversion from CIE-LAB")
+            yield
+
+    return strictly
