@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,31 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_mrissl.geometry.affines import apply_affine, as_affine, axis_codes, is_oblique, spacing
 from napari_mrissl.geometry.orientation import Reorientation
-from napari_mrissl.volumes.errors import ScanError
+from napari_mrissl.volumes.errors import ScanError, UnsupportedVoxels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NiftiForms:
-    """The geometry fields of a NIfTI header, so that a copy can carry them unchanged."""
+    """The geometry fields of a NIfTI header, so that a copy can carry them unchanged.
+
+    Attributes
+    ----------
+    qform, sform
+        (4, 4) in the file's own unit; None where absent or unusable.
+    qform_code, sform_code
+        NIfTI codes; 0 where there is no form.
+    space_unit
+        ``"mm"``, ``"m"``, ``"um"`` or ``"unknown"``.
+    version
+        1 or 2.
+    """
 
     qform: NDArray[np.float64] | None
     qform_code: int
     sform: NDArray[np.float64] | None
     sform_code: int
     space_unit: str = "mm"
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +92,9 @@ class Volume:
         How many frames the file holds and which one this is.
     notes
         Sentences the user should see, e.g. that a frame was chosen.
+    source
+        Where the scan was read from, so that it is not written over; never shown,
+        saved or pickled.
     """
 
     data: NDArray[Any]
@@ -90,6 +107,11 @@ class Volume:
     frames: int = 1
     frame: int = 0
     notes: tuple[str, ...] = field(default=())
+    source: Path | None = field(default=None, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What leaves this process must not say where the scan lies.
+        return {**self.__dict__, "source": None}
 
     @classmethod
     def from_stored(
@@ -106,15 +128,17 @@ class Volume:
 
         Raises
         ------
-        ScanError
+        UnsupportedVoxels
             If the array is not 3-D and numeric, or is empty.
         MrisslError
             If the affine is singular or not finite.
         """
         if voxels.ndim != 3 or 0 in voxels.shape:
-            raise ScanError(f"array of shape {voxels.shape}", expected="a 3-D array with voxels")
+            raise UnsupportedVoxels(
+                f"array of shape {voxels.shape}", expected="a 3-D array with voxels"
+            )
         if voxels.dtype.kind not in "buif" or voxels.dtype.itemsize > 8:
-            raise ScanError(
+            raise UnsupportedVoxels(
                 f"voxels of type {voxels.dtype}",
                 expected="integers or floating point numbers of at most 64 bits",
             )
