@@ -1,0 +1,33 @@
+"""The tree of commands; what a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+from napari_mrissl import __version__
+from napari_mrissl.cli.demo import demo
+from napari_mrissl.cli.info import info
+from napari_mrissl.cli.segment import segment
+from napari_mrissl.cli.slices import cut
+from napari_mrissl.cli.trajectory import generate, inspect, replay
+
+
+def application() -> App:
+    """The application ``mrissl`` with all its commands."""
+    app = App(
+        name="mrissl",
+        help="Look at, slice, fly through and segment 3D MRI. Coordinates are world RAS mm.",
+        version=f"napari-mrissl {__version__}",
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,
+    )
+    app.command(info, name="info")
+    app.command(cut, name="slice")
+    app.command(segment, name="segment")
+    trajectory = App(name="trajectory", help="Make, describe and replay flights through a scan.")
+    trajectory.command(generate, name="generate")
+    trajectory.command(inspect, name="info")
+    trajectory.command(replay, name="replay")
+    app.command(trajectory)
+    app.command(demo, name="demo")
+    return app

@@ -1,0 +1,130 @@
+"""``mrissl segment``: prompts to a label map on the scan's own grid."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_mrissl.cli.arguments import Flag, Names, Scan
+from napari_mrissl.cli.files import check_target, open_scan
+from napari_mrissl.cli.terminal import Progress, say, show, show_json
+from napari_mrissl.errors import MrisslError
+
+if TYPE_CHECKING:
+    from napari_mrissl.segmentation import Prompts, Segmentation, SegmentSettings
+    from napari_mrissl.volumes import Volume
+
+_SUFFIXES = (".nii.gz", ".nii")
+
+
+def segment(
+    scan: Scan,
+    /,
+    *,
+    prompts: Path,
+    out: Path,
+    features: Names = (),
+    scales: Names = (),
+    classifier: str = "",
+    json: Flag = False,
+    overwrite: Flag = False,
+) -> None:
+    """Segment a scan from clicks and scribbles, as the viewer does, voxel for voxel.
+
+    Parameters
+    ----------
+    scan
+        NIfTI, MGH, NRRD or MetaImage file, or a folder with one DICOM series.
+    prompts
+        CSV with the header x,y,z,label (RAS mm, label >= 1), or the viewer's JSON.
+    out
+        The label map, .nii.gz or .nii, on the scan's stored grid.
+    features
+        Groups of the filter bank, e.g. intensity,gaussian,mind; the usual ones if not given.
+    scales
+        Sigmas of the filters in mm, e.g. 1,2,4; the usual ones if not given.
+    classifier
+        A classifier by name; the fast one if not given.
+    json
+        Print one JSON object.
+    overwrite
+        Replace a file that is there.
+    """
+    from napari_mrissl import segmentation
+    from napari_mrissl.volumes import write_labels
+
+    settings = _settings(features, scales, classifier)
+    check_target(out, _SUFFIXES, overwrite=overwrite, source=scan)
+    wanted = segmentation.read_prompts(prompts)
+    volume = open_scan(scan)
+    if wanted.volume_identity not in (None, volume.identity):
+        say("the prompts were placed on another scan; their world coordinates are used here")
+    start = time.perf_counter()
+    result = segmentation.segment(volume, wanted, settings, Progress("segmenting"))
+    seconds = time.perf_counter() - start
+    names = {kind.label: kind.name for kind in wanted.classes}
+    write_labels(out, result.labels, volume, overwrite=overwrite, names=names)
+    facts = summary(volume, wanted, settings, result, seconds)
+    if json:
+        show_json(facts)
+        return
+    show(
+        {
+            f"{row['label']} {row['name']}": f"{row['voxels']} voxels, {row['volume_ml']:.1f} ml"
+            for row in facts["labels"]
+        }
+    )
+
+
+def summary(
+    volume: Volume,
+    prompts: Prompts,
+    settings: SegmentSettings,
+    result: Segmentation,
+    seconds: float,
+) -> dict[str, Any]:
+    """JSON-ready facts about a segmentation, without the name of any file or folder."""
+    import numpy as np
+
+    from napari_mrissl import __version__
+    from napari_mrissl.segmentation.prompts import labelled_voxels
+
+    counts = np.bincount(result.labels.reshape(-1), minlength=256)
+    voxel_ml = abs(float(np.linalg.det(volume.affine[:3, :3]))) / 1000
+    return {
+        "software": f"napari-mrissl {__version__}",
+        "identity": volume.identity,
+        "seconds": round(seconds, 3),
+        "prompts": len(prompts.points),
+        "prompts_outside": labelled_voxels(volume, prompts).outside,
+        "labels": [
+            {
+                "label": kind.label,
+                "name": kind.name,
+                "voxels": int(counts[kind.label]),
+                "volume_ml": round(int(counts[kind.label]) * voxel_ml, 6),
+            }
+            for kind in prompts.classes
+        ],
+        "settings": settings.model_dump(mode="json"),
+    }
+
+
+def _settings(
+    features: tuple[str, ...], scales: tuple[str, ...], classifier: str
+) -> SegmentSettings:
+    from pydantic import ValidationError
+
+    from napari_mrissl.segmentation import SegmentSettings
+
+    chosen: dict[str, Any] = {"classifier": classifier} if classifier else {}
+    filters = {"groups": features, "scales_mm": scales}
+    chosen["features"] = {name: given for name, given in filters.items() if given}
+    try:
+        return SegmentSettings.model_validate(chosen)
+    except ValidationError as reasons:
+        first = reasons.errors(include_url=False)[0]
+        place = {"groups": "--features", "scales_mm": "--scales", "classifier": "--classifier"}
+        named = next((place[str(p)] for p in first["loc"] if p in place), "settings")
+        raise MrisslError(f"{first['input']!r}: {first['msg']}", where=named) from reasons

@@ -1,0 +1,66 @@
+"""What a command says: results on stdout, progress and complaints on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+
+def printable(text: str) -> str:
+    """The text without control characters: names come from files and may hold escapes."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def one_sentence(text: str) -> str:
+    """Several lines or sentences as one printable sentence."""
+    return printable(re.sub(r"\. (?=[A-Z])", "; ", " ".join(text.split())))
+
+
+def say(text: str) -> None:
+    """One line on stderr."""
+    sys.stderr.write(f"mrissl: {printable(text)}\n")
+    sys.stderr.flush()
+
+
+def show(lines: Mapping[str, object]) -> None:
+    """Names and values on stdout, one per line."""
+    width = max(map(len, lines))
+    for name, value in lines.items():
+        sys.stdout.write(f"{name:<{width}}  {printable(str(value))}\n")
+
+
+def show_json(document: Mapping[str, Any]) -> None:
+    """One JSON object on stdout; anything but ASCII is escaped."""
+    sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
+
+
+def abandon_output() -> None:
+    """Let Python's own flush at exit succeed after the reader of stdout went away."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+class Progress:
+    """Says on stderr how far a piece of work is, a line per quarter.
+
+    Parameters
+    ----------
+    work
+        What is being done.
+    """
+
+    def __init__(self, work: str) -> None:
+        self.work = work
+        self._quarter = -1
+
+    def __call__(self, part: float, step: str = "") -> None:
+        """Note that ``part``, 0 to 1, is done."""
+        quarter = int(4 * min(max(part, 0.0), 1.0))
+        if quarter > self._quarter:
+            self._quarter = quarter
+            say(f"{self.work}: {25 * quarter} %" + (f" ({step})" if step else ""))
