@@ -18,6 +18,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+# Idle OpenMP threads of one candidate must not take a core from the next.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import numpy as np
 
 OUTPUT = Path(__file__).resolve().parents[2] / "bench_output"
@@ -87,6 +90,7 @@ def measure(
     seconds_each: float = 20.0,
     reference: str | None = None,
     notes: Mapping[str, str] | None = None,
+    parts: Mapping[str, float] | None = None,
 ) -> list[Row]:
     """Run all candidates in turn, round after round, and sum up each.
 
@@ -102,6 +106,10 @@ def measure(
         The candidate to whose result of round 0 the others' results are compared.
     notes
         Remarks by candidate.
+    parts
+        For a slow candidate that does only a part of the work per round: which part. Its
+        times are divided by it and its note says so; the reference must do it all, and
+        what a part gives is compared to as much of it.
     """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     used = dict.fromkeys(candidates, 0.0)
@@ -114,6 +122,7 @@ def measure(
                 slow = used[name] > seconds_each
                 if slow and (number < 0 or len(seconds[name]) >= 2):
                     continue
+                _same_start()
                 begin = time.perf_counter()
                 result = run(number)
                 taken = time.perf_counter() - begin
@@ -126,16 +135,34 @@ def measure(
         gc.enable()
     expected = results.get(reference) if reference else None
     rows = []
-    for name, taken_s in seconds.items():
+    for name, counted in seconds.items():
+        part = (parts or {}).get(name, 1.0)
+        taken_s = [taken / part for taken in counted]
         ordered = np.percentile(np.array(taken_s) * 1e3, (10, 90))
         difference = None
         if expected is not None and name in results:
-            difference = float(np.nanmax(np.abs(results[name] - expected)))
+            found = results[name]
+            difference = float(np.nanmax(np.abs(found - expected[: len(found)])))
         median = statistics.median(taken_s) * 1e3
         low, high = (float(v) for v in ordered)
         note = (notes or {}).get(name, "")
+        if part != 1:
+            note = f"{note} (measured on 1/{1 / part:g} of the work)".strip()
         rows.append(Row(name, median, low, high, len(taken_s), difference, note))
     return rows
+
+
+_BUFFER = np.zeros(1 << 20)
+
+
+def _same_start() -> None:
+    """Give every candidate the same start, whoever ran before.
+
+    Worker threads of the last one get time to stop spinning, and the first cache levels
+    hold none of its data.
+    """
+    time.sleep(0.002)
+    _BUFFER.sum()
 
 
 def save(name: str, tables: list[Table], **facts: Any) -> None:
