@@ -1,0 +1,362 @@
+"""The slice navigator's dock widget: puts canvas, controls and the main viewer together."""
+
+from __future__ import annotations
+
+import napari.viewer
+from napari.layers import Image
+from psygnal import Signal
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtGui import QKeyEvent
+from qtpy.QtWidgets import (
+    QApplication,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QStyle,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+
+from napari_mrissl.geometry import Pose
+from napari_mrissl.ui.layers.shown import prepare_renderer
+from napari_mrissl.ui.navigator.anatomy import PLANES, stated_convention
+from napari_mrissl.ui.navigator.flight_panel import FlightPanel
+from napari_mrissl.ui.navigator.flights import FlightDeck
+from napari_mrissl.ui.navigator.gestures import point_at
+from napari_mrissl.ui.navigator.keys import KeyHandler, KeySheet
+from napari_mrissl.ui.navigator.main_view import MainViewLink
+from napari_mrissl.ui.navigator.mouse import SliceMouse
+from napari_mrissl.ui.navigator.plane import PlaneLayers, share_state, shared_state
+from napari_mrissl.ui.navigator.pose_panel import PosePanel
+from napari_mrissl.ui.navigator.presenter import Presenter
+from napari_mrissl.ui.navigator.slice_view import SliceView
+from napari_mrissl.ui.navigator.source import SourceBox
+from napari_mrissl.ui.navigator.state import NavigatorState
+from napari_mrissl.ui.preferences import preferences
+from napari_mrissl.volumes.volume import Volume
+
+SLICE_SIZE = 256
+_HEADING = (
+    "QPushButton, QPushButton:checked { background: transparent; border: none;"
+    " text-align: left; font-weight: bold; padding: 2px 0px; }"
+)
+
+
+class SliceNavigator(QWidget):
+    """Fly an oblique slice through a scan.
+
+    A second navigator on the same viewer shares volume, pose and history with the first.
+
+    Parameters
+    ----------
+    viewer
+        The main viewer.
+
+    Attributes
+    ----------
+    pose_changed : psygnal.Signal(Pose)
+        Every change of the pose, as it happens.
+    """
+
+    pose_changed = Signal(Pose)
+
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        prepare_renderer()
+        self._viewer = viewer
+        self._closed = False
+        self._docked = False
+        self._window: QWidget | None = None
+        shared = shared_state(viewer)
+        self.state: NavigatorState = shared or NavigatorState()
+        if shared is None:
+            self.state.set_convention(preferences().convention)
+        self.view = SliceView(SLICE_SIZE)
+        self.plane = PlaneLayers(viewer, SLICE_SIZE)
+        self.link = MainViewLink(viewer, self.state)
+        self.presenter = Presenter(self.state, self.view, self.plane, self.link)
+        self.mouse = SliceMouse(self.view, self.state, self._show_cursor)
+        self.mouse.on_gone = self._on_gone
+        self.source = SourceBox(viewer)
+        self.pose_panel = PosePanel(self.state)
+        self.deck = FlightDeck(self.state, self)
+        self.flight_panel = FlightPanel(self.deck, self.state)
+        self._make_buttons()
+        self._arrange()
+        self._keys = KeyHandler(self.state, self._commands())
+        self._connect()
+        share_state(self.plane, self.state)
+        if shared is not None:
+            # One plane for one pose: the first navigator shows it.
+            self.pose_panel.show_plane.setChecked(False)
+        self.source.refresh()
+        self._show_settings()
+        self._show_history()
+        self._show_pose(self.state.pose)
+
+    @property
+    def volume(self) -> Volume | None:
+        """The scan that is cut, or None."""
+        return self.state.volume
+
+    @property
+    def pose(self) -> Pose:
+        """The plane in world mm; setting it is one undo step."""
+        return self.state.pose
+
+    @pose.setter
+    def pose(self, pose: Pose) -> None:
+        self.state.set_pose(pose)
+
+    @property
+    def slice_viewer(self) -> object:
+        """The slice's own viewer, whose world is mm (row, column) from the slice's middle."""
+        return self.view.viewer
+
+    def choose_layer(self, layer: Image) -> None:
+        """Cut a layer of the viewer."""
+        self.source.choose(layer)
+
+    def show_keys(self) -> None:
+        """Open the sheet of keys and mouse gestures."""
+        KeySheet(self).show()
+
+    def shut_down(self, *, remove_layers: bool = True) -> None:
+        """Stop, keep a recording, and let go of the viewer; the widget is of no more use."""
+        if self._closed:
+            return
+        self._closed = True
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.disconnect(self._on_quit)
+        self._watch_window(None)
+        self.source.disconnect_layers()
+        self.flight_panel.close_jobs()
+        self.deck.close()
+        self.presenter.close()
+        self.link.disconnect()
+        self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
+        self.state.pose_changed.disconnect(self._on_pose)
+        self.state.volume_changed.disconnect(self._on_volume)
+        self.state.settings_changed.disconnect(self._show_settings)
+        self.state.history_changed.disconnect(self._show_history)
+        if remove_layers:
+            self.plane.remove()
+        self.view.close_viewer()
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for the fields, and no higher than a small screen."""
+        return QSize(400, 660)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Keys that no field took, while the dock has the focus."""
+        if not self._keys.handle(event):
+            super().keyPressEvent(event)
+
+    def event(self, event: QEvent) -> bool:
+        """Notice being docked and being taken out of the window again."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._docked = True
+            elif self._docked:
+                self.shut_down()
+        elif event.type() in (QEvent.Type.Show, QEvent.Type.Polish):
+            self._watch_window(self.window())
+        return super().event(event)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Notice that the main window goes away."""
+        if event.type() == QEvent.Type.DeferredDelete and watched is self._window:
+            self.shut_down(remove_layers=False)
+        return False
+
+    def closeEvent(self, event: QEvent) -> None:
+        """Closed on its own, outside a dock."""
+        self.shut_down()
+        super().closeEvent(event)
+
+    def _watch_window(self, window: QWidget | None) -> None:
+        if window is self:
+            window = None
+        if window is self._window or (self._closed and window is not None):
+            return
+        if self._window is not None:
+            self._window.removeEventFilter(self)
+        self._window = window
+        if window is not None:
+            window.installEventFilter(self)
+
+    def _make_buttons(self) -> None:
+        self.presets = {}
+        for key, plane in zip("890", PLANES, strict=True):
+            button = QPushButton(plane.capitalize())
+            button.setToolTip(f"Turn to the {plane} plane through the present centre ({key})")
+            button.clicked.connect(lambda _=False, p=plane: self.state.go_to_plane(p))
+            self.presets[plane] = button
+        self.reset = QPushButton("Reset")
+        self.reset.setToolTip("Back to the middle of the scan, shown whole (Home)")
+        self.reset.clicked.connect(self.state.reset)
+        self.undo = QPushButton("Undo")
+        self.undo.setToolTip("Take back the last move (U)")
+        self.undo.clicked.connect(self.state.undo)
+        self.redo = QPushButton("Redo")
+        self.redo.setToolTip("Do the taken-back move again (Shift+U)")
+        self.redo.clicked.connect(self.state.redo)
+        self.go_to = QPushButton("Go to click")
+        self.go_to.setCheckable(True)
+        self.go_to.setToolTip("Centre on the next point clicked in the slice (G); or double-click")
+        self.go_to.toggled.connect(self._on_go_to)
+        self.help = QPushButton("?")
+        self.help.setFixedWidth(28)
+        self.help.setToolTip("All keys and mouse gestures (?)")
+        self.help.clicked.connect(self.show_keys)
+        self.message = QLabel()
+        self.message.setWordWrap(True)
+        self.message.setToolTip("What to know about this scan")
+        self.read_out = QLabel(" ")
+        self.read_out.setToolTip("Under the mouse: world position in RAS mm and intensity")
+        self.sides = QLabel()
+        self.sides.setToolTip("On which side of the image the patient's right is")
+        self.sides.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+
+    def _arrange(self) -> None:
+        inner = QWidget()
+        layout = QVBoxLayout(inner)
+        layout.setContentsMargins(6, 2, 6, 4)
+        layout.setSpacing(4)
+        layout.addLayout(_row((QLabel("Scan"), 0), (self.source, 1), (self.help, 0)))
+        layout.addLayout(_row(*((button, 1) for button in self.presets.values())))
+        moves = (self.undo, self.redo, self.reset, self.go_to)
+        layout.addLayout(_row(*((button, 1) for button in moves)))
+        layout.addWidget(self.message)
+        self.view.setMinimumHeight(220)
+        layout.addWidget(self.view, 1)
+        layout.addLayout(_row((self.read_out, 1), (self.sides, 0)))
+        self.position_box = _section("Position", self.pose_panel)
+        self.flight_box = _section("Flight", self.flight_panel)
+        layout.addWidget(self.position_box)
+        layout.addWidget(self.flight_box)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(inner)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
+        # Never narrower than its controls: cut-off fields could not be read.
+        bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
+        self.setMinimumSize(inner.minimumSizeHint().width() + bar, 240)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+
+    def _commands(self) -> dict:
+        return {
+            **{plane: button.click for plane, button in self.presets.items()},
+            "reset": self.state.reset,
+            "undo": self.state.undo,
+            "redo": self.state.redo,
+            "go_to_click": self.go_to.toggle,
+            "record": self.flight_panel.toggle_recording,
+            "replay": self.flight_panel.toggle_replay,
+            "sheet": self.show_keys,
+        }
+
+    def _connect(self) -> None:
+        self.view.key_pressed.connect(self._keys.handle)
+        self.source.chosen.connect(self._on_source)
+        self.pose_panel.show_plane.toggled.connect(self._on_show_plane)
+        self.pose_panel.follow.toggled.connect(self._on_follow)
+        self.state.pose_changed.connect(self._on_pose)
+        self.state.volume_changed.connect(self._on_volume)
+        self.state.settings_changed.connect(self._show_settings)
+        self.state.history_changed.connect(self._show_history)
+        self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
+        QApplication.instance().aboutToQuit.connect(self._on_quit)
+
+    def _on_source(self, layer: Image | None, volume: Volume | None, sentence: str) -> None:
+        self.message.setText(sentence)
+        self.message.setVisible(bool(sentence))
+        self.state.set_volume(volume, layer if volume is not None else None)
+        if volume is None:
+            self._on_volume(None)
+
+    def _on_volume(self, volume: Volume | None) -> None:
+        if volume is not None and self.source.layer is not self.state.source:
+            self.source.choose(self.state.source)
+        self.presenter.set_source(self.state.source)
+        if volume is not None and self.plane.shown:
+            self.plane.attach()
+        for widget in (*self.presets.values(), self.reset, self.go_to, self.pose_panel):
+            widget.setEnabled(volume is not None)
+        self.flight_panel.update_buttons()
+        self.presenter.request()
+
+    def _on_pose(self, pose: Pose) -> None:
+        self._show_pose(pose)
+        self.pose_changed.emit(pose)
+
+    def _show_pose(self, pose: Pose) -> None:
+        self.pose_panel.show_pose(pose)
+        self.sides.setText(stated_convention(pose))
+
+    def _show_settings(self) -> None:
+        self.pose_panel.show_settings()
+        self.pose_panel.show_pose(self.state.pose)
+
+    def _show_history(self) -> None:
+        self.undo.setEnabled(self.state.can_undo)
+        self.redo.setEnabled(self.state.can_redo)
+
+    def _show_cursor(self, position: tuple[float, float]) -> None:
+        r, a, s = point_at(self.state.pose, position)
+        value = self.view.value_at(position)
+        shown = "outside" if value is None else f"{value:.4g}"
+        self.read_out.setText(f"R {r:+.1f}  A {a:+.1f}  S {s:+.1f} mm:  {shown}")
+
+    def _on_go_to(self, wanted: bool) -> None:
+        self.mouse.click_goes = wanted
+        self.view.canvas.setCursor(
+            Qt.CursorShape.CrossCursor if wanted else Qt.CursorShape.ArrowCursor
+        )
+
+    def _on_gone(self) -> None:
+        self.go_to.setChecked(False)
+
+    def _on_show_plane(self, wanted: bool) -> None:
+        if self.state.volume is not None or not wanted:
+            self.plane.shown = wanted
+        self.presenter.request()
+
+    def _on_follow(self, wanted: bool) -> None:
+        self.link.enabled = wanted
+        self.presenter.request()
+
+    def _on_ndisplay(self) -> None:
+        self.plane.adapt()
+        self.presenter.request()
+
+    def _on_quit(self) -> None:
+        self.shut_down(remove_layers=False)
+
+
+def _row(*widgets: tuple[QWidget, int]) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.setSpacing(4)
+    for widget, stretch in widgets:
+        row.addWidget(widget, stretch)
+    return row
+
+
+def _section(title: str, content: QWidget) -> QCollapsible:
+    section = QCollapsible(title)
+    section.setToolTip(f"{title}: click to fold or unfold")
+    section.layout().setContentsMargins(0, 0, 0, 0)
+    section.setDuration(0)
+    section.toggleButton().setStyleSheet(_HEADING)
+    section.addWidget(content)
+    section.expand(animate=False)
+    return section
