@@ -30,7 +30,7 @@ def blob(picture, value) -> np.ndarray:
 def plain_viewer(make_napari_viewer, monkeypatch):
     """A real viewer without letters, so that only the scan is on the canvas."""
     monkeypatch.setattr(orientation_module, "preferences", lambda: Preferences(letters=False))
-    return make_napari_viewer()
+    return make_napari_viewer(show=True)
 
 
 def check_views(viewer, volume, convention="neurological") -> None:
@@ -107,7 +107,7 @@ def test_3d_is_no_mirror_image(
 def test_letters_are_on_the_canvas_and_follow_the_view(
     make_napari_viewer, make_geometry, marker_volume
 ):
-    viewer = make_napari_viewer()
+    viewer = make_napari_viewer(show=True)
     add_volume(viewer, marker_volume(make_geometry()), contrast_limits=(0, 255))
     overlays = viewer.canvas.overlays
     assert (overlays["patient_left"].text, overlays["patient_right"].text) == ("L", "R")

@@ -43,10 +43,20 @@ class WorldGrid:
     origin: NDArray[np.float64]
 
     @classmethod
-    def around(cls, volume: Volume, max_cells: int = MAX_CELLS) -> WorldGrid:
-        """The grid of the volume's smallest voxel side, or coarser to stay in ``max_cells``."""
+    def around(
+        cls, volume: Volume, *, every_voxel: bool = False, max_cells: int = MAX_CELLS
+    ) -> WorldGrid:
+        """The grid of the volume's smallest voxel side, or coarser to stay in ``max_cells``.
+
+        With ``every_voxel`` it is so fine that every voxel holds a cell's centre. At the
+        voxel's own size up to a fifth of the voxels would be nearest to no cell: painting
+        left holes that nobody saw.
+        """
         extent = volume.extent[::-1]
         step = float(volume.spacing.min())
+        if every_voxel:
+            # A cube of side s holds a point of any lattice of step s / sqrt(3).
+            step = min(step, float(np.prod(volume.spacing)) ** (1 / 3) / 3**0.5)
         while True:
             shape = np.maximum(1, np.ceil(extent / step - 1e-6).astype(int))
             if np.prod(shape, dtype=np.float64) <= max_cells:
@@ -193,7 +203,7 @@ class RenderedLabels(LazyGrid):
     def __init__(self, volume: Volume, labels: NDArray[Any]) -> None:
         self.volume = volume
         self.labels = labels
-        self.grid = WorldGrid.around(volume)
+        self.grid = WorldGrid.around(volume, every_voxel=True)
         super().__init__(self.grid.shape, labels.dtype)
 
     def block(self, ranges: Ranges) -> NDArray[Any]:

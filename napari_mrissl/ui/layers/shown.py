@@ -251,10 +251,20 @@ def _metadata(volume: Volume, data: Any, placement: dict[str, Any]) -> dict[str,
 
 
 def _on_inserted(event: Any) -> None:
-    """Redraw oblique labels after each stroke: a voxel is painted whole, cells are not."""
+    """Show painted oblique labels as their voxels have them: voxels are painted whole.
+
+    napari draws the brush's own cells while it paints. In 3D, where all cells are
+    rendered, they are redrawn once per stroke.
+    """
     layer = event.value
     if isinstance(layer.data, RenderedLabels):
+        layer.events.labels_update.connect(_redraw_plane)
         layer.events.paint.connect(_redraw)
+
+
+def _redraw_plane(event: Any) -> None:
+    if event.data.ndim == 2:
+        _redraw(event)
 
 
 def _redraw(event: Any) -> None:
