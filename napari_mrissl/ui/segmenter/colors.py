@@ -1,0 +1,31 @@
+"""Class colours as napari colormaps."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any
+
+from napari_mrissl.segmentation.prompts import PromptClass
+
+if TYPE_CHECKING:
+    from napari.utils.colormaps import DirectLabelColormap
+
+_CLEAR = (0.0, 0.0, 0.0, 0.0)
+
+
+def label_colors(
+    classes: Iterable[PromptClass], hidden: Collection[int] = ()
+) -> DirectLabelColormap:
+    """Each label in its class's colour; labels without a class, and hidden ones, invisible."""
+    from napari.utils.colormaps import DirectLabelColormap
+
+    colors: dict[Any, Any] = {None: _CLEAR, 0: _CLEAR}
+    for one in classes:
+        colors[one.label] = _CLEAR if one.label in hidden else one.color
+    return DirectLabelColormap(color_dict=colors)
+
+
+def fade_to(color: str, name: str) -> tuple[list[list[float]], str]:
+    """Two-point colormap from clear black to a colour, for a probability, and its name."""
+    red, green, blue = (int(color[n : n + 2], 16) / 255 for n in (1, 3, 5))
+    return [[0.0, 0.0, 0.0, 1.0], [red, green, blue, 1.0]], name

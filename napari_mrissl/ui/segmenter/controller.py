@@ -1,0 +1,436 @@
+"""Scans, sessions and background jobs behind the panel; it knows no widget."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, Signal
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.features import Estimate, FeatureStack
+from napari_mrissl.segmentation import Segmentation, SegmentSettings
+from napari_mrissl.ui.jobs import JobRunner
+from napari_mrissl.ui.segmenter import words, work
+from napari_mrissl.ui.segmenter.session import ScanSession
+from napari_mrissl.ui.segmenter.state import Change
+from napari_mrissl.ui.segmenter.view import planes_in_view
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+
+NO_SCAN = "Open a scan, then mark a few places of each class."
+ONE_CLASS = "Mark places of at least two classes: choose another class and click in the scan."
+
+
+class Controller(QObject):
+    """Sessions by scan, one job runner per kind of work.
+
+    Attributes
+    ----------
+    session_changed : Signal()
+        Another scan is current, or none.
+    prompts_changed : Signal()
+        Of the current scan.
+    said : Signal(str, str)
+        A kind (``"info"``, ``"ready"``, ``"error"``) and one sentence.
+    progressed : Signal(float, str)
+        Of whatever is running; the fraction is negative while unknown.
+    busy_changed : Signal(bool)
+        Whether something is running that can be cancelled.
+    labels_shown : Signal(object)
+        The segmentation's Labels layer, after its planes or all of it changed.
+    finished : Signal(object)
+        A whole `Segmentation` is shown.
+    """
+
+    session_changed = Signal()
+    prompts_changed = Signal()
+    said = Signal(str, str)
+    progressed = Signal(float, str)
+    busy_changed = Signal(bool)
+    labels_shown = Signal(object)
+    finished = Signal(object)
+    class_chosen = Signal(int)
+
+    def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.viewer = viewer
+        self.settings = SegmentSettings()
+        self.live = True
+        self.session: ScanSession | None = None
+        self.sessions: list[ScanSession] = []
+        self._needed: Estimate | None = None
+        self._save_after: tuple[Path, bool] | None = None
+        self._started = 0.0
+        self.opening = JobRunner(self)
+        self.features = JobRunner(self)
+        self.segmenting = JobRunner(self)
+        self.files = JobRunner(self)
+        for runner in self.runners:
+            runner.started.connect(self._on_started)
+            runner.progressed.connect(self._on_progress)
+            runner.failed.connect(self._on_failed)
+            runner.idle.connect(self._on_idle)
+        self.features.cancelled.connect(self._on_features_cancelled)
+        self.segmenting.cancelled.connect(partial(self.said.emit, "info", "Cancelled."))
+        viewer.layers.events.removed.connect(self._on_layer_removed)
+
+    @property
+    def runners(self) -> tuple[JobRunner, ...]:
+        """All job runners."""
+        return self.opening, self.features, self.segmenting, self.files
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs."""
+        return any(runner.running for runner in self.runners)
+
+    def choose(self, layer: Image | None) -> None:
+        """Make a scan the current one; its prompts and result are taken up again."""
+        if self.session is not None and layer is self.session.layer:
+            return
+        self.segmenting.cancel()
+        self.session = None
+        if layer is not None:
+            try:
+                self.session = self._session_of(layer)
+            except MrisslError as error:
+                self._say("error", str(error))
+        self.session_changed.emit()
+        if self.session is None:
+            if layer is None:
+                self._say("info", NO_SCAN)
+            return
+        self._open(self.session)
+
+    def need_session(self) -> ScanSession:
+        """The current scan's session.
+
+        Raises
+        ------
+        MrisslError
+            If no scan is open.
+        """
+        if self.session is None:
+            raise MrisslError("no scan is open", remedy=NO_SCAN)
+        return self.session
+
+    def set_live(self, live: bool) -> None:
+        """Whether every change of the prompts updates the segmentation."""
+        self.live = live
+        if live:
+            self._update()
+
+    def set_settings(self, settings: SegmentSettings) -> None:
+        """Use other features or another classifier from now on."""
+        refeature = settings.features != self.settings.features
+        self.settings = settings
+        if self.session is None:
+            return
+        if refeature:
+            for session in self.sessions:
+                session.stack = None
+            self.features.cancel()
+            self._open(self.session)
+        self._update()
+
+    def segment(self) -> None:
+        """Segment now; the features are computed first when there are none."""
+        session = self.session
+        if session is None:
+            self._say("info", NO_SCAN)
+            return
+        session.read_scribbles()
+        if session.stack is None:
+            session.wanted = True
+            self._compute(session)
+            return
+        if len(session.state.labels_in_use()) < 2:
+            self.segmenting.cancel()
+            self._clear_result(session)
+            self._say("info", ONE_CLASS)
+            return
+        session.wanted = False
+        session.results.ensure(session.state.classes, session.hidden)
+        self.segmenting.start(
+            partial(
+                work.segment_view_first,
+                session.volume,
+                session.stack,
+                self.settings,
+                session.state.snapshot(),
+                planes_in_view(self.viewer, session.results.ensure((), ())),
+            ),
+            title=f"Segmenting {session.volume.name}",
+            received=partial(self._show_planes, session),
+            done=partial(self._show_result, session),
+        )
+
+    def compute_features(self) -> None:
+        """Compute the current scan's features without segmenting."""
+        if self.session is not None and self.session.stack is None:
+            self._compute(self.session)
+
+    def cancel(self) -> None:
+        """Stop everything that runs, except files being written."""
+        self._save_after = None
+        for runner in (self.opening, self.features, self.segmenting):
+            runner.cancel()
+
+    def save_segmentation(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the labels shown; while they are being updated, the update comes first."""
+        session, path = self.session, Path(path)
+        if session is None or session.results.array() is None:
+            self._say("error", "There is no segmentation to save yet.")
+            return
+        if self.segmenting.running or session.wanted:
+            self._save_after = (path, overwrite)
+            self._say("info", f"Will save {path.name} once the segmentation is complete.")
+            return
+        labels = np.array(session.results.array())
+        self.files.start(
+            partial(
+                work.save_labels, path, labels, session.volume, session.state.classes, overwrite
+            ),
+            title=f"Saving {path.name}",
+            done=lambda written: self._say("ready", f"Saved {written.name}."),
+            queue=True,
+        )
+
+    def save_prompts(self, path: str | Path) -> None:
+        """Write clicks and scribbles as CSV or JSON."""
+        session, path = self.session, Path(path)
+        if session is None:
+            self._say("error", "There is no scan, so there are no clicks to save.")
+            return
+        snapshot = session.state.snapshot()
+
+        def write(_: Any) -> Path:
+            return work.save_prompts(path, snapshot, session.volume)
+
+        def saved(written: Path) -> None:
+            session.mark_saved(snapshot)
+            self._say("ready", f"Saved {written.name}.")
+
+        self.files.start(write, title=f"Saving {path.name}", done=saved, queue=True)
+
+    def load_prompts(self, path: str | Path) -> None:
+        """Replace clicks and scribbles by those of a CSV or JSON file; can be undone."""
+        session, path = self.session, Path(path)
+        if session is None:
+            self._say("error", "Open the scan first, then load its clicks.")
+            return
+
+        def loaded(result: tuple[Any, str]) -> None:
+            prompts, remark = result
+            session.replace(prompts)
+            count = words.counted(len(prompts.points), "place")
+            self._say("info", f"Loaded {count} from {path.name}.{remark}")
+
+        self.files.start(
+            lambda _: work.load_prompts(path, session.volume),
+            title=f"Loading {path.name}",
+            done=loaded,
+            queue=True,
+        )
+
+    def replay(self) -> None:
+        """Make the shown result again from its layer's metadata, and compare."""
+        session = self.session
+        record = session.results.record() if session is not None else None
+        if session is None or record is None:
+            self._say("error", "There is no segmentation whose making is known.")
+            return
+        shown = np.array(session.results.array())
+        self.segmenting.start(
+            partial(work.replay_record, session.volume, record),
+            title=f"Replaying {session.volume.name}",
+            done=partial(self._show_replay, session, shown),
+        )
+
+    def recover(self) -> None:
+        """Take over the prompts an earlier session left."""
+        session = self.session
+        if session is not None and session.unfinished is not None:
+            found, session.unfinished = session.unfinished, None
+            session.replace(found.prompts)
+            found.discard()
+            count = words.counted(len(found.prompts.points), "place")
+            self._say("info", f"Recovered {count}.")
+            self.session_changed.emit()
+
+    def discard(self) -> None:
+        """Remove the prompts an earlier session left."""
+        session = self.session
+        if session is not None and session.unfinished is not None:
+            session.unfinished.discard()
+            session.unfinished = None
+            self.session_changed.emit()
+
+    def close(self) -> None:
+        """End all jobs and sessions; layers stay as they are."""
+        for runner in self.runners:
+            runner.close()
+        self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        for session in self.sessions:
+            session.close()
+        self.sessions, self.session = [], None
+
+    def _session_of(self, layer: Image) -> ScanSession:
+        for session in self.sessions:
+            if session.layer is layer:
+                return session
+        session = ScanSession(self.viewer, layer)
+        session.changed.connect(partial(self._on_prompts_changed, session))
+        session.complaint.connect(partial(self.said.emit, "error"))
+        session.class_chosen.connect(self.class_chosen)
+        self.sessions.append(session)
+        return session
+
+    def _open(self, session: ScanSession) -> None:
+        self.opening.start(
+            partial(work.open_scan, session.volume, self.settings),
+            title=f"Reading {session.volume.name}",
+            done=partial(self._opened, session),
+        )
+
+    def _opened(self, session: ScanSession, opened: work.Opened) -> None:
+        if session not in self.sessions:
+            return
+        self._needed = opened.needed
+        session.stack = opened.stack
+        if session.identity is None:
+            session.unfinished = opened.unfinished
+            session.start_journal(opened.identity)
+        if session is not self.session:
+            return
+        self.session_changed.emit()
+        if session.stack is None and not session.wanted:
+            self._say("info", words.cost(opened.needed))
+        elif session.wanted or not session.state.empty:
+            self.segment()
+        else:
+            self._say("ready", "Ready: choose a class and click in the scan.")
+
+    def _compute(self, session: ScanSession) -> None:
+        if self.features.running:
+            return
+        self.features.start(
+            partial(work.compute_features, session.volume, self.settings),
+            title=f"Computing features of {session.volume.name}",
+            done=partial(self._have_features, session),
+        )
+
+    def _have_features(self, session: ScanSession, stack: FeatureStack) -> None:
+        if stack.settings != self.settings.features:
+            return
+        session.stack = stack
+        if session is self.session and session.wanted:
+            self.segment()
+        elif session is self.session:
+            self._say("ready", "Features are ready: each click now updates the segmentation.")
+
+    def _update(self) -> None:
+        """Follow a change of prompts or settings when live."""
+        if self.live and self.session is not None and not self.session.state.empty:
+            self.segment()
+        elif self.session is not None and self.session.state.empty:
+            self.segmenting.cancel()
+            self._clear_result(self.session)
+
+    def _on_prompts_changed(self, session: ScanSession, change: Change) -> None:
+        if session is not self.session:
+            return
+        self.prompts_changed.emit()
+        if change.clicks is not None or change.scribble is not None:
+            self._update()
+
+    def _show_planes(self, session: ScanSession, planes: work.PredictedPlanes) -> None:
+        session.results.show_planes(planes)
+        self.labels_shown.emit(session.results.labels)
+
+    def _show_result(self, session: ScanSession, result: Segmentation) -> None:
+        if session.results.array() is None:
+            self._save_after = None
+            return
+        session.results.show(result)
+        session.results.show_maps(result, session.state.classes)
+        self.labels_shown.emit(session.results.labels)
+        marked = words.counted(len(result.metadata["prompts"]["points"]), "marked place")
+        elapsed = time.monotonic() - self._started
+        self._say("ready", f"Segmented from {marked} in {elapsed:.1f} s.")
+        self.finished.emit(result)
+        if self._save_after is not None:
+            (path, overwrite), self._save_after = self._save_after, None
+            self._save_when_idle(path, overwrite)
+
+    def _show_replay(self, session: ScanSession, shown: Any, result: Segmentation) -> None:
+        differing = int(np.count_nonzero(result.labels != shown))
+        session.results.show(result)
+        self.labels_shown.emit(session.results.labels)
+        if differing:
+            voxels = words.counted(differing, "voxel")
+            self._say("error", f"Replayed from the layer's record: {voxels} differ from before.")
+        else:
+            self._say("ready", f"Replayed: all {shown.size:,} voxels are identical.")
+        self.finished.emit(result)
+
+    def _clear_result(self, session: ScanSession) -> None:
+        if session.results.array() is not None:
+            session.results.clear()
+            self.labels_shown.emit(session.results.labels)
+
+    def _on_layer_removed(self, event: Any) -> None:
+        layer: Layer = event.value
+        for session in list(self.sessions):
+            if layer is session.layer:
+                self._drop(session)
+                continue
+            name = session.forget_layer(layer)
+            if name == "segmentation":
+                self.segmenting.cancel()
+                self._say("info", "The segmentation layer was deleted; Segment makes it again.")
+            elif name is not None:
+                self._say("info", f"The {name} layer was deleted; its marks stay until cleared.")
+            if name is not None and session is self.session:
+                self.prompts_changed.emit()
+
+    def _drop(self, session: ScanSession) -> None:
+        """The scan left the viewer: nothing is computed for it any more."""
+        self.sessions.remove(session)
+        session.close()
+        if session is self.session:
+            self.cancel()
+            self.session = None
+            self.session_changed.emit()
+            self._say("info", f"{session.volume.name} was removed from the viewer.")
+
+    def _on_started(self, title: str) -> None:
+        self._started = time.monotonic()
+        self.busy_changed.emit(True)
+        self.progressed.emit(-1.0, f"{title} …")
+
+    def _on_progress(self, fraction: float, text: str) -> None:
+        elapsed = time.monotonic() - self._started
+        self.progressed.emit(fraction, words.progress(fraction, text, elapsed))
+
+    def _on_failed(self, sentence: str) -> None:
+        self._save_after = None
+        self._say("error", sentence)
+
+    def _on_features_cancelled(self) -> None:
+        if self.session is not None:
+            self.session.wanted = False
+        self._say("info", "Cancelled: no features were kept. Segment starts them again.")
+
+    def _on_idle(self) -> None:
+        if not self.busy:
+            self.busy_changed.emit(False)
+
+    def _say(self, kind: str, text: str) -> None:
+        self.said.emit(kind, text)

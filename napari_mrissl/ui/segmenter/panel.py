@@ -1,0 +1,152 @@
+"""The dock widget "Click to segment"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+from qtpy.QtCore import QEvent, Signal
+from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+
+from napari_mrissl.segmentation import SegmentSettings
+from napari_mrissl.ui.segmenter.actions import FileButtons, MarkButtons
+from napari_mrissl.ui.segmenter.classes_box import ClassesBox
+from napari_mrissl.ui.segmenter.controller import Controller
+from napari_mrissl.ui.segmenter.run_box import RunBox
+from napari_mrissl.ui.segmenter.scan_box import ScanBox
+from napari_mrissl.ui.segmenter.settings_box import SettingsBox
+
+if TYPE_CHECKING:
+    from napari.layers import Labels, Points
+    from napari.viewer import Viewer
+
+
+class PromptSegmenter(QScrollArea):
+    """Clicks and scribbles on a scan become a segmentation while you watch.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer whose scans are segmented.
+
+    Attributes
+    ----------
+    segmented : Signal(object)
+        A whole `Segmentation` is shown.
+    labels_shown : Signal(object)
+        The Labels layer of the segmentation, whenever some of it was replaced.
+    """
+
+    segmented = Signal(object)
+    labels_shown = Signal(object)
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self.setObjectName("Click to segment")
+        self.setWidgetResizable(True)
+        self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.controller = Controller(viewer)
+        self.scan_box = ScanBox(viewer, self.controller)
+        self.classes_box = ClassesBox(self.controller)
+        self.mark_buttons = MarkButtons(viewer, self.controller)
+        self.run_box = RunBox(self.controller)
+        self.settings_box = SettingsBox(self.controller)
+        self.file_buttons = FileButtons(self.controller)
+        body = QWidget()
+        column = QVBoxLayout(body)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(8)
+        for part in (
+            self.scan_box,
+            self.classes_box,
+            self.mark_buttons,
+            self.run_box,
+            self.file_buttons,
+            self.settings_box,
+        ):
+            column.addWidget(part)
+        column.addStretch(1)
+        self.setWidget(body)
+        self.setMinimumWidth(body.minimumSizeHint().width() + 16)
+        self._docked = False
+        self.controller.finished.connect(self.segmented)
+        self.controller.labels_shown.connect(self.labels_shown)
+        self.destroyed.connect(self.controller.close)
+        self.scan_box.refresh()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being computed, read or written."""
+        return self.controller.busy
+
+    @property
+    def settings(self) -> SegmentSettings:
+        """How prompts become a segmentation."""
+        return self.controller.settings
+
+    @settings.setter
+    def settings(self, settings: SegmentSettings) -> None:
+        self.settings_box.show_settings(settings)
+        self.controller.set_settings(settings)
+
+    @property
+    def clicks_layer(self) -> Points:
+        """The current scan's Points layer, made when there is none."""
+        return self._session().need_clicks().layer
+
+    @property
+    def scribbles_layer(self) -> Labels:
+        """The current scan's scribbles, made when there are none."""
+        return self._session().need_scribbles().layer
+
+    @property
+    def result_layer(self) -> Labels | None:
+        """The current scan's segmentation, or None before the first."""
+        session = self.controller.session
+        return session.results.labels if session is not None else None
+
+    def add_click(self, point_ras: ArrayLike, label: int | None = None) -> None:
+        """Place a click (3,), world RAS mm, with a class; by default the current one.
+
+        Raises
+        ------
+        MrisslError
+            If there is no scan or no such class.
+        """
+        self._session().add_click(point_ras, label)
+
+    def paint_ball(self, point_ras: ArrayLike, radius_mm: float, label: int | None = None) -> None:
+        """Scribble the voxels within a ball around a point in world RAS mm; label 0 erases.
+
+        Raises
+        ------
+        MrisslError
+            If there is no scan or no such class.
+        """
+        self._session().paint_ball(point_ras, radius_mm, label)
+
+    def choose_class(self, label: int) -> None:
+        """Make a class the one that clicks and scribbles mark."""
+        self.classes_box.choose(label)
+
+    def shut_down(self) -> None:
+        """End jobs and let go of the layers; they stay in the viewer."""
+        self.mark_buttons.unbind()
+        self.scan_box.disconnect_viewer()
+        self.controller.close()
+
+    def event(self, event: QEvent) -> bool:
+        """Notice being taken out of the window: napari gives a closed dock no close event."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self._docked and self.parent() is None:
+                self.shut_down()
+            self._docked = self.parent() is not None
+        return bool(super().event(event))
+
+    def closeEvent(self, event: Any) -> None:
+        """A window of its own that is closed ends its jobs."""
+        self.shut_down()
+        super().closeEvent(event)
+
+    def _session(self) -> Any:
+        return self.controller.need_session()

@@ -1,0 +1,357 @@
+"""One scan in the panel: its prompts, the layers they are in, and the journal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.features import FeatureStack
+from napari_mrissl.segmentation.prompts import PromptClass, Prompts
+from napari_mrissl.ui.layers import METADATA_KEY, volume_of
+from napari_mrissl.ui.segmenter.journal import JournalWriter, Unfinished
+from napari_mrissl.ui.segmenter.planes import ball_voxels
+from napari_mrissl.ui.segmenter.presets import DEFAULT_PRESET, PRESETS, is_background
+from napari_mrissl.ui.segmenter.prompt_layers import (
+    CLICKS,
+    SCRIBBLES,
+    ClicksLayer,
+    ScribblesLayer,
+    find_layer,
+)
+from napari_mrissl.ui.segmenter.result_layers import ResultLayers
+from napari_mrissl.ui.segmenter.state import Change, PromptSnapshot, PromptState
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+
+MOST_PAINTED = 200_000
+_CLASSES = "classes"
+# A scroll through slices also redraws the layer; look for painted voxels once it rests.
+_LOOK_AGAIN_MS = 80
+
+
+class ScanSession(QObject):
+    """Keeps prompts, napari layers and journal of one scan the same.
+
+    Attributes
+    ----------
+    changed : Signal(object)
+        A `Change` of the prompts, from wherever it came.
+    class_chosen : Signal(int)
+        A label was chosen in the scribbles layer's own controls.
+    complaint : Signal(str)
+        One sentence about something that was not taken.
+    """
+
+    changed = Signal(object)
+    class_chosen = Signal(int)
+    complaint = Signal(str)
+
+    def __init__(self, viewer: ViewerModel, layer: Image) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.layer = layer
+        self.volume = volume_of(layer)
+        self.identity: str | None = None
+        self.stack: FeatureStack | None = None
+        self.unfinished: Unfinished | None = None
+        self.wanted = False
+        self.state = PromptState(self.volume, PRESETS[DEFAULT_PRESET])
+        self.results = ResultLayers(viewer, self.volume)
+        self.hidden = {one.label for one in self.state.classes if is_background(one)}
+        self.current = self.state.classes[0].label
+        self.clicks: ClicksLayer | None = None
+        self.scribbles: ScribblesLayer | None = None
+        self._journal: JournalWriter | None = None
+        self._unsaved = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_LOOK_AGAIN_MS)
+        self._timer.timeout.connect(self.read_scribbles)
+        self._adopt_layers()
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether prompts changed since they were last saved."""
+        return self._unsaved and not self.state.empty
+
+    def class_of(self, label: int) -> PromptClass | None:
+        """The class with this label."""
+        return next((one for one in self.state.classes if one.label == label), None)
+
+    def add_click(self, point_ras: ArrayLike, label: int | None = None) -> None:
+        """Place a click (3,) in world RAS mm with a class, by default the current one.
+
+        Raises
+        ------
+        MrisslError
+            If the point is not three finite numbers or there is no such class.
+        """
+        x, y, z = self._checked_point(point_ras)
+        label = self._checked_label(label)
+        self._note(self.state.set_clicks((*self.state.clicks, (x, y, z, label))), show=True)
+
+    def paint_ball(self, point_ras: ArrayLike, radius_mm: float, label: int | None = None) -> None:
+        """Scribble all voxels within a ball in the world; label 0 erases.
+
+        Raises
+        ------
+        MrisslError
+            As `add_click`, or if the ball holds too many voxels.
+        """
+        point = self._checked_point(point_ras)
+        label = 0 if label == 0 else self._checked_label(label)
+        voxels = ball_voxels(self.volume, point, float(radius_mm))
+        if len(voxels) > MOST_PAINTED:
+            raise MrisslError(f"a brush over {len(voxels):,} voxels", expected="a smaller brush")
+        self._note(self.state.paint(voxels, np.uint8(label)), show=True)
+
+    def set_classes(self, classes: tuple[PromptClass, ...]) -> None:
+        """Replace the classes; prompts of those gone go too, as one undoable step."""
+        labels = {one.label for one in classes}
+        known = {one.label for one in self.state.classes}
+        self.hidden = (self.hidden & labels) | {
+            one.label for one in classes if one.label not in known and is_background(one)
+        }
+        self._note(self.state.set_classes(classes), show=True)
+
+    def replace(self, prompts: Prompts) -> None:
+        """Put loaded or recovered prompts in place of all there are; one undoable step."""
+        known = {one.label for one in self.state.classes}
+        self.hidden |= {
+            c.label for c in prompts.classes if c.label not in known and is_background(c)
+        }
+        self._note(self.state.replace(prompts), show=True)
+
+    def clear(self) -> None:
+        """Remove all clicks and scribbles; one undoable step."""
+        self.replace(Prompts(classes=self.state.classes))
+
+    def set_shown(self, label: int, shown: bool) -> None:
+        """Show or hide a class in the result."""
+        self.hidden = self.hidden - {label} if shown else self.hidden | {label}
+        self.results.recolor(self.state.classes, self.hidden)
+
+    def undo(self) -> None:
+        """Take the newest change back."""
+        self.read_scribbles()
+        self._note(self.state.undo(), show=True)
+
+    def redo(self) -> None:
+        """Do again what was undone last."""
+        self._note(self.state.redo(), show=True)
+
+    def use_class(self, label: int) -> None:
+        """Clicks and scribbles from now on get this class."""
+        one = self.class_of(label)
+        if one is None:
+            return
+        self.current = label
+        if self.clicks is not None:
+            self.clicks.use(one)
+        if self.scribbles is not None:
+            self.scribbles.use(one)
+
+    def need_clicks(self) -> ClicksLayer:
+        """The clicks' layer, made anew when there is none."""
+        if self.clicks is None:
+            self.clicks = ClicksLayer(self.viewer, self.volume)
+            self.clicks.show(self.state.clicks, self.state.classes)
+            self._connect_clicks(self.clicks)
+        return self.clicks
+
+    def need_scribbles(self) -> ScribblesLayer:
+        """The scribbles' layer, made anew when there is none."""
+        if self.scribbles is None:
+            self.scribbles = ScribblesLayer(self.viewer, self.volume)
+            self.scribbles.show(self.state.scribble)
+            self._connect_scribbles(self.scribbles)
+        return self.scribbles
+
+    def forget_layer(self, layer: Layer) -> str | None:
+        """A layer left the viewer; the prompts stay, and what it was called is returned."""
+        if self.clicks is not None and layer is self.clicks.layer:
+            self._disconnect(self.clicks.layer)
+            self.clicks = None
+            return "clicks"
+        if self.scribbles is not None and layer is self.scribbles.layer:
+            self._disconnect(self.scribbles.layer)
+            self.scribbles = None
+            return "scribbles"
+        if layer is self.results.labels:
+            self.results.labels = None
+            return "segmentation"
+        return None
+
+    def start_journal(self, identity: str) -> None:
+        """From now on changes go to disk; what was marked before goes first."""
+        self.identity = identity
+        if self._unsaved and self._journal is None:
+            self._journal = JournalWriter(self.state, identity)
+
+    def mark_saved(self, saved: PromptSnapshot) -> None:
+        """These prompts are in a file of the user's: without newer ones, no journal is needed."""
+        if self.state.holds(saved):
+            self._unsaved = False
+            self._close_journal(keep=False)
+
+    def close(self) -> None:
+        """Let go of the layers; unsaved prompts stay in their journal for the next time."""
+        self._timer.stop()
+        for holder in (self.clicks, self.scribbles):
+            if holder is not None:
+                self._disconnect(holder.layer)
+        self._close_journal(keep=self.unsaved)
+
+    def read_clicks(self) -> None:
+        """Take over what the Points layer holds."""
+        if self.clicks is None or self.clicks.muted:
+            return
+        clicks = self.clicks.read()
+        self._need_classes({click[3] for click in clicks})
+        self._note(self.state.set_clicks(clicks), show=False)
+
+    def read_scribbles(self) -> None:
+        """Take over what was painted on the Labels layer."""
+        self._timer.stop()
+        if self.scribbles is None or self.scribbles.muted:
+            return
+        painted = self.scribbles.changes()
+        if len(painted) > MOST_PAINTED:
+            before = self.state.scribble.at(painted.voxels)
+            self.scribbles.show(type(painted)(painted.voxels, before))
+            self.complaint.emit(
+                f"A stroke of {len(painted):,} voxels was taken back; at most {MOST_PAINTED:,} "
+                "at once help a classifier."
+            )
+            return
+        self._need_classes(set(np.unique(painted.labels).tolist()) - {0})
+        self._note(self.state.paint(painted.voxels, painted.labels), show=False)
+
+    def _note(self, change: Change | None, *, show: bool) -> None:
+        """Journal a change, show it where it did not come from, and tell the panel."""
+        if change is None:
+            return
+        self._unsaved = True
+        if self._journal is not None:
+            self._journal.record(change)
+        elif self.identity is not None:
+            self._journal = JournalWriter(self.state, self.identity)
+        if show and change.clicks is not None:
+            if self.clicks is None:
+                self.need_clicks()
+            else:
+                self.clicks.show(self.state.clicks, self.state.classes)
+        if show and change.scribble is not None:
+            self.need_scribbles().show(change.scribble[1])
+        if change.classes is not None:
+            self._show_classes()
+        elif change.clicks is not None and self.clicks is not None and not show:
+            self.clicks.recolor(self.state.classes)
+        self.changed.emit(change)
+
+    def _show_classes(self) -> None:
+        classes = self.state.classes
+        if self.class_of(self.current) is None and classes:
+            self.current = classes[0].label
+        for holder in (self.clicks, self.scribbles):
+            if holder is not None:
+                holder.recolor(classes)
+                holder.layer.metadata[METADATA_KEY][_CLASSES] = classes
+        self.results.recolor(classes, self.hidden)
+        self.use_class(self.current)
+
+    def _need_classes(self, labels: set[int]) -> None:
+        """A label that no class has, as by napari's own label spin box, becomes one."""
+        known = {one.label for one in self.state.classes}
+        missing = sorted(label for label in labels - known if 1 <= label <= 255)
+        if missing:
+            added = tuple(PromptClass.default(label) for label in missing)
+            self.set_classes((*self.state.classes, *added))
+
+    def _adopt_layers(self) -> None:
+        """Go on with the layers an earlier widget left."""
+        clicks = find_layer(self.viewer, CLICKS, self.volume)
+        scribbles = find_layer(self.viewer, SCRIBBLES, self.volume)
+        for layer in (clicks, scribbles):
+            classes = layer.metadata[METADATA_KEY].get(_CLASSES) if layer is not None else None
+            if classes:
+                self.state.classes = classes
+                self.current = classes[0].label
+                self.hidden = {one.label for one in classes if is_background(one)}
+        if clicks is not None:
+            self.clicks = ClicksLayer(self.viewer, self.volume)
+            self.state.clicks = self.clicks.read()
+            self._connect_clicks(self.clicks)
+        if scribbles is not None:
+            self.scribbles = ScribblesLayer(self.viewer, self.volume)
+            self.state.scribble = self.scribbles.changes()
+            self._connect_scribbles(self.scribbles)
+        self._unsaved = not self.state.empty
+        self._need_classes(self.state.labels_in_use())
+
+    def _connect_clicks(self, clicks: ClicksLayer) -> None:
+        clicks.layer.metadata[METADATA_KEY][_CLASSES] = self.state.classes
+        clicks.layer.events.data.connect(self._on_clicks)
+        clicks.layer.events.features.connect(self._on_clicks)
+        self.use_class(self.current)
+
+    def _connect_scribbles(self, scribbles: ScribblesLayer) -> None:
+        scribbles.recolor(self.state.classes)
+        scribbles.layer.metadata[METADATA_KEY][_CLASSES] = self.state.classes
+        scribbles.layer.events.paint.connect(self._on_paint)
+        scribbles.layer.events.set_data.connect(self._on_redraw)
+        scribbles.layer.events.selected_label.connect(self._on_label_chosen)
+        self.use_class(self.current)
+
+    def _disconnect(self, layer: Layer) -> None:
+        for name in ("data", "features", "paint", "set_data", "selected_label"):
+            emitter = getattr(layer.events, name, None)
+            if emitter is not None:
+                for slot in (
+                    self._on_clicks, self._on_paint, self._on_redraw, self._on_label_chosen,
+                ):  # fmt: skip
+                    emitter.disconnect(slot)
+
+    def _on_clicks(self, event: Any) -> None:
+        # "Adding", "changing", "removing" are announced before they happen.
+        if not str(getattr(event, "action", "")).endswith("ing"):
+            self.read_clicks()
+
+    def _on_paint(self, _: Any) -> None:
+        self.read_scribbles()
+
+    def _on_redraw(self, _: Any) -> None:
+        if self.scribbles is not None and not self.scribbles.muted:
+            self._timer.start()
+
+    def _on_label_chosen(self, _: Any) -> None:
+        if self.scribbles is None or self.scribbles.muted:
+            return
+        label = int(self.scribbles.layer.selected_label)
+        if self.class_of(label) is not None:
+            self.class_chosen.emit(label)
+
+    def _close_journal(self, *, keep: bool) -> None:
+        if self._journal is not None:
+            self._journal.close(keep=keep)
+            self._journal = None
+
+    def _checked_point(self, point_ras: ArrayLike) -> tuple[float, float, float]:
+        point = np.asarray(point_ras, np.float64)
+        if point.shape != (3,) or not np.isfinite(point).all():
+            raise MrisslError("a click that is not three finite numbers", expected="RAS mm")
+        x, y, z = point.tolist()
+        return x, y, z
+
+    def _checked_label(self, label: int | None) -> int:
+        label = self.current if label is None else int(label)
+        if self.class_of(label) is None:
+            known = ", ".join(str(one.label) for one in self.state.classes)
+            raise MrisslError(f"no class has label {label}", expected=f"one of {known}")
+        return label

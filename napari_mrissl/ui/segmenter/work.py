@@ -1,0 +1,146 @@
+"""What the panel's background jobs do: plain functions of a `Control`, no Qt, no layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.features import Estimate, FeatureStack, cached, compute, estimate
+from napari_mrissl.segmentation import (
+    InstantSegmenter,
+    Segmentation,
+    SegmentSettings,
+    read_prompts,
+    replay,
+    write_prompts,
+)
+from napari_mrissl.segmentation.prompts import PromptClass, Prompts
+from napari_mrissl.ui.segmenter.journal import Unfinished, find_unfinished
+from napari_mrissl.ui.segmenter.planes import Plane
+from napari_mrissl.ui.segmenter.state import PromptSnapshot
+from napari_mrissl.volumes import Volume
+
+if TYPE_CHECKING:
+    from napari_mrissl.ui.jobs import Control
+
+PredictedPlanes = list[tuple[Plane, NDArray[np.uint8]]]
+
+
+class Opened(NamedTuple):
+    """What is known of a scan once its voxels were read.
+
+    Attributes
+    ----------
+    identity
+        Of the volume.
+    stack
+        Its features, when they are cached.
+    needed
+        What computing them would take.
+    unfinished
+        Prompts an earlier session left.
+    """
+
+    identity: str
+    stack: FeatureStack | None
+    needed: Estimate
+    unfinished: Unfinished | None
+
+
+def open_scan(volume: Volume, settings: SegmentSettings, control: Control) -> Opened:
+    """Identify a scan and look for its features and left-over prompts."""
+    control.progress(0.0, "Reading the scan")
+    identity = volume.identity
+    return Opened(
+        identity,
+        cached(volume, settings.features),
+        estimate(volume, settings.features),
+        find_unfinished(identity),
+    )
+
+
+def compute_features(volume: Volume, settings: SegmentSettings, control: Control) -> FeatureStack:
+    """Features from the cache, or computed into it; cancelled, nothing is left."""
+    return compute(volume, settings.features, control.progress, control.cancelled)
+
+
+def segment_view_first(
+    volume: Volume,
+    stack: FeatureStack,
+    settings: SegmentSettings,
+    marked: PromptSnapshot,
+    planes: list[Plane],
+    control: Control,
+) -> Segmentation:
+    """Fit, send the first plane, then the others in view, and return the whole volume."""
+    segmenter = InstantSegmenter(volume, stack, settings)
+    segmenter.fit(marked.prompts(stack.identity))
+    for group in (planes[:1], planes[1:]):
+        if control.cancelled():
+            break
+        if group:
+            control.send([(p, segmenter.predict_plane(p.affine, p.shape)) for p in group])
+    return segmenter.predict_volume(control.progress, control.cancelled)
+
+
+def replay_record(volume: Volume, record: Mapping[str, Any], control: Control) -> Segmentation:
+    """Make a result again from what its layer's metadata say."""
+    return replay(volume, record, control.progress, control.cancelled)
+
+
+def save_labels(
+    path: Path,
+    labels: NDArray[Any],
+    volume: Volume,
+    classes: tuple[PromptClass, ...],
+    overwrite: bool,
+    control: Control,
+) -> Path:
+    """Write labels on the scan's stored grid, never over the scan's own file."""
+    from napari_mrissl.volumes import write_labels
+
+    control.progress(0.0, f"Writing {path.name}")
+    refuse_source(path, volume)
+    names = {one.label: one.name for one in classes}
+    return Path(write_labels(path, labels, volume, overwrite=overwrite, names=names))
+
+
+def refuse_source(path: Path, volume: Volume) -> None:
+    """Refuse to write where the scan itself was read from.
+
+    Raises
+    ------
+    MrisslError
+        If the path is the scan's own file.
+    """
+    from napari_mrissl.trajectories.scan_index import locate
+
+    source = locate(volume.identity)
+    if source is not None and path.exists() and source.exists() and path.samefile(source):
+        raise MrisslError(
+            "this is the scan itself", where=path, remedy="choose another name for the labels"
+        )
+
+
+def save_prompts(path: Path, marked: PromptSnapshot, volume: Volume) -> Path:
+    """Write prompts as CSV or JSON, by suffix."""
+    write_prompts(path, marked.prompts(volume.identity))
+    return path
+
+
+def load_prompts(path: Path, volume: Volume) -> tuple[Prompts, str]:
+    """Read prompts, and say if they were placed on another scan or lie outside this one."""
+    prompts = read_prompts(path)
+    remark = ""
+    if prompts.volume_identity not in (None, volume.identity):
+        remark = " They were placed on another scan."
+    index = (prompts.positions @ volume.to_index[:3, :3].T) + volume.to_index[:3, 3]
+    inside = ((index > -0.5) & (index < np.array(volume.shape) - 0.5)).all(axis=1)
+    if not inside.all():
+        remark += f" {int((~inside).sum())} of them lie outside this scan."
+    return prompts, remark
