@@ -34,8 +34,17 @@ def whole_number(_: Any, tokens: Sequence[Token]) -> int:
 
 
 def listed(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
-    """The names of a comma-separated list."""
-    return tuple(name.strip() for name in tokens[0].value.split(",") if name.strip())
+    """The names of a comma-separated list.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    names = tuple(name.strip() for name in tokens[0].value.split(",") if name.strip())
+    if not names:
+        raise ValueError("no name given")
+    return names
 
 
 Scan = Annotated[Path, Parameter(name="SCAN")]

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from napari_mrissl.segmentation import Prompts, Segmentation, SegmentSettings
     from napari_mrissl.volumes import Volume
 
-_SUFFIXES = (".nii.gz", ".nii")
-
 
 def segment(
     scan: Scan,
@@ -39,7 +37,7 @@ def segment(
     prompts
         CSV with the header x,y,z,label (RAS mm, label >= 1), or the viewer's JSON.
     out
-        The label map, .nii.gz or .nii, on the scan's stored grid.
+        The label map on the scan's stored grid, e.g. .nii.gz.
     features
         Groups of the filter bank, e.g. intensity,gaussian,mind; the usual ones if not given.
     scales
@@ -52,10 +50,10 @@ def segment(
         Replace a file that is there.
     """
     from napari_mrissl import segmentation
-    from napari_mrissl.volumes import write_labels
+    from napari_mrissl.volumes import WRITABLE_SUFFIXES, write_labels
 
     settings = _settings(features, scales, classifier)
-    check_target(out, _SUFFIXES, overwrite=overwrite, source=scan)
+    check_target(out, WRITABLE_SUFFIXES, overwrite=overwrite, source=scan)
     wanted = segmentation.read_prompts(prompts)
     volume = open_scan(scan)
     if wanted.volume_identity not in (None, volume.identity):
@@ -63,8 +61,7 @@ def segment(
     start = time.perf_counter()
     result = segmentation.segment(volume, wanted, settings, Progress("segmenting"))
     seconds = time.perf_counter() - start
-    names = {kind.label: kind.name for kind in wanted.classes}
-    write_labels(out, result.labels, volume, overwrite=overwrite, names=names)
+    write_labels(out, result.labels, volume, overwrite=overwrite)
     facts = summary(volume, wanted, settings, result, seconds)
     if json:
         show_json(facts)

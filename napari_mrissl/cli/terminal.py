@@ -17,7 +17,8 @@ def printable(text: str) -> str:
 
 def one_sentence(text: str) -> str:
     """Several lines or sentences as one printable sentence."""
-    return printable(re.sub(r"\. (?=[A-Z])", "; ", " ".join(text.split())))
+    joined = printable(re.sub(r"\. (?=[A-Z])", "; ", " ".join(text.split())))
+    return joined if joined.endswith((".", "?")) else f"{joined}."
 
 
 def say(text: str) -> None:
@@ -30,7 +31,7 @@ def show(lines: Mapping[str, object]) -> None:
     """Names and values on stdout, one per line."""
     width = max(map(len, lines))
     for name, value in lines.items():
-        sys.stdout.write(f"{name:<{width}}  {printable(str(value))}\n")
+        sys.stdout.write(printable(f"{name:<{width}}  {value}") + "\n")
 
 
 def show_json(document: Mapping[str, Any]) -> None:

@@ -95,14 +95,12 @@ def replay(
     scan
         The scan, where this machine does not remember it or it was moved.
     out
-        .gif to look at, or .npy with all values; without it, only a checksum is shown.
+        .gif to look at, or .npy with all values; without it, only figures are shown.
     size
         Pixels along a side.
     overwrite
         Replace a file that is there.
     """
-    import hashlib
-
     from napari_mrissl.trajectories import locate, movies, read_flight, remember
 
     within("--size", size, 1, 2048)
@@ -123,10 +121,7 @@ def replay(
         movies.write_movie(out, volume, recorded, size, overwrite=overwrite, progress=progress)
         say(f"{len(recorded.poses)} frames of {size} x {size} written")
     else:
-        digest = hashlib.sha256()
-        for part in movies.slices_along(volume, recorded, size, progress):
-            digest.update(part.values.astype("<f4").tobytes())
-        show({"frames": len(recorded.poses), "size": size, "sha256": digest.hexdigest()})
+        show(movies.figures(movies.slices_along(volume, recorded, size, progress)))
     remember(volume.identity, found)
 
 

@@ -81,6 +81,28 @@ def write_movie(
     return path
 
 
+def figures(parts: Iterator[Slices]) -> dict[str, float]:
+    """What the slices of a flight amount to: how many, and values of the pixels inside."""
+    frames = pixels = inside = 0
+    total, lowest, highest = 0.0, np.inf, -np.inf
+    for part in parts:
+        seen = part.values[part.valid]
+        frames += len(part.values)
+        pixels += part.valid.size
+        inside += seen.size
+        if seen.size:
+            total += float(seen.sum(dtype=np.float64))
+            lowest, highest = min(lowest, float(seen.min())), max(highest, float(seen.max()))
+    some = inside > 0
+    return {
+        "frames": frames,
+        "part_inside": inside / pixels if pixels else 0.0,
+        "mean": total / inside if some else 0.0,
+        "lowest": lowest if some else 0.0,
+        "highest": highest if some else 0.0,
+    }
+
+
 def frame_durations(times_ns: NDArray[np.int64]) -> list[int]:
     """How long each frame is shown, in ms: whole hundredths of a second, 20 ms at least.
 

@@ -87,7 +87,7 @@ def refused(run: Callable[..., Ran]) -> Callable[..., str]:
         assert ran.out == ""
         said = ran.err.strip().splitlines()
         sentence = said[-1].removeprefix("mrissl: ")
-        assert sentence.endswith(".")
+        assert sentence.endswith((".", "?"))
         assert ". " not in sentence, "more than one sentence"
         assert sentence.isprintable()
         assert "Traceback" not in ran.err

@@ -132,7 +132,7 @@ def test_a_reader_that_has_seen_enough(scan):
     [
         ("One. Two.", "One; Two."),
         ("a\nb   c.", "a b c."),
-        ("\x1b[2Jred", "?[2Jred"),
+        ("\x1b[2Jred", "?[2Jred."),
         ("scan.nii.gz: 1.5 mm. Expected 2.", "scan.nii.gz: 1.5 mm; Expected 2."),
     ],
 )

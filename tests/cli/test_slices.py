@@ -66,7 +66,8 @@ def test_nifti_slice_lies_where_the_formula_says(scan, run, tmp_path):
             j, i = np.meshgrid(np.arange(SIZE), np.arange(SIZE))
             world = nibabel.affines.apply_affine(affine, np.stack([j, i, 0 * i], axis=-1))
             np.testing.assert_allclose(world, expected, atol=1e-4)
-        np.testing.assert_array_equal(image.get_fdata()[:, :, 0].T, values)
+        # The first slice of a process may come from numpy, later ones from a kernel.
+        np.testing.assert_allclose(image.get_fdata()[:, :, 0].T, values, atol=1e-3)
         np.testing.assert_allclose(image.header.get_zooms(), [FOV / SIZE] * 3, rtol=1e-6)
         assert image.header.get_xyzt_units()[0] == "mm"
 
