@@ -89,10 +89,12 @@ def inside_columns(origin, step, shape, count):
 def interior_columns(origin, step, shape, first, last):
     """Columns among ``[first, last)`` whose eight neighbours all exist, with a margin."""
     margin = 1e-6 + last / _ONE
+    start, stop = first, last
     for axis in range(3):
         a, b = span(origin[axis], step[axis], margin, shape[axis] - 1 - margin, last)
-        first, last = max(first, a + 1), min(last, b - 1)
-    return (first, last) if first < last else (first, first)
+        start, stop = max(start, a + 1), min(stop, b - 1)
+    # An empty interior must still lie between the columns it was asked for.
+    return (start, stop) if start < stop else (last, last)
 
 
 @jit

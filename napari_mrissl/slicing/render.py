@@ -17,6 +17,7 @@ from napari_mrissl.slicing.threads import over_rows
 from napari_mrissl.slicing.voxels import Voxels
 from napari_mrissl.volumes.volume import Volume
 
+_FARTHEST = 1e9
 Interpolation = Literal["linear", "nearest"]
 
 
@@ -149,6 +150,7 @@ def render_labels(
     count, height, width = _grid_shape(shape)
     to_index = np.asarray(np.linalg.inv(as_affine(labels_affine)), np.float64)
     planes = planes_of_grid(to_index, as_affine(affine), count)
+    _check_reach(planes)
     found = np.empty((count, height, width), labels.dtype.newbyteorder("="))
     voxels = Voxels.of(labels.view(np.uint8) if labels.dtype == bool else labels)
     target = found.view(voxels.flat.dtype)
@@ -174,6 +176,7 @@ def _fill(
 ) -> None:
     if interpolation not in ("linear", "nearest"):
         raise MrisslError(f"interpolation {interpolation!r}", expected='"linear" or "nearest"')
+    _check_reach(planes)
     voxels = Voxels.of(volume.data)
     kernel = compiled.kernel(interpolation, voxels.flat.dtype, values.size)
     if kernel is None:
@@ -189,6 +192,15 @@ def _fill(
         values.shape[0] * values.shape[1],
         values.size,
     )
+
+
+def _check_reach(planes: NDArray[np.float64]) -> None:
+    # Further out float64 no longer tells neighbouring pixels apart, and may overflow.
+    if not (np.abs(planes) < _FARTHEST).all():
+        raise MrisslError(
+            "plane lies too far from the volume, or is too large",
+            expected=f"less than {_FARTHEST:g} voxels",
+        )
 
 
 def _array(
