@@ -24,6 +24,7 @@ _SUFFIXES = (
     *(".nii", ".nii.gz", ".hdr", ".img", ".mgh", ".mgz"),
     *(".nrrd", ".nhdr", ".mha", ".mhd", ".dcm"),
 )
+_NIFTI = (".nii", ".nii.gz", ".hdr", ".img")
 _LABEL_INTENT = 1002
 _SAME_AS_NEIGHBOUR = 0.75
 
@@ -58,22 +59,33 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
 def is_label_map(volume: Volume, path: Path | None = None) -> bool:
     """Whether a scan is shown as labels.
 
-    The rule: a NIfTI file whose intent says label (1002); else integers without scaling,
-    none negative, of whose non-zero voxels along some axis at least three quarters equal
-    their next neighbour. Intensities do not do that; label maps and masks do.
+    The rule: whole numbers >= 0 without scaling (some tools store them as floats) and
+    either a NIfTI intent that says label (1002), or, along some axis, at least three
+    quarters of the non-zero voxels equal to their next neighbour. Label maps and masks
+    are like that, intensities are not.
     """
-    if volume.data.dtype.kind not in "ui" or (volume.slope, volume.intercept) != (1.0, 0.0):
+    if (volume.slope, volume.intercept) != (1.0, 0.0) or not _whole_numbers(volume.data):
         return False
-    if path is not None and path.name.lower().endswith((".nii", ".nii.gz", ".hdr", ".img")):
+    if path is not None and path.name.lower().endswith(_NIFTI):
         import nibabel
 
         header = nibabel.load(path).header
         if "intent_code" in header and int(header["intent_code"]) == _LABEL_INTENT:
             return True
-    voxels = volume.data
-    if voxels.dtype.kind == "i" and voxels.min() < 0:
-        return False
-    return max(_share_like_neighbour(voxels, axis) for axis in range(3)) >= _SAME_AS_NEIGHBOUR
+    shares = (_share_like_neighbour(volume.data, axis) for axis in range(3))
+    return any(share >= _SAME_AS_NEIGHBOUR for share in shares)
+
+
+def _whole_numbers(voxels: np.ndarray) -> bool:
+    if voxels.dtype.kind == "u":
+        return True
+    # A few voxels tell most images from labels; the rest is looked at only then.
+    for part in (voxels[::8, ::8, ::8], voxels):
+        if part.min() < 0 or part.max() > np.iinfo(np.int32).max:
+            return False
+        if not np.array_equal(part, np.rint(part)):
+            return False
+    return True
 
 
 def _share_like_neighbour(voxels: np.ndarray, axis: int) -> float:
@@ -99,7 +111,8 @@ def _read(path: Path) -> LayerData:
         show_info(f"{volume.name}: {note}")
     threading.Thread(target=_remember, args=(volume, path), daemon=True).start()
     if is_label_map(volume, path if path.is_file() else None):
-        data, settings = labels_layer(volume, volume.data, volume.name)
+        whole = volume.data if volume.data.dtype.kind in "ui" else volume.data.astype(np.int32)
+        data, settings = labels_layer(volume, whole, volume.name)
         return data, settings, "labels"
     data, settings = image_layer(volume)
     return data, settings, "image"

@@ -1,9 +1,12 @@
-"""napari's writers: images and labels saved on the grid of the scan they belong to."""
+"""napari's writers: images and labels saved on the grid of the scan they belong to.
+
+napari's dialog asks before it replaces a file; the scan itself is never replaced.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +17,13 @@ from napari_mrissl.ui.layers import METADATA_KEY, labels_array, volume_of
 if TYPE_CHECKING:
     from napari.layers import Image, Labels
 
-    from napari_mrissl.volumes.volume import Volume
+
+class SaveError(RuntimeError):
+    """Why a layer was not saved, in one sentence.
+
+    napari takes a ValueError of a writer, as a `MrisslError` is, for "no writer fits" and
+    drops what it says.
+    """
 
 
 def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -22,37 +31,47 @@ def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
     Raises
     ------
-    MrisslError
-        If the layer is no 3-D scan, or the file is the one it was read from.
+    SaveError
+        If the layer is no 3-D scan, the file is the scan itself, or the system refuses.
     """
     from napari_mrissl import volumes
 
     layer: Image = _layer(data, attributes, "image")
-    volume = volume_of(layer)
-    _refuse_source(Path(path), volume)
-    values = volume.data
-    if (volume.slope, volume.intercept) != (1.0, 0.0):
-        values = (values * np.float64(volume.slope) + volume.intercept).astype(np.float32)
-    return [str(volumes.write_image(path, values, volume, overwrite=True))]
+    with _said():
+        volume = volume_of(layer)
+        values = volume.data
+        if (volume.slope, volume.intercept) != (1.0, 0.0):
+            values = (values * np.float64(volume.slope) + volume.intercept).astype(np.float32)
+        return [str(volumes.write_image(path, values, volume, overwrite=True))]
 
 
 def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Save a Labels layer on its scan's stored grid; the format by suffix.
 
+    Names in the layer's features table (columns ``index`` and ``name``) are kept.
+
     Raises
     ------
-    MrisslError
-        If the layer is not 3-D, or the file is the scan it belongs to.
+    SaveError
+        If the layer is not 3-D, the file is the scan itself, or the system refuses.
     """
     from napari_mrissl import volumes
 
     layer: Labels = _layer(data, attributes, "labels")
-    volume = volume_of(layer)
-    _refuse_source(Path(path), volume)
-    foreign = METADATA_KEY not in layer.metadata
-    labels = volume.data if foreign else labels_array(layer)
-    names = _names(layer)
-    return [str(volumes.write_labels(path, labels, volume, overwrite=True, names=names))]
+    with _said():
+        volume = volume_of(layer)
+        ours = METADATA_KEY in layer.metadata and volume.shape == labels_array(layer).shape
+        labels = labels_array(layer) if ours else volume.data
+        written = volumes.write_labels(path, labels, volume, overwrite=True, names=_names(layer))
+        return [str(written)]
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    try:
+        yield
+    except MrisslError as error:
+        raise SaveError(str(error)) from error
 
 
 def _layer(data: Any, attributes: dict[str, Any], kind: str) -> Any:
@@ -69,13 +88,3 @@ def _names(layer: Labels) -> dict[int, str] | None:
         return None
     rows = zip(table["index"], table["name"], strict=True)
     return {int(label): str(name) for label, name in rows if int(label) != 0}
-
-
-def _refuse_source(path: Path, volume: Volume) -> None:
-    """napari's dialog asks before it replaces a file; the scan itself is never replaced."""
-    if volume.file_sha256 is None or not path.is_file():
-        return
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest == volume.file_sha256:
-        raise MrisslError("this is the scan itself", where=path, remedy="save under another name")

@@ -7,12 +7,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
+from npe2 import PluginManifest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+import napari_mrissl
 from napari_mrissl.volumes.volume import Volume
 
 SPACINGS = {"isotropic": (2.0, 2.0, 2.0), "anisotropic": (0.5, 0.7, 5.0)}
@@ -53,6 +56,13 @@ class Geometry:
 def _world_of_voxels(geometry: Geometry) -> NDArray[np.float64]:
     index = np.stack(np.meshgrid(*(np.arange(n) for n in geometry.shape), indexing="ij"), -1)
     return index @ geometry.affine[:3, :3].T + geometry.affine[:3, 3]
+
+
+@pytest.fixture(autouse=True)
+def plugin(plugin_settings, npe2pm):
+    """Our plugin alone, registered, with preferences that no other test and no user sees."""
+    npe2pm.register(PluginManifest.from_file(Path(napari_mrissl.__file__).parent / "napari.yaml"))
+    return npe2pm
 
 
 @pytest.fixture(scope="session")
