@@ -33,11 +33,7 @@ lint: $(READY) ## style, types, import floors and the napari manifest
 	@QT_QPA_PLATFORM=offscreen $(BIN)/npe2 validate --imports napari_mrissl/napari.yaml
 
 bench: $(READY) ## the measured comparisons, into bench_output/
-	@mkdir -p bench_output
-	@for bench in tests/benchmarks/bench_*.py; do \
-		echo "== $$bench"; \
-		$(SCREEN) $(BIN)/python $$bench | tee bench_output/$$(basename $$bench .py).txt; \
-	done
+	@for bench in tests/benchmarks/bench_*.py; do $(SCREEN) $(BIN)/python $$bench; done
 
 shots: $(READY) ## rebuild the README's screenshots in docs/
 	@$(SCREEN) $(BIN)/python tutorials/make_screenshots.py docs
@@ -48,9 +44,10 @@ clean: ## remove what was made, but not .venv
 
 # torch comes first and alone: where a CPU build lies in a local folder, that one is taken.
 $(READY): pyproject.toml constraints.txt | system
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "napari-mrissl needs Python 3.11 or newer, but $(PYTHON) is" \
-			"$$($(PYTHON) --version 2>&1): say make PYTHON=/path/to/python3.11"; exit 1; }
+			"$$($(PYTHON) --version 2>&1 || true): say make PYTHON=/path/to/python3.11"; \
+		exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(PIP) install --quiet --constraint constraints.txt pip
 	@$(PIP) install --constraint constraints.txt torch
@@ -63,7 +60,10 @@ system:
 	missing=$$(for package in $(SYSTEM); do \
 		dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed \
 			|| echo $$package; done); \
-	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	case "$$(command -v $(PYTHON) || echo /usr/bin/$(PYTHON))" in /usr/bin/python3) \
+		$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+			|| missing="$$missing python3 python3-venv";; \
+	esac; \
 	test -n "$${missing// /}" || exit 0; \
 	install="apt-get install -y --no-install-recommends" ; \
 	if test "$$(id -u)" = 0; then \
