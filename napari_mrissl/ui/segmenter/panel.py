@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
-from qtpy.QtCore import QEvent, Signal
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from napari_mrissl.segmentation import SegmentSettings
 from napari_mrissl.ui.segmenter.actions import FileButtons, MarkButtons
 from napari_mrissl.ui.segmenter.classes_box import ClassesBox
 from napari_mrissl.ui.segmenter.controller import Controller
+from napari_mrissl.ui.segmenter.files import FileJobs
 from napari_mrissl.ui.segmenter.run_box import RunBox
 from napari_mrissl.ui.segmenter.scan_box import ScanBox
 from napari_mrissl.ui.segmenter.settings_box import SettingsBox
 
 if TYPE_CHECKING:
+    import napari.viewer
     from napari.layers import Labels, Points
-    from napari.viewer import Viewer
 
 
 class PromptSegmenter(QScrollArea):
@@ -40,18 +42,20 @@ class PromptSegmenter(QScrollArea):
     segmented = Signal(object)
     labels_shown = Signal(object)
 
-    def __init__(self, viewer: Viewer) -> None:
+    # napari looks for this very annotation when it makes the widget.
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self.setObjectName("Click to segment")
         self.setWidgetResizable(True)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.controller = Controller(viewer)
+        self.files = FileJobs(self.controller)
         self.scan_box = ScanBox(viewer, self.controller)
         self.classes_box = ClassesBox(self.controller)
         self.mark_buttons = MarkButtons(viewer, self.controller)
         self.run_box = RunBox(self.controller)
         self.settings_box = SettingsBox(self.controller)
-        self.file_buttons = FileButtons(self.controller)
+        self.file_buttons = FileButtons(self.controller, self.files)
         body = QWidget()
         column = QVBoxLayout(body)
         column.setContentsMargins(6, 6, 6, 6)
@@ -67,7 +71,9 @@ class PromptSegmenter(QScrollArea):
             column.addWidget(part)
         column.addStretch(1)
         self.setWidget(body)
-        self.setMinimumWidth(body.minimumSizeHint().width() + 16)
+        # Only ever scrolls up and down: it is as wide as its contents need to be.
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        body.installEventFilter(self)
         self._docked = False
         self.controller.finished.connect(self.segmented)
         self.controller.labels_shown.connect(self.labels_shown)
@@ -129,6 +135,34 @@ class PromptSegmenter(QScrollArea):
         """Make a class the one that clicks and scribbles mark."""
         self.classes_box.choose(label)
 
+    def segment(self) -> None:
+        """Segment now; features are computed first when there are none."""
+        self.controller.segment()
+
+    def replay(self) -> None:
+        """Make the segmentation again from its layer's metadata, and compare."""
+        self.controller.replay()
+
+    def undo(self) -> None:
+        """Take back the newest click, stroke or class change."""
+        self._session().undo()
+
+    def redo(self) -> None:
+        """Do again what was undone last."""
+        self._session().redo()
+
+    def save_segmentation(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the labels on the scan's own grid, in the background."""
+        self.files.save_segmentation(path, overwrite=overwrite)
+
+    def save_prompts(self, path: str | Path) -> None:
+        """Write clicks and scribbles as CSV or JSON, in the background."""
+        self.files.save_prompts(path)
+
+    def load_prompts(self, path: str | Path) -> None:
+        """Replace clicks and scribbles by a file's, in the background."""
+        self.files.load_prompts(path)
+
     def shut_down(self) -> None:
         """End jobs and let go of the layers; they stay in the viewer."""
         self.mark_buttons.unbind()
@@ -142,6 +176,16 @@ class PromptSegmenter(QScrollArea):
                 self.shut_down()
             self._docked = self.parent() is not None
         return bool(super().event(event))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Never be narrower than what is in the panel, in any theme and font."""
+        if (
+            event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Show)
+            and watched is self.widget()
+        ):
+            needed = self.widget().minimumSizeHint().width()
+            self.setMinimumWidth(needed + self.verticalScrollBar().sizeHint().width())
+        return bool(super().eventFilter(watched, event))
 
     def closeEvent(self, event: Any) -> None:
         """A window of its own that is closed ends its jobs."""
