@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QPushButton, QWidget
 
 from napari_mrissl.ui.segmenter.controller import Controller
+from napari_mrissl.ui.segmenter.files import FileJobs
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -100,9 +101,10 @@ class MarkButtons(QWidget):
 class FileButtons(QWidget):
     """Save the segmentation, save and load clicks, replay."""
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, controller: Controller, files: FileJobs) -> None:
         super().__init__()
         self._controller = controller
+        self._files = files
         self.save = _button("Save segmentation…", "Save the labels on the scan's own grid")
         self.replay = _button(
             "Replay", "Make the segmentation again from what its layer recorded, and compare"
@@ -137,17 +139,17 @@ class FileButtons(QWidget):
         path = self._ask_where("Save segmentation", "segmentation.nii.gz", LABEL_FILES)
         if path is not None:
             # The dialog has asked whether an existing file may be replaced.
-            self._controller.save_segmentation(path, overwrite=True)
+            self._files.save_segmentation(path, overwrite=True)
 
     def _save_clicks(self) -> None:
         path = self._ask_where("Save clicks", "clicks.json", PROMPT_FILES)
         if path is not None:
-            self._controller.save_prompts(path)
+            self._files.save_prompts(path)
 
     def _load_clicks(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Load clicks", "", PROMPT_FILES)
         if name:
-            self._controller.load_prompts(name)
+            self._files.load_prompts(name)
 
     def _ask_where(self, title: str, name: str, kinds: str) -> Path | None:
         session = self._controller.session

@@ -149,4 +149,7 @@ def _swatch(color: str) -> QIcon:
     painter.setPen(QColor(128, 128, 128))
     painter.drawEllipse(1, 1, _SWATCH - 3, _SWATCH - 3)
     painter.end()
-    return QIcon(pixmap)
+    icon = QIcon(pixmap)
+    # Without its own picture the colour of a selected row would be tinted.
+    icon.addPixmap(pixmap, QIcon.Mode.Selected)
+    return icon

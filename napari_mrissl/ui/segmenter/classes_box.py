@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from napari_mrissl.segmentation.prompts import PromptClass
 from napari_mrissl.ui.segmenter.class_table import ClassTable
@@ -25,10 +25,8 @@ class ClassesBox(QWidget):
         self.remove.setToolTip(
             "Remove the selected class and everything marked with it; undo works"
         )
-        self.presets = QToolButton()
-        self.presets.setText("Presets")
+        self.presets = QPushButton("Presets")
         self.presets.setToolTip("Replace the classes by a ready-made set")
-        self.presets.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.presets)
         for name, classes in PRESETS.items():
             menu.addAction(name).triggered.connect(

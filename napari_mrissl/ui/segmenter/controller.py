@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,30 +64,34 @@ class Controller(QObject):
         self.session: ScanSession | None = None
         self.sessions: list[ScanSession] = []
         self._needed: Estimate | None = None
-        self._save_after: tuple[Path, bool] | None = None
         self._started = 0.0
         self.opening = JobRunner(self)
         self.features = JobRunner(self)
         self.segmenting = JobRunner(self)
-        self.files = JobRunner(self)
+        self.runners = [self.opening, self.features, self.segmenting]
         for runner in self.runners:
-            runner.started.connect(self._on_started)
-            runner.progressed.connect(self._on_progress)
-            runner.failed.connect(self._on_failed)
-            runner.idle.connect(self._on_idle)
+            self.watch(runner)
         self.features.cancelled.connect(self._on_features_cancelled)
         self.segmenting.cancelled.connect(partial(self.said.emit, "info", "Cancelled."))
         viewer.layers.events.removed.connect(self._on_layer_removed)
 
     @property
-    def runners(self) -> tuple[JobRunner, ...]:
-        """All job runners."""
-        return self.opening, self.features, self.segmenting, self.files
-
-    @property
     def busy(self) -> bool:
         """Whether a job runs."""
         return any(runner.running for runner in self.runners)
+
+    def say(self, kind: str, sentence: str) -> None:
+        """Tell the user; kinds are ``"info"``, ``"ready"`` and ``"error"``."""
+        self.said.emit(kind, sentence)
+
+    def watch(self, runner: JobRunner) -> None:
+        """Show a runner's progress and errors, and end it with the others."""
+        if runner not in self.runners:
+            self.runners.append(runner)
+        runner.started.connect(self._on_started)
+        runner.progressed.connect(self._on_progress)
+        runner.failed.connect(partial(self.say, "error"))
+        runner.idle.connect(self._on_idle)
 
     def choose(self, layer: Image | None) -> None:
         """Make a scan the current one; its prompts and result are taken up again."""
@@ -100,11 +103,11 @@ class Controller(QObject):
             try:
                 self.session = self._session_of(layer)
             except MrisslError as error:
-                self._say("error", str(error))
+                self.say("error", str(error))
         self.session_changed.emit()
         if self.session is None:
             if layer is None:
-                self._say("info", NO_SCAN)
+                self.say("info", NO_SCAN)
             return
         self._open(self.session)
 
@@ -143,7 +146,7 @@ class Controller(QObject):
         """Segment now; the features are computed first when there are none."""
         session = self.session
         if session is None:
-            self._say("info", NO_SCAN)
+            self.say("info", NO_SCAN)
             return
         session.read_scribbles()
         if session.stack is None:
@@ -153,7 +156,7 @@ class Controller(QObject):
         if len(session.state.labels_in_use()) < 2:
             self.segmenting.cancel()
             self._clear_result(session)
-            self._say("info", ONE_CLASS)
+            self.say("info", ONE_CLASS)
             return
         session.wanted = False
         session.results.ensure(session.state.classes, session.hidden)
@@ -178,73 +181,15 @@ class Controller(QObject):
 
     def cancel(self) -> None:
         """Stop everything that runs, except files being written."""
-        self._save_after = None
         for runner in (self.opening, self.features, self.segmenting):
             runner.cancel()
-
-    def save_segmentation(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write the labels shown; while they are being updated, the update comes first."""
-        session, path = self.session, Path(path)
-        if session is None or session.results.array() is None:
-            self._say("error", "There is no segmentation to save yet.")
-            return
-        if self.segmenting.running or session.wanted:
-            self._save_after = (path, overwrite)
-            self._say("info", f"Will save {path.name} once the segmentation is complete.")
-            return
-        labels = np.array(session.results.array())
-        self.files.start(
-            partial(
-                work.save_labels, path, labels, session.volume, session.state.classes, overwrite
-            ),
-            title=f"Saving {path.name}",
-            done=lambda written: self._say("ready", f"Saved {written.name}."),
-            queue=True,
-        )
-
-    def save_prompts(self, path: str | Path) -> None:
-        """Write clicks and scribbles as CSV or JSON."""
-        session, path = self.session, Path(path)
-        if session is None:
-            self._say("error", "There is no scan, so there are no clicks to save.")
-            return
-        snapshot = session.state.snapshot()
-
-        def write(_: Any) -> Path:
-            return work.save_prompts(path, snapshot, session.volume)
-
-        def saved(written: Path) -> None:
-            session.mark_saved(snapshot)
-            self._say("ready", f"Saved {written.name}.")
-
-        self.files.start(write, title=f"Saving {path.name}", done=saved, queue=True)
-
-    def load_prompts(self, path: str | Path) -> None:
-        """Replace clicks and scribbles by those of a CSV or JSON file; can be undone."""
-        session, path = self.session, Path(path)
-        if session is None:
-            self._say("error", "Open the scan first, then load its clicks.")
-            return
-
-        def loaded(result: tuple[Any, str]) -> None:
-            prompts, remark = result
-            session.replace(prompts)
-            count = words.counted(len(prompts.points), "place")
-            self._say("info", f"Loaded {count} from {path.name}.{remark}")
-
-        self.files.start(
-            lambda _: work.load_prompts(path, session.volume),
-            title=f"Loading {path.name}",
-            done=loaded,
-            queue=True,
-        )
 
     def replay(self) -> None:
         """Make the shown result again from its layer's metadata, and compare."""
         session = self.session
         record = session.results.record() if session is not None else None
         if session is None or record is None:
-            self._say("error", "There is no segmentation whose making is known.")
+            self.say("error", "There is no segmentation whose making is known.")
             return
         shown = np.array(session.results.array())
         self.segmenting.start(
@@ -261,7 +206,7 @@ class Controller(QObject):
             session.replace(found.prompts)
             found.discard()
             count = words.counted(len(found.prompts.points), "place")
-            self._say("info", f"Recovered {count}.")
+            self.say("info", f"Recovered {count}.")
             self.session_changed.emit()
 
     def discard(self) -> None:
@@ -311,11 +256,11 @@ class Controller(QObject):
             return
         self.session_changed.emit()
         if session.stack is None and not session.wanted:
-            self._say("info", words.cost(opened.needed))
+            self.say("info", words.cost(opened.needed))
         elif session.wanted or not session.state.empty:
             self.segment()
         else:
-            self._say("ready", "Ready: choose a class and click in the scan.")
+            self.say("ready", "Ready: choose a class and click in the scan.")
 
     def _compute(self, session: ScanSession) -> None:
         if self.features.running:
@@ -333,7 +278,7 @@ class Controller(QObject):
         if session is self.session and session.wanted:
             self.segment()
         elif session is self.session:
-            self._say("ready", "Features are ready: each click now updates the segmentation.")
+            self.say("ready", "Features are ready: each click now updates the segmentation.")
 
     def _update(self) -> None:
         """Follow a change of prompts or settings when live."""
@@ -356,18 +301,14 @@ class Controller(QObject):
 
     def _show_result(self, session: ScanSession, result: Segmentation) -> None:
         if session.results.array() is None:
-            self._save_after = None
             return
         session.results.show(result)
         session.results.show_maps(result, session.state.classes)
         self.labels_shown.emit(session.results.labels)
         marked = words.counted(len(result.metadata["prompts"]["points"]), "marked place")
         elapsed = time.monotonic() - self._started
-        self._say("ready", f"Segmented from {marked} in {elapsed:.1f} s.")
+        self.say("ready", f"Segmented from {marked} in {elapsed:.1f} s.")
         self.finished.emit(result)
-        if self._save_after is not None:
-            (path, overwrite), self._save_after = self._save_after, None
-            self._save_when_idle(path, overwrite)
 
     def _show_replay(self, session: ScanSession, shown: Any, result: Segmentation) -> None:
         differing = int(np.count_nonzero(result.labels != shown))
@@ -375,9 +316,9 @@ class Controller(QObject):
         self.labels_shown.emit(session.results.labels)
         if differing:
             voxels = words.counted(differing, "voxel")
-            self._say("error", f"Replayed from the layer's record: {voxels} differ from before.")
+            self.say("error", f"Replayed from the layer's record: {voxels} differ from before.")
         else:
-            self._say("ready", f"Replayed: all {shown.size:,} voxels are identical.")
+            self.say("ready", f"Replayed: all {shown.size:,} voxels are identical.")
         self.finished.emit(result)
 
     def _clear_result(self, session: ScanSession) -> None:
@@ -394,9 +335,9 @@ class Controller(QObject):
             name = session.forget_layer(layer)
             if name == "segmentation":
                 self.segmenting.cancel()
-                self._say("info", "The segmentation layer was deleted; Segment makes it again.")
+                self.say("info", "The segmentation layer was deleted; Segment makes it again.")
             elif name is not None:
-                self._say("info", f"The {name} layer was deleted; its marks stay until cleared.")
+                self.say("info", f"The {name} layer was deleted; its marks stay until cleared.")
             if name is not None and session is self.session:
                 self.prompts_changed.emit()
 
@@ -408,7 +349,7 @@ class Controller(QObject):
             self.cancel()
             self.session = None
             self.session_changed.emit()
-            self._say("info", f"{session.volume.name} was removed from the viewer.")
+            self.say("info", f"{session.volume.name} was removed from the viewer.")
 
     def _on_started(self, title: str) -> None:
         self._started = time.monotonic()
@@ -419,18 +360,11 @@ class Controller(QObject):
         elapsed = time.monotonic() - self._started
         self.progressed.emit(fraction, words.progress(fraction, text, elapsed))
 
-    def _on_failed(self, sentence: str) -> None:
-        self._save_after = None
-        self._say("error", sentence)
-
     def _on_features_cancelled(self) -> None:
         if self.session is not None:
             self.session.wanted = False
-        self._say("info", "Cancelled: no features were kept. Segment starts them again.")
+        self.say("info", "Cancelled: no features were kept. Segment starts them again.")
 
     def _on_idle(self) -> None:
         if not self.busy:
             self.busy_changed.emit(False)
-
-    def _say(self, kind: str, text: str) -> None:
-        self.said.emit(kind, text)

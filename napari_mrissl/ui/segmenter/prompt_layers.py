@@ -32,7 +32,8 @@ ROLE = "role"
 CLICKS, SCRIBBLES = "clicks", "scribbles"
 
 _SIZE_VOXELS = 3.0
-_CANVAS_PIXELS = (9, 18)
+# Not below 0: an empty view is drawn as one point of size 0, which a limit would make seen.
+_CANVAS_PIXELS = (0, 18)
 
 
 def role_of(layer: Layer) -> tuple[str | None, Volume | None]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features import Estimate, FeatureStack, cached, compute, estimate
+from napari_mrissl.geometry import apply_affine
 from napari_mrissl.segmentation import (
     InstantSegmenter,
     Segmentation,
@@ -127,19 +128,21 @@ def refuse_source(path: Path, volume: Volume) -> None:
         )
 
 
-def save_prompts(path: Path, marked: PromptSnapshot, volume: Volume) -> Path:
+def save_prompts(path: Path, marked: PromptSnapshot, control: Control) -> Path:
     """Write prompts as CSV or JSON, by suffix."""
-    write_prompts(path, marked.prompts(volume.identity))
+    control.progress(0.0, f"Writing {path.name}")
+    write_prompts(path, marked.prompts(marked.volume.identity))
     return path
 
 
-def load_prompts(path: Path, volume: Volume) -> tuple[Prompts, str]:
+def load_prompts(path: Path, volume: Volume, control: Control) -> tuple[Prompts, str]:
     """Read prompts, and say if they were placed on another scan or lie outside this one."""
+    control.progress(0.0, f"Reading {path.name}")
     prompts = read_prompts(path)
     remark = ""
     if prompts.volume_identity not in (None, volume.identity):
         remark = " They were placed on another scan."
-    index = (prompts.positions @ volume.to_index[:3, :3].T) + volume.to_index[:3, 3]
+    index = apply_affine(volume.to_index, prompts.positions)
     inside = ((index > -0.5) & (index < np.array(volume.shape) - 0.5)).all(axis=1)
     if not inside.all():
         remark += f" {int((~inside).sum())} of them lie outside this scan."
