@@ -26,8 +26,9 @@ def write_atomically(path: str | Path, write: Callable[[BinaryIO], None]) -> Non
     Raises
     ------
     WriteError
-        If the system refuses; the old file is then as it was and nothing is left
-        beside it. Anything raised by ``write`` itself passes through unchanged.
+        If the system refuses; the old file is then as it was (or, should only the
+        folder's own sync fail, the new one is there) and nothing is left beside it.
+        Other exceptions that ``write`` raises pass through, with the same guarantee.
     """
     target = Path(os.path.realpath(path))
     # Short on purpose: a suffix on a 250-letter name would exceed the limit.

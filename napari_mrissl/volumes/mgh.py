@@ -34,7 +34,8 @@ TYPES = {0: ">u1", 1: ">i4", 3: ">f4", 4: ">i2", 10: ">u2"}
 # FreeSurfer appends scan parameters (4 or 5 floats), then tags of any length.
 _LARGEST_TAIL = 4 * 2**20
 _PARAMETERS = (0, 16, 20)
-_LARGEST_TAG = 64
+_TAGS = frozenset([1, 2, 3, 4, 5, *range(10, 16), 20, 21, 30, 31, 32, 33, 40, 41, 42, 43, 44])
+_TAGS_WITHOUT_LENGTH = frozenset([1, 2, 20, 30])
 
 
 def looks_like_mgh(start: bytes) -> bool:
@@ -92,7 +93,8 @@ def check_tail(path: Path, rest: bytes) -> None:
     if len(rest) in _PARAMETERS:
         return
     tag = int.from_bytes(rest[20:24], "big")
-    if len(rest) < 24 or not 1 <= tag <= _LARGEST_TAG:
+    length = int.from_bytes(rest[24:32], "big")
+    if tag not in _TAGS or (tag not in _TAGS_WITHOUT_LENGTH and length > len(rest) - 32):
         raise SizeMismatch(
             f"followed by {len(rest)} bytes that are no tags",
             where=path,

@@ -15,6 +15,8 @@ from napari_mrissl.geometry.affines import apply_affine, as_affine, axis_codes, 
 from napari_mrissl.geometry.orientation import Reorientation
 from napari_mrissl.volumes.errors import ScanError, UnsupportedVoxels
 
+_TILE = 16
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NiftiForms:
@@ -146,7 +148,7 @@ class Volume:
         shape = (int(voxels.shape[0]), int(voxels.shape[1]), int(voxels.shape[2]))
         to_canonical = Reorientation.closest_sar(stored_affine)
         native = np.dtype(np.uint8) if voxels.dtype == bool else voxels.dtype.newbyteorder("=")
-        data = np.array(to_canonical.forward(voxels), dtype=native, order="C")
+        data = _contiguous(to_canonical.forward(voxels), native)
         data.flags.writeable = False
         return cls(
             data,
@@ -229,3 +231,19 @@ class Volume:
         if bottom == top:
             bottom, top = float(sample.min()), float(sample.max())
         return (bottom, top) if bottom < top else (bottom, bottom + 1.0)
+
+
+def _contiguous(view: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A C-ordered copy; in tiles where axes are permuted, which keeps caches warm."""
+    copy = np.empty(view.shape, dtype)
+    fastest = int(np.argmin(np.abs(view.strides)))
+    if fastest == 2:
+        copy[...] = view
+        return copy
+    box = [slice(None)] * 3
+    for start in range(0, view.shape[fastest], _TILE):
+        box[fastest] = slice(start, start + _TILE)
+        for last in range(0, view.shape[2], _TILE):
+            box[2] = slice(last, last + _TILE)
+            copy[tuple(box)] = view[tuple(box)]
+    return copy
