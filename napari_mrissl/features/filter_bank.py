@@ -1,18 +1,26 @@
-"""A multi-scale 3-D filter bank in physical millimetres."""
+"""A multi-scale 3-D filter bank in physical millimetres, on the voxel grid."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from napari_mrissl.features import filters
 from napari_mrissl.features.cancel import IsCancelled, Progress, stop_if
 from napari_mrissl.features.source import Estimate, register_source
 from napari_mrissl.volumes import Volume
 
 Group = Literal["intensity", "gaussian", "gradient", "hessian", "mind", "coordinates"]
+Length = Annotated[float, Field(ge=0.05, le=100)]
+
+_SECONDS_PER_NUMBER = 1.6e-8
+"""Seconds per voxel and channel, measured on two cores at 197 x 233 x 189."""
+
+_WORKING_IMAGES = 3
+"""Float32 images in memory beside the stack: the scan, one smoothed, one to spare."""
 
 
 class FilterBankSettings(BaseModel):
@@ -26,13 +34,19 @@ class FilterBankSettings(BaseModel):
     scales_mm
         Standard deviations of the Gaussian under ``gaussian``, ``gradient`` and
         ``hessian``.
+    mind_radius_mm, mind_dilation_mm
+        Patch radius and neighbour distance of MIND.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["filter_bank"] = "filter_bank"
-    groups: tuple[Group, ...] = ("intensity", "gaussian", "gradient", "hessian")
-    scales_mm: tuple[float, ...] = Field(default=(1.0, 2.0, 4.0), min_length=1, max_length=8)
+    groups: tuple[Group, ...] = Field(
+        default=("intensity", "gaussian", "gradient", "hessian", "mind"), min_length=1
+    )
+    scales_mm: tuple[Length, ...] = Field(default=(1.0, 2.0), min_length=1, max_length=8)
+    mind_radius_mm: Length = 1.0
+    mind_dilation_mm: Length = 2.0
 
 
 class FilterBank:
@@ -45,17 +59,30 @@ class FilterBank:
         self.settings = settings
 
     def channel_names(self) -> tuple[str, ...]:
-        """One name per channel, in order."""
-        names = ["intensity"] if "intensity" in self.settings.groups else []
+        """One name per channel: intensity, then each scale's filters, MIND, coordinates."""
+        groups = self.settings.groups
+        names = ["intensity"] if "intensity" in groups else []
         for scale in self.settings.scales_mm:
-            names += [f"gaussian {scale:g} mm"] if "gaussian" in self.settings.groups else []
-            names += [f"gradient {scale:g} mm"] if "gradient" in self.settings.groups else []
+            if "gaussian" in groups:
+                names.append(f"gaussian {scale:g} mm")
+            if "gradient" in groups:
+                names.append(f"gradient {scale:g} mm")
+            if "hessian" in groups:
+                names += [f"hessian {scale:g} mm {k}" for k in ("least", "middle", "most")]
+        if "mind" in groups:
+            names += [f"mind {k}" for k in range(filters.MIND_CHANNELS)]
+        if "coordinates" in groups:
+            names += ["x", "y", "z"]
         return tuple(names)
 
     def estimate(self, volume: Volume) -> Estimate:
         """RAM, disk and time that `compute_into` will take."""
         voxels, channels = volume.data.size, len(self.channel_names())
-        return Estimate(voxels * 4 * 8, voxels * 4 * channels, voxels * channels * 1e-7)
+        return Estimate(
+            ram_bytes=4 * voxels * _WORKING_IMAGES,
+            disk_bytes=4 * voxels * channels + 4096,
+            seconds=0.2 + _SECONDS_PER_NUMBER * voxels * channels,
+        )
 
     def compute_into(
         self,
@@ -64,28 +91,47 @@ class FilterBank:
         progress: Progress | None = None,
         cancelled: IsCancelled | None = None,
     ) -> None:
-        """Fill `out`, (C, S, A, R) float32."""
-        from scipy import ndimage
+        """Fill `out`, (C, S, A, R) float32; asks `cancelled` every few slices."""
+        names, spacing = self.channel_names(), volume.spacing
+        image = filters.normalised(volume, cancelled)
+        scratch = np.empty_like(image)
 
-        low, high = volume.value_range()
-        values = volume.data.astype(np.float32) * volume.slope + volume.intercept
-        values[~np.isfinite(values)] = low
-        scaled = ((values - low) / (high - low)).astype(np.float32)
-        for channel, name in enumerate(self.channel_names()):
+        def begin(name: str, count: int = 1) -> NDArray[np.float32]:
             stop_if(cancelled)
-            if progress:
-                progress(channel / len(out), name)
-            if name == "intensity":
-                out[channel] = scaled
-            else:
-                sigma = float(name.split()[1]) / volume.spacing
-                kind = name.split()[0]
-                if kind == "gaussian":
-                    out[channel] = ndimage.gaussian_filter(scaled, sigma)
-                else:
-                    out[channel] = ndimage.gaussian_gradient_magnitude(scaled, sigma)
-        if progress:
+            at = names.index(name)
+            if progress is not None:
+                progress(at / len(names), name)
+            return out[at : at + count]
+
+        if "intensity" in names:
+            begin("intensity")[0] = image
+        for scale in self.settings.scales_mm:
+            mm = f"{scale:g} mm"
+            smoothed = begin(f"gaussian {mm}")[0] if f"gaussian {mm}" in names else scratch
+            if any(mm in name for name in names):
+                filters.gaussian(image, scale, spacing, smoothed, cancelled)
+            if f"gradient {mm}" in names:
+                magnitude = begin(f"gradient {mm}")[0]
+                filters.gradient_magnitude(smoothed, scale, spacing, magnitude, cancelled)
+            if f"hessian {mm} least" in names:
+                eigenvalues = begin(f"hessian {mm} least", 3)
+                filters.hessian_eigenvalues(smoothed, scale, spacing, eigenvalues, cancelled)
+        if "mind 0" in names:
+            channels = begin("mind 0", filters.MIND_CHANNELS)
+            radius, dilation = self.settings.mind_radius_mm, self.settings.mind_dilation_mm
+            filters.mind_ssc(image, spacing, radius, dilation, channels, cancelled)
+        if "x" in names:
+            _write_coordinates(volume, begin("x", 3))
+        if progress is not None:
             progress(1.0, "features")
+
+
+def _write_coordinates(volume: Volume, out: NDArray[np.float32]) -> None:
+    """World coordinates in units of 100 mm."""
+    matrix = volume.affine / 100
+    s, a, r = np.ogrid[tuple(slice(n) for n in volume.shape)]
+    for row, channel in zip(matrix[:3], out, strict=True):
+        channel[:] = row[0] * s + row[1] * a + row[2] * r + row[3]
 
 
 register_source(FilterBankSettings, FilterBank)

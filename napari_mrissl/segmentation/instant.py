@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,10 +13,21 @@ from napari_mrissl import __version__
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features import FeatureStack, compute
 from napari_mrissl.features.cancel import IsCancelled, Progress, stop_if
-from napari_mrissl.geometry import apply_affine
+from napari_mrissl.segmentation.classifiers import fit_classifier
+from napari_mrissl.segmentation.models import Model, Outputs
 from napari_mrissl.segmentation.prompts import Prompts, labelled_voxels
 from napari_mrissl.segmentation.settings import SegmentSettings
+from napari_mrissl.slicing.threads import over_rows
 from napari_mrissl.volumes import Volume
+
+_SLICES_AT_ONCE = 16
+"""Slices between two looks at whether a newer click wants the machine."""
+
+
+class _Fit(NamedTuple):
+    model: Model
+    table: NDArray[np.uint8]
+    prompts: Prompts
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +63,20 @@ class InstantSegmenter:
         Its features, from `napari_mrissl.features.compute`.
     settings
         How to classify.
+
+    Attributes
+    ----------
+    outside
+        How many prompts of the last fit lay outside the volume and were left out.
     """
 
     def __init__(self, volume: Volume, stack: FeatureStack, settings: SegmentSettings) -> None:
+        if stack.identity != volume.identity or stack.data.shape[1:] != volume.shape:
+            raise MrisslError("these features belong to another scan", where=volume.name)
         self.volume, self.stack, self.settings = volume, stack, settings
-        self._weights: NDArray[np.float32] | None = None
-        self._labels: NDArray[np.uint8] = np.zeros(0, np.uint8)
-        self._prompts = Prompts()
         self.outside = 0
+        self._flat = stack.data.reshape(len(stack.data), -1)
+        self._fit: _Fit | None = None
 
     def fit(self, prompts: Prompts) -> InstantSegmenter:
         """Fit to these prompts; milliseconds.
@@ -67,8 +84,15 @@ class InstantSegmenter:
         Raises
         ------
         MrisslError
-            If fewer than two classes have a prompt inside the volume.
+            If the prompts were placed on another scan, or fewer than two classes have a
+            prompt inside the volume.
         """
+        if prompts.volume_identity not in (None, self.volume.identity):
+            raise MrisslError(
+                "the prompts were placed on another scan",
+                where=self.volume.name,
+                remedy="load prompts of this scan",
+            )
         voxels = labelled_voxels(self.volume, prompts)
         if len(voxels.labels) == 0:
             raise MrisslError(
@@ -76,18 +100,17 @@ class InstantSegmenter:
                 where=self.volume.name,
                 expected="world coordinates in RAS mm",
             )
-        present = np.unique(voxels.labels)
-        if len(present) < 2:
+        table, classes = np.unique(voxels.labels, return_inverse=True)
+        if len(table) < 2:
             raise MrisslError(
-                f"prompts of one class only (label {present[0]})", expected="two classes or more"
+                f"prompts of one class only (label {table[0]})",
+                expected="two classes or more",
+                remedy="mark something else too, for instance background",
             )
-        x = self.stack.data[(slice(None), *voxels.indices.T)].T.astype(np.float64)
-        x = np.c_[x, np.ones(len(x))]
-        y = (voxels.labels[:, None] == present).astype(np.float64)
-        w = (y / y.sum(axis=0)).sum(axis=1)
-        gram = (x * w[:, None]).T @ x + 1e-3 * np.eye(x.shape[1])
-        self._weights = np.linalg.solve(gram, (x * w[:, None]).T @ y).T.astype(np.float32)
-        self._labels, self._prompts, self.outside = present, prompts, voxels.outside
+        rows = self._flat[:, np.ravel_multi_index(tuple(voxels.indices.T), self.volume.shape)].T
+        model = fit_classifier(self.settings.classifier, rows, classes)
+        self.outside = voxels.outside
+        self._fit = _Fit(model, table.astype(np.uint8), prompts)
         return self
 
     def predict_plane(self, affine: ArrayLike, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -105,14 +128,35 @@ class InstantSegmenter:
         ndarray
             (K, I, J) uint8; 0 outside the volume.
         """
-        grid = np.moveaxis(np.indices(shape), 0, -1)
-        index = np.rint(
-            apply_affine(self.volume.to_index @ np.asarray(affine, np.float64), grid)
-        ).astype(np.intp)
-        inside = ((index >= 0) & (index < self.volume.shape)).all(axis=-1)
-        labels = np.zeros(shape, np.uint8)
-        labels[inside] = self._predict(self.stack.data[(slice(None), *index[inside].T)])
-        return labels
+        from napari_mrissl.segmentation import kernels
+
+        fit = self._fitted()
+        planes, rows, columns = shape
+        matrix = np.ascontiguousarray((self.volume.to_index @ np.asarray(affine, np.float64))[:3])
+        voxels = np.empty((planes * rows, columns), np.int64)
+        size = np.array(self.volume.shape)
+        over_rows(
+            lambda first, last: kernels.nearest_voxels(
+                matrix, size, rows, columns, voxels, first, last
+            ),
+            planes * rows,
+            voxels.size,
+        )
+        labels = np.empty(voxels.size, np.uint8)
+        blocks = -(-voxels.size // kernels.BLOCK)
+        over_rows(
+            lambda first, last: fit.model.classify_at(
+                self._flat,
+                voxels.reshape(-1),
+                fit.table,
+                labels,
+                first * kernels.BLOCK,
+                min(last * kernels.BLOCK, voxels.size),
+            ),
+            blocks,
+            voxels.size,
+        )
+        return labels.reshape(shape)
 
     def predict_volume(
         self, progress: Progress | None = None, cancelled: IsCancelled | None = None
@@ -124,28 +168,53 @@ class InstantSegmenter:
         Cancelled
             If `cancelled` answered True between two slabs.
         """
-        labels = np.empty(self.volume.shape, np.uint8)
-        for s in range(len(labels)):
+        fit = self._fitted()
+        slices, rows, columns = self.volume.shape
+        area, count = rows * columns, self.volume.data.size
+        classes = len(fit.table)
+        outputs = Outputs(
+            np.empty(count, np.uint8),
+            np.empty((classes, count if self.settings.probability else 0), np.float32),
+            np.empty(count if self.settings.uncertainty else 0, np.float32),
+        )
+        for start in range(0, slices, _SLICES_AT_ONCE):
             stop_if(cancelled)
-            slab = self.stack.data[:, s]
-            labels[s] = self._predict(slab.reshape(len(slab), -1)).reshape(labels[s].shape)
-            if progress:
-                progress((s + 1) / len(labels), "classifying")
-        return Segmentation(labels, metadata=self._metadata())
+            stop = min(start + _SLICES_AT_ONCE, slices)
+            run = _classify_slices(fit, self._flat, outputs, start, area)
+            over_rows(run, stop - start, (stop - start) * area)
+            if progress is not None:
+                progress(stop / slices, "classifying")
+        shape = self.volume.shape
+        return Segmentation(
+            outputs.labels.reshape(shape),
+            outputs.probability.reshape(classes, *shape) if self.settings.probability else None,
+            outputs.uncertainty.reshape(shape) if self.settings.uncertainty else None,
+            self._metadata(fit.prompts),
+        )
 
-    def _predict(self, features: NDArray[np.float32]) -> NDArray[np.uint8]:
-        if self._weights is None:
+    def _fitted(self) -> _Fit:
+        if self._fit is None:
             raise MrisslError("the segmenter has no prompts yet", remedy="call fit first")
-        scores = self._weights[:, :-1] @ features + self._weights[:, -1:]
-        return np.asarray(self._labels[scores.argmax(axis=0)])
+        return self._fit
 
-    def _metadata(self) -> dict[str, Any]:
+    def _metadata(self, prompts: Prompts) -> dict[str, Any]:
         return {
             "software": f"napari-mrissl {__version__}",
             "volume_identity": self.volume.identity,
             "settings": self.settings.model_dump(mode="json"),
-            "prompts": self._prompts.model_dump(mode="json"),
+            "prompts": prompts.model_dump(mode="json"),
         }
+
+
+def _classify_slices(
+    fit: _Fit, features: NDArray[np.float32], outputs: Outputs, start: int, area: int
+) -> Callable[[int, int], None]:
+    def run(first: int, last: int) -> None:
+        # One slice at a time: what one thread does must not depend on their number.
+        for s in range(start + first, start + last):
+            fit.model.classify(features, fit.table, outputs, s * area, (s + 1) * area)
+
+    return run
 
 
 def segment(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from napari_mrissl.features import FilterBankSettings
+from napari_mrissl.segmentation.classifiers import DEFAULT
 
 
 class SegmentSettings(BaseModel):
@@ -23,6 +24,6 @@ class SegmentSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     features: FilterBankSettings = FilterBankSettings()
-    classifier: str = "ridge"
+    classifier: str = DEFAULT
     probability: bool = False
     uncertainty: bool = False

@@ -1,0 +1,278 @@
+"""Classifiers by name: the fast default, fused linear ones, and scikit-learn's.
+
+Every fit weights classes equally, whatever their numbers of prompts, and gives the same
+model each time: sums run in one fixed order and every random number has a fixed seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.segmentation.models import EstimatorModel, FusedModel, Model
+
+Rows = NDArray[np.float64]
+Classes = NDArray[np.intp]
+Fit = Callable[[Rows, Classes], Model]
+
+_UNITS = 128
+_RIDGE = 1e-2
+_FOCUS = 4
+_BIAS_RANGE = 2.0
+_MOST_PER_CLASS = 1000
+_SEED = 0
+_SHARPNESSES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
+
+
+class Classifier(NamedTuple):
+    """A classifier that the user can choose.
+
+    Attributes
+    ----------
+    title
+        What the user reads.
+    fit
+        (n, C) features and (n,) class indices 0..K-1, all present, to a model.
+    """
+
+    title: str
+    fit: Fit
+
+
+def fit_classifier(name: str, features: NDArray[np.float32], classes: Classes) -> Model:
+    """Fit the named classifier.
+
+    Parameters
+    ----------
+    name
+        A key of `CLASSIFIERS`.
+    features
+        (n, C), one row per labelled voxel, in an order that does not matter to the user.
+    classes
+        (n,) class indices 0..K-1, each present, K >= 2.
+
+    Raises
+    ------
+    MrisslError
+        If there is no classifier of this name.
+    """
+    if name not in CLASSIFIERS:
+        raise MrisslError(f"classifier {name!r}", expected=f"one of {', '.join(CLASSIFIERS)}")
+    chosen = _thinned(classes)
+    return CLASSIFIERS[name].fit(features[chosen].astype(np.float64), classes[chosen])
+
+
+def _thinned(classes: Classes) -> NDArray[np.intp]:
+    """Long scribbles are thinned to evenly spread voxels, so that a fit stays instant."""
+    kept = []
+    for k in range(int(classes.max()) + 1):
+        members = np.flatnonzero(classes == k)
+        count = min(len(members), _MOST_PER_CLASS)
+        kept.append(members[np.arange(count) * len(members) // count])
+    return np.sort(np.concatenate(kept))
+
+
+def _balanced(classes: Classes) -> NDArray[np.float64]:
+    """Weights that sum to one and are equal for each class as a whole."""
+    counts = np.bincount(classes)
+    return np.asarray(1.0 / (len(counts) * counts[classes]), np.float64)
+
+
+def separability(rows: Rows, classes: Classes) -> NDArray[np.float64]:
+    """How well each channel alone tells the classes apart, 0 to 1, averaged over pairs.
+
+    For a pair it is the part of the variance that lies between the two classes.
+    """
+    count = int(classes.max()) + 1
+    means = np.stack([rows[classes == k].mean(axis=0) for k in range(count)])
+    spreads = np.stack([rows[classes == k].var(axis=0) for k in range(count)])
+    one, other = np.triu_indices(count, 1)
+    between = (means[one] - means[other]) ** 2 / 4
+    within = (spreads[one] + spreads[other]) / 2
+    return np.asarray((between / (between + within + 1e-12)).mean(axis=0), np.float64)
+
+
+def _fit_units(rows: Rows, classes: Classes) -> FusedModel:
+    """Ridge regression on the features and 128 rectified random projections of them.
+
+    Channels enter in proportion to the fourth power of their separability: with ten
+    clicks a class, channels that do not tell the classes apart are only noise.
+    """
+    weights = _balanced(classes)
+    center = (rows * weights[:, None]).sum(axis=0)
+    spread = np.sqrt((((rows - center) ** 2) * weights[:, None]).sum(axis=0)) + 1e-4
+    focus = separability(rows, classes) ** _FOCUS
+    scale = focus / max(float(focus.max()), 1e-12) / spread
+    scaled = (rows - center) * scale
+
+    random = np.random.Generator(np.random.PCG64(_SEED))
+    directions = random.standard_normal((_UNITS, rows.shape[1]))
+    offsets = random.uniform(-_BIAS_RANGE, _BIAS_RANGE, _UNITS)
+    variance = ((scaled**2) * weights[:, None]).sum(axis=0)
+    directions /= np.sqrt((directions**2 * variance).sum(axis=1, keepdims=True)) + 1e-12
+    hidden = np.maximum(np.einsum("uc,nc->un", directions, scaled) + offsets[:, None], 0)
+
+    design = np.concatenate([scaled.T, hidden, np.ones((1, len(rows)))])
+    solution, held_out = _ridge(design, classes, weights)
+    channels = rows.shape[1]
+    linear = solution[:channels].T * scale
+    units = directions * scale
+    return FusedModel(
+        np.ascontiguousarray(units, np.float32),
+        np.asarray(offsets - units @ center, np.float32),
+        np.ascontiguousarray(linear, np.float32),
+        np.ascontiguousarray(solution[channels:-1].T, np.float32),
+        np.asarray(solution[-1] - linear @ center, np.float32),
+        _best_sharpness(held_out, classes, weights),
+    )
+
+
+def _ridge(
+    design: NDArray[np.float64], classes: Classes, weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weights (P, K) for one-of-K targets, and the scores (n, K) of each row left out."""
+    from napari_mrissl.segmentation import kernels
+
+    size = len(design)
+    targets = np.eye(int(classes.max()) + 1)[classes]
+    gram = np.empty((size, size))
+    kernels.weighted_gram(design, weights, gram)
+    gram[np.diag_indices(size)] += _RIDGE
+    solved = np.array(design)
+    kernels.solve_positive(gram, solved)
+    solution = np.einsum("pn,nk->pk", solved, targets * weights[:, None])
+    leverage = np.einsum("pn,pn->n", solved, design) * weights
+    fitted = np.einsum("pn,pk->nk", design, solution)
+    rest = np.maximum(1 - leverage, 1e-6)[:, None]
+    return solution, (fitted - leverage[:, None] * targets) / rest
+
+
+def _best_sharpness(
+    scores: NDArray[np.float64], classes: Classes, weights: NDArray[np.float64]
+) -> float:
+    """The factor for which the softmax of left-out scores predicts the prompts best."""
+    losses = []
+    for sharpness in _SHARPNESSES:
+        logits = sharpness * (scores - scores.max(axis=1, keepdims=True))
+        wrong = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(classes)), classes]
+        losses.append(float((weights * wrong).sum()))
+    return _SHARPNESSES[int(np.argmin(losses))]
+
+
+def _scaled(rows: Rows, classes: Classes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    weights = _balanced(classes)
+    center = (rows * weights[:, None]).sum(axis=0)
+    spread = np.sqrt((((rows - center) ** 2) * weights[:, None]).sum(axis=0)) + 1e-4
+    return center, spread
+
+
+def _fit_linear(make: Callable[[], Any]) -> Fit:
+    """A linear scikit-learn classifier, run by the compiled kernel."""
+
+    def fit(rows: Rows, classes: Classes) -> FusedModel:
+        center, spread = _scaled(rows, classes)
+        estimator = _fitted(make(), (rows - center) / spread, classes)
+        linear, bias = np.atleast_2d(estimator.coef_), np.atleast_1d(estimator.intercept_)
+        if len(linear) == 1:  # two classes have one decision function between them
+            linear, bias = np.concatenate([-linear / 2, linear / 2]), np.r_[-bias / 2, bias / 2]
+        linear = linear / spread
+        nothing = np.empty((len(bias), 0), np.float32)
+        return FusedModel(
+            np.empty((0, rows.shape[1]), np.float32),
+            np.empty(0, np.float32),
+            np.ascontiguousarray(linear, np.float32),
+            nothing,
+            np.asarray(bias - linear @ center, np.float32),
+        )
+
+    return fit
+
+
+def _fit_estimator(make: Callable[[], Any]) -> Fit:
+    def fit(rows: Rows, classes: Classes) -> EstimatorModel:
+        return EstimatorModel(_fitted(make(), rows.astype(np.float32), classes))
+
+    return fit
+
+
+def _fitted(estimator: Any, rows: NDArray[Any], classes: Classes) -> Any:
+    """One BLAS thread, so that the fit does not depend on how many there are."""
+    import inspect
+
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(1):
+        if "sample_weight" in inspect.signature(estimator.fit).parameters:
+            weights = _balanced(classes) * len(classes)
+            return estimator.fit(rows, classes, sample_weight=weights)
+        return estimator.fit(rows, classes)
+
+
+def _logistic() -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=1000)
+
+
+def _lda() -> Any:
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    return _EqualPriors(LinearDiscriminantAnalysis, solver="lsqr", shrinkage="auto")
+
+
+class _EqualPriors:
+    """Give a discriminant analysis equal priors once the number of classes is known."""
+
+    def __init__(self, kind: type, **options: Any) -> None:
+        self._kind, self._options = kind, options
+
+    def fit(self, rows: NDArray[Any], classes: Classes) -> Any:
+        """Fit and return the estimator itself."""
+        count = int(classes.max()) + 1
+        return self._kind(priors=np.full(count, 1 / count), **self._options).fit(rows, classes)
+
+
+def _random_forest() -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(100, random_state=_SEED)
+
+
+def _extra_trees() -> Any:
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    return ExtraTreesClassifier(100, random_state=_SEED)
+
+
+def _nearest_neighbours() -> Any:
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), KNeighborsClassifier(5, weights="distance"))
+
+
+def _gradient_boosting() -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(
+        max_iter=100, max_depth=5, min_samples_leaf=3, random_state=_SEED, early_stopping=False
+    )
+
+
+DEFAULT = "fast"
+
+CLASSIFIERS: dict[str, Classifier] = {
+    DEFAULT: Classifier("fast (ridge on random units)", _fit_units),
+    "logistic": Classifier("logistic regression", _fit_linear(_logistic)),
+    "lda": Classifier("linear discriminant analysis", _fit_linear(_lda)),
+    "random_forest": Classifier("random forest", _fit_estimator(_random_forest)),
+    "extra_trees": Classifier("extremely randomised trees", _fit_estimator(_extra_trees)),
+    "knn": Classifier("five nearest neighbours", _fit_estimator(_nearest_neighbours)),
+    "gradient_boosting": Classifier("gradient boosting", _fit_estimator(_gradient_boosting)),
+}
+"""What can be chosen by name, the default first."""
