@@ -134,10 +134,12 @@ def test_exponents_count_as_whole_numbers_where_they_are(scan, run, tmp_path):
     assert np.load(tmp_path / "a.npy").shape == (41, 41)
 
 
-def test_far_away_is_outside_without_a_warning(scan, run, tmp_path):
-    far = ("--center", "1e30", "-1e300", "3e5", *PLANE[4:])
+def test_far_away_is_outside_and_out_of_all_reach_is_refused(scan, run, refused, tmp_path):
+    far = ("--center", "1e5", "-1e6", "3e5", *PLANE[4:])
     assert run("slice", scan.path, *far, "--out", tmp_path / "a.npy").code == 0
     assert not np.load(tmp_path / "a.npy").any()
+    farther = ("--center", "1e30", "-1e300", "3e5", *PLANE[4:])
+    assert "far" in refused("slice", scan.path, *farther, "--out", tmp_path / "b.npy")
 
 
 def test_a_file_that_is_there_stays_unless_asked_for(scan, run, refused, tmp_path):
