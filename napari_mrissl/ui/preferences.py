@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
 PLUGIN = "napari-mrissl"
@@ -45,3 +48,15 @@ def preferences() -> Preferences:
         threads=stored.computing.threads,
         feature_cache_gib=stored.computing.feature_cache_gib,
     )
+
+
+def on_display_change(callback: Callable[[Any], None]) -> None:
+    """Call back (a bound method is held weakly) when a display preference changes."""
+    from napari.settings import get_plugin_settings
+
+    try:
+        display = get_plugin_settings(PLUGIN).display
+    except KeyError:
+        return
+    display.events.convention.connect(callback)
+    display.events.letters.connect(callback)

@@ -16,7 +16,7 @@ from npe2 import PluginManifest
 import napari_mrissl
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.ui import commands, samples
-from napari_mrissl.ui.layers import edge_letters, volume_of
+from napari_mrissl.ui.layers import add_volume, edge_letters, volume_of
 from napari_mrissl.ui.preferences import Preferences, preferences
 
 MANIFEST = Path(napari_mrissl.__file__).parent / "napari.yaml"
@@ -63,6 +63,21 @@ def test_preferences_are_those_of_napari():
     settings.display.convention = "radiological"
     settings.computing.threads = 2
     assert preferences() == Preferences(convention="radiological", threads=2)
+
+
+def test_a_changed_preference_turns_open_viewers(make_geometry, marker_volume):
+    viewer = ViewerModel()
+    add_volume(viewer, marker_volume(make_geometry()))
+    display = get_plugin_settings("napari-mrissl").display
+    assert "".join(edge_letters(viewer).values()) == "LRPA"
+    display.convention = "radiological"
+    assert "".join(edge_letters(viewer).values()) == "RLPA"
+    assert viewer.canvas.overlays["patient_left"].text == "R"
+    display.letters = False
+    assert not viewer.canvas.overlays["patient_left"].visible
+    viewer.scene.camera.orientation2d = ("down", "left")
+    display.convention = "neurological"
+    assert str(viewer.scene.camera.orientation2d[0]) == "down"
 
 
 @pytest.mark.parametrize("key", ["mni152_2mm", "mni152_tissues", "phantom"])

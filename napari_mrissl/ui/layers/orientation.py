@@ -11,7 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.ui.preferences import CONVENTIONS, preferences
+from napari_mrissl.ui.preferences import CONVENTIONS, on_display_change, preferences
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -109,6 +109,7 @@ class _Upright:
         viewer.dims.events.ndisplay.connect(self._show_letters)
         viewer.dims.events.ndim.connect(self._on_order)
         viewer.scene.camera.events.orientation.connect(self._show_letters)
+        on_display_change(self._on_preference)
 
     @property
     def applied(self) -> bool:
@@ -131,12 +132,25 @@ class _Upright:
         self._set = ("towards" if toward else "away", "up", self._horizontal)
         viewer.scene.camera.orientation = self._set
 
+    @property
+    def _kept(self) -> bool:
+        """Whether the camera still is as we set it, not as the user did."""
+        viewer = self._viewer()
+        if viewer is None or not self._set:
+            return False
+        return self._set == tuple(str(o) for o in viewer.scene.camera.orientation)
+
+    def _on_preference(self, event: Any) -> None:
+        if event.type == "convention" and self._kept:
+            self.apply(preferences().convention)
+        self._show_letters()
+
     def _on_order(self, event: Any = None) -> None:
         viewer = self._viewer()
         if viewer is None:
             return
         before, self._order = self._order, tuple(viewer.dims.order)
-        if self._set == tuple(str(o) for o in viewer.scene.camera.orientation):
+        if self._kept:
             if len(before) == 3 and self._order == (before[2], *before[:2]):
                 self._roll_upright(viewer, before)
             self._orient()
