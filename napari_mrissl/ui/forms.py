@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin
 
 from magicgui.widgets import create_widget
@@ -26,7 +26,7 @@ class _Editor(Protocol):
 
     def show(self, value: Any) -> None: ...
 
-    def parts(self) -> Iterator[Any]: ...
+    def parts(self) -> Mapping[str, Any]: ...
 
 
 class SettingsForm(QWidget):
@@ -41,6 +41,10 @@ class SettingsForm(QWidget):
         Shown at first; its type is what the form edits.
     skip
         Dotted names of fields that are not shown and keep their value.
+    choices
+        Words to choose from, by dotted name, for fields whose type does not say them.
+    labels
+        What to call fields, by dotted name, and the words of a choice, by the word.
 
     Attributes
     ----------
@@ -58,11 +62,15 @@ class SettingsForm(QWidget):
         settings: BaseModel,
         *,
         skip: Collection[str] = (),
+        choices: Mapping[str, Sequence[str]] | None = None,
+        labels: Mapping[str, str] | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._settings = settings
         self._skip = frozenset(skip)
+        self._choices = dict(choices or {})
+        self._labels = dict(labels or {})
         self._editors: dict[str, _Editor] = {}
         self._showing = False
         self._rows = QFormLayout(self)
@@ -90,6 +98,10 @@ class SettingsForm(QWidget):
         """The widget of a field by its dotted name, e.g. ``"features.scales_mm"``."""
         return self._editors[path].native
 
+    def magic(self, path: str, part: str = "") -> Any:
+        """The magicgui widget of a field; ``part`` names one check box of several."""
+        return self._editors[path].parts()[part]
+
     def _add_fields(self, model: BaseModel, prefix: str) -> None:
         notes = _attribute_notes(type(model))
         for name, field in type(model).model_fields.items():
@@ -101,12 +113,13 @@ class SettingsForm(QWidget):
                 continue
             if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
                 continue
-            tooltip = field.description or notes.get(name) or _label(name)
-            editor = _editor(field, value)
-            for part in editor.parts():
+            title = self._labels.get(path, _label(name))
+            tooltip = field.description or notes.get(name) or title
+            editor = _editor(field, value, self._choices.get(path), self._labels)
+            for part in editor.parts().values():
                 part.tooltip = tooltip
                 part.changed.connect(self._edited)
-            label = QLabel(_label(name), self)
+            label = QLabel(title, self)
             label.setToolTip(tooltip)
             editor.native.setToolTip(tooltip)
             self._rows.addRow(label, editor.native)
@@ -142,10 +155,12 @@ class SettingsForm(QWidget):
 class _Single:
     """A field that magicgui knows: a number, a word, a choice, yes or no."""
 
-    def __init__(self, field: FieldInfo, value: Any) -> None:
-        self._widget: Any = create_widget(
-            value=value, annotation=field.annotation, options=_limits(field)
-        )
+    def __init__(self, field: FieldInfo, value: Any, words: Sequence[str] | None = None) -> None:
+        annotation: Any = _bare(field.annotation)
+        options = _limits(field)
+        if words is not None:
+            annotation, options = Literal[tuple(words)], {}
+        self._widget: Any = create_widget(value=value, annotation=annotation, options=options)
         self.native = self._widget.native
 
     def read(self) -> Any:
@@ -154,8 +169,8 @@ class _Single:
     def show(self, value: Any) -> None:
         self._widget.value = value
 
-    def parts(self) -> Iterator[Any]:
-        yield self._widget
+    def parts(self) -> Mapping[str, Any]:
+        return {"": self._widget}
 
 
 class _Numbers:
@@ -182,14 +197,14 @@ class _Numbers:
     def show(self, value: Any) -> None:
         self._widget.value = self._text(value)
 
-    def parts(self) -> Iterator[Any]:
-        yield self._widget
+    def parts(self) -> Mapping[str, Any]:
+        return {"": self._widget}
 
 
 class _Choices:
     """A tuple of words out of a fixed set: one check box each."""
 
-    def __init__(self, field: FieldInfo, value: Any) -> None:
+    def __init__(self, field: FieldInfo, value: Any, labels: Mapping[str, str]) -> None:
         words = get_args(_bare(get_args(field.annotation)[0]))
         self.native = QWidget()
         grid = QGridLayout(self.native)
@@ -198,7 +213,9 @@ class _Choices:
         self._boxes: dict[Any, Any] = {}
         for place, word in enumerate(words):
             box: Any = create_widget(
-                value=word in value, annotation=bool, options={"text": _label(str(word))}
+                value=word in value,
+                annotation=bool,
+                options={"text": labels.get(word, _label(str(word)))},
             )
             self._boxes[word] = box
             grid.addWidget(box.native, *divmod(place, _COLUMNS))
@@ -210,19 +227,21 @@ class _Choices:
         for word, box in self._boxes.items():
             box.value = word in value
 
-    def parts(self) -> Iterator[Any]:
-        yield from self._boxes.values()
+    def parts(self) -> Mapping[str, Any]:
+        return self._boxes
 
 
-def _editor(field: FieldInfo, value: Any) -> _Editor:
+def _editor(
+    field: FieldInfo, value: Any, words: Sequence[str] | None, labels: Mapping[str, str]
+) -> _Editor:
     annotation = field.annotation
     if get_origin(annotation) in (tuple, list, frozenset):
         item = _bare(get_args(annotation)[0])
         if get_origin(item) is Literal:
-            return _Choices(field, value)
+            return _Choices(field, value, labels)
         if item in (int, float):
             return _Numbers(field, value)
-    return _Single(field, value)
+    return _Single(field, value, words)
 
 
 def _bare(annotation: Any) -> Any:
