@@ -49,12 +49,14 @@ class Source:
         """At most the first ``size`` decoded bytes, unverified."""
         if self.encoding == "raw":
             return _prefix(self.path, self.start, size)
-        # Deflate may store blocks but never grows them noticeably.
-        start = _prefix(self.path, self.start, size + 4096)
-        try:
-            return bytes(_decompressor(self.encoding).decompress(start, size))
-        except _INFLATE_ERROR as error:
-            raise _damaged(self.path, str(error)) from error
+        # Enough for a stream that compresses nothing and comes in many small members.
+        prefix = _prefix(self.path, self.start, 2 * size + _CHUNK_IN)
+        decoded = b""
+        for piece in _pieces(self, memoryview(prefix)):
+            decoded += piece[: size - len(decoded)]
+            if len(decoded) >= size:
+                break
+        return decoded
 
 
 def read_exactly(
@@ -127,7 +129,8 @@ def _one_shot(compressed: memoryview, size: int) -> NDArray[np.uint8] | None:
         whole = deflate.gzip_decompress(compressed, size)
     except deflate.DeflateError:
         return None
-    # libdeflate stops after the first member: is its trailer the file's end?
+    # libdeflate stops after the first member: its trailer must be the file's end, so that
+    # nothing but copies of the member can follow it.
     trailer = deflate.crc32(whole).to_bytes(4, "little") + len(whole).to_bytes(4, "little")
     return np.frombuffer(whole, np.uint8) if compressed[-8:] == trailer else None
 

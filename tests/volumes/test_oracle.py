@@ -110,11 +110,17 @@ def pixdim(*sizes, qfac=1):
 CASES = {
     "qform only": ({"qform": TURNED}, TURNED, None),
     "sform only": ({"sform": TURNED, "pixdim": pixdim(2, 3, 4)}, TURNED, None),
-    "det < 0": ({"sform": A @ np.diag([-1, 1, 1, 1]), "qform": A @ np.diag([-1, 1, 1, 1])}, None, None),
+    "det < 0": (
+        {"sform": A @ np.diag([-1, 1, 1, 1]), "qform": A @ np.diag([-1, 1, 1, 1])},
+        None,
+        None,
+    ),
     "both alike": ({"sform": A, "qform": A}, A, None),
     "conflict, ITK takes sform": ({"sform": A, "qform": TURNED}, A, "sform and qform disagree"),
     "conflict, ITK takes qform": (
-        {"sform": A, "qform": TURNED, "codes": (2, 1)}, A, "ITK programs read",
+        {"sform": A, "qform": TURNED, "codes": (2, 1)},
+        A,
+        "ITK programs read",
     ),
     "none": ({}, None, "left and right are a guess"),
     "sheared sform": ({"sform": SHEARED}, SHEARED, "ITK programs refuse"),
@@ -122,18 +128,26 @@ CASES = {
     "singular sform with qform": ({"sform": SINGULAR, "qform": TURNED}, TURNED, "qform was used"),
     "NaN sform with qform": ({"sform": NAN, "qform": TURNED}, TURNED, "qform was used"),
     "negative pixdim": (
-        {"sform": A, "qform": A, "pixdim": pixdim(-2, 3, 4)}, A, "left and right swapped",
+        {"sform": A, "qform": A, "pixdim": pixdim(-2, 3, 4)},
+        A,
+        "left and right swapped",
     ),
     "negative pixdim, qform only": (
-        {"qform": A, "pixdim": pixdim(-2, 3, 4)}, A, "negative voxel size",
+        {"qform": A, "pixdim": pixdim(-2, 3, 4)},
+        A,
+        "negative voxel size",
     ),
     "bad quaternion with sform 2": (
-        {"sform": A, "qform": A, "codes": (2, 1), "quatern_b": 0.9, "quatern_c": 0.9}, A, "quaternion",
+        {"sform": A, "qform": A, "codes": (2, 1), "quatern_b": 0.9, "quatern_c": 0.9},
+        A,
+        "quaternion",
     ),
     "pixdim unlike the sform": (
-        {"sform": A, "pixdim": pixdim(1, 1, 1)}, A, "ITK programs read",
+        {"sform": A, "pixdim": pixdim(1, 1, 1)},
+        A,
+        "ITK programs read",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -178,7 +192,7 @@ def test_both_readings_are_noted_where_nibabel_and_itk_disagree(tmp_path, name):
     ],
 )
 def test_impossible_geometry_is_refused(tmp_path, forms):
-    with pytest.raises(BadGeometry, match="scan.nii") as caught:
+    with pytest.raises(BadGeometry, match=r"scan\.nii") as caught:
         read(header_file(tmp_path, **forms))
     assert caught.value.expected
     assert caught.value.remedy

@@ -49,21 +49,33 @@ OUTCOMES = {
     "slope Inf": (BASE, {"scl_slope": np.inf, "scl_inter": 0}, {"note": "scl_slope is infinite"}),
     "inter Inf": (BASE, {"scl_slope": 1, "scl_inter": np.inf}, DamagedHeader),
     "RGB": (RGB, {}, UnsupportedVoxels),
-    "RGBA": (RGB.view("u1").reshape(4, 5, 6, 3)[..., 0].copy(), {"datatype": 2304, "bitpix": 32}, UnsupportedVoxels),
+    "RGBA": (
+        RGB.view("u1").reshape(4, 5, 6, 3)[..., 0].copy(),
+        {"datatype": 2304, "bitpix": 32},
+        UnsupportedVoxels,
+    ),
     "complex": (FLOATS.astype(np.complex64), {}, UnsupportedVoxels),
     "bits": (BASE, {"datatype": 1, "bitpix": 1}, UnsupportedVoxels),
     "float128": (FLOATS, {"datatype": 1536, "bitpix": 128}, UnsupportedVoxels),
     "int64": (BASE.astype(np.int64) - 2**40, {}, {}),
     "uint64": (BASE.astype(np.uint64) + 2**63, {}, {}),
     "int8": ((BASE - 60).astype(np.int8), {}, {}),
-    "uint16 CT": (BASE.astype(np.uint16) + 60000, {"scl_slope": 1, "scl_inter": -1024}, {"scale": (1, -1024)}),
+    "uint16 CT": (
+        BASE.astype(np.uint16) + 60000,
+        {"scl_slope": 1, "scl_inter": -1024},
+        {"scale": (1, -1024)},
+    ),
     "int32": (BASE.astype(np.int32) * 10**6, {}, {}),
     "uint32": (BASE.astype(np.uint32) + 2**31, {}, {}),
     "float64": (FLOATS.astype(np.float64), {}, {}),
     "1D": (BASE.ravel()[:7], {}, BadGeometry),
     "2D": (BASE[:, :, 0].copy(), {}, {"shape": (4, 5, 1), "note": "one slice thick"}),
     "4D (1)": (BASE[..., None], {}, {"shape": (4, 5, 6)}),
-    "4D (5)": (np.stack([BASE + k for k in range(5)], -1), {}, {"frames": 5, "note": "holds 5 frames"}),
+    "4D (5)": (
+        np.stack([BASE + k for k in range(5)], -1),
+        {},
+        {"frames": 5, "note": "holds 5 frames"},
+    ),
     "5D": (np.zeros((4, 5, 6, 1, 3), np.float32), {}, UnsupportedVoxels),
     "5D (1, 1)": (BASE[..., None, None], {}, {"shape": (4, 5, 6)}),
     "metres": (BASE, {"xyzt_units": 1}, {"note": "stored in m "}),
@@ -71,7 +83,7 @@ OUTCOMES = {
     "datatype unknown": (BASE, {"datatype": 77}, DamagedHeader),
     "bitpix wrong": (BASE, {"bitpix": 8}, DamagedHeader),
     "Analyze 7.5": (BASE, {"magic": b""}, UnknownFormat),
-}  # fmt: skip
+}
 
 
 def check(volume, voxels, expected):
