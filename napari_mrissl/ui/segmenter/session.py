@@ -113,20 +113,22 @@ class ScanSession(QObject):
 
     def set_classes(self, classes: tuple[PromptClass, ...]) -> None:
         """Replace the classes; prompts of those gone go too, as one undoable step."""
-        labels = {one.label for one in classes}
-        known = {one.label for one in self.state.classes}
-        self.hidden = (self.hidden & labels) | {
-            one.label for one in classes if one.label not in known and is_background(one)
-        }
+        self.hidden = self._hidden_of(classes)
         self._note(self.state.set_classes(classes), show=True)
 
     def replace(self, prompts: Prompts) -> None:
         """Put loaded or recovered prompts in place of all there are; one undoable step."""
-        known = {one.label for one in self.state.classes}
-        self.hidden |= {
-            c.label for c in prompts.classes if c.label not in known and is_background(c)
-        }
+        self.hidden = self._hidden_of(prompts.classes)
         self._note(self.state.replace(prompts), show=True)
+
+    def _hidden_of(self, classes: tuple[PromptClass, ...]) -> set[int]:
+        """Classes that keep their name stay as the user has them; new backgrounds start hidden."""
+        known = {(one.label, one.name) for one in self.state.classes}
+        return {
+            one.label
+            for one in classes
+            if (one.label in self.hidden if (one.label, one.name) in known else is_background(one))
+        }
 
     def clear(self) -> None:
         """Remove all clicks and scribbles; one undoable step."""
