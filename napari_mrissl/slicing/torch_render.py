@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from napari_mrissl.errors import MrisslError
@@ -64,26 +64,25 @@ def render_torch(
         If an argument is not as described.
     """
     _check(voxels, poses, size, interpolation)
-    relative, anchor = _coordinates(voxels, as_affine(affine), poses, size)
-    valid = torch.ones(relative.shape[:-1], dtype=torch.bool, device=voxels.device)
+    number = torch.float64 if voxels.device.type == "cpu" else torch.float32
+    whole, part = _coordinates(voxels.device, as_affine(affine), poses, size, number)
+    valid = torch.ones(part.shape[:-1], dtype=torch.bool, device=voxels.device)
     below, above, weights = [], [], []
-    for axis, sides in enumerate(voxels.shape):
-        # Bounds relative to the anchor stay exact in float32; absolute ones would not.
-        shift = anchor[:, axis, None, None]
-        low, high = (-shift).to(relative.dtype), (sides - 1 - shift).to(relative.dtype)
-        place = relative[..., axis]
-        edge = 0.5 + TOLERANCE
-        valid &= (place >= low - edge) & (place <= high + edge)
-        place = torch.minimum(torch.maximum(place, low), high)
+    edge = 0.5 + TOLERANCE
+    for axis, side in enumerate(voxels.shape):
+        cell, rest = whole[..., axis], part[..., axis]
+        valid &= (cell + rest >= -edge) & (cell - (side - 1) + rest <= edge)
         if interpolation == "nearest":
-            index = torch.floor(place.detach() + 0.5).long() + shift
-            below.append(index.clamp(0, sides - 1))
+            index = cell + torch.floor(rest + 0.5).long()
+            below.append(index.clamp(0, side - 1))
             continue
-        index = torch.floor(place.detach()).long() + shift
-        index = index.clamp(0, max(sides - 2, 0))
-        weights.append(place - (index - shift).to(place.dtype))
+        carried = torch.floor(rest.detach())
+        index = cell + carried.long()
+        weight = torch.where(index < 0, 0.0, torch.where(index < side - 1, rest - carried, 1.0))
+        weights.append(weight)
+        index = index.clamp(0, max(side - 2, 0))
         below.append(index)
-        above.append((index + 1).clamp(max=sides - 1))
+        above.append((index + 1).clamp(max=side - 1))
     if interpolation == "nearest":
         found = _read(voxels, below)
     else:
@@ -111,19 +110,19 @@ def _check(voxels: Tensor, poses: Tensor, size: int, interpolation: str) -> None
 
 
 def _coordinates(
-    voxels: Tensor,
-    affine: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    device: torch.device,
+    affine: NDArray[np.float64],
     poses: Tensor,
     size: int,
+    number: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
-    """Voxel coordinates (N, size, size, 3) relative to whole-voxel anchors (N, 3).
+    """Voxel coordinates (N, size, size, 3) as whole voxels plus a part in [0, 2).
 
-    Per pose they are computed in float64 where the device has it; per pixel in float64 on
-    a CPU and in float32 elsewhere, where being relative keeps them exact to 1e-5 voxels.
+    Rows' and columns' shares are split in float64 (float32 where the device has no other)
+    before they are added per pixel in ``number``: float32 is then exact to 1e-6 voxels
+    however large the volume, and only the part carries gradients.
     """
-    device = voxels.device
     exact = torch.float32 if device.type == "mps" else torch.float64
-    pixel = torch.float64 if device.type == "cpu" else torch.float32
     to_index = torch.as_tensor(np.linalg.inv(affine), dtype=exact, device=device)
     rows = poses.to(device=device, dtype=exact)
     center, quaternion, fov = rows[:, :3], rows[:, 3:7], rows[:, 7:]
@@ -133,15 +132,14 @@ def _coordinates(
     linear = to_index[:3, :3].T
     middle = center @ linear + to_index[:3, 3]
     down, across = -(fov * up) @ linear, (fov * right) @ linear
-    anchor = torch.round(middle.detach())
-    offset = (middle - anchor).to(pixel)
-    steps = (torch.arange(size, dtype=pixel, device=device) + 0.5) / size - 0.5
-    relative = (
-        offset[:, None, None]
-        + steps[:, None, None] * down.to(pixel)[:, None, None]
-        + steps[:, None] * across.to(pixel)[:, None, None]
-    )
-    return relative, anchor.long()
+    steps = ((torch.arange(size, dtype=exact, device=device) + 0.5) / size - 0.5)[:, None]
+    by_row = middle[:, None] + steps * down[:, None]
+    by_column = steps * across[:, None]
+    row_cell, column_cell = torch.floor(by_row.detach()), torch.floor(by_column.detach())
+    part = (by_row - row_cell).to(number)[:, :, None] + (by_column - column_cell).to(number)[
+        :, None
+    ]
+    return row_cell.long()[:, :, None] + column_cell.long()[:, None], part
 
 
 def _trilinear(
@@ -167,4 +165,4 @@ def _read(voxels: Tensor, index: list[Tensor]) -> Tensor:
     # Unsigned types wider than a byte cannot be indexed everywhere: read their signed twins.
     twin, span = _SIGNED_TWIN[voxels.dtype]
     found = voxels.view(twin)[index[0], index[1], index[2]].to(number)
-    return torch.where(found < 0, found + span, found)
+    return torch.where(found < 0, found + float(span), found)

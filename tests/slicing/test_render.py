@@ -71,11 +71,11 @@ def real_scan(name):
 
         image = load_mni152_template(2)
     else:
-        image = nib.load(next(shared_data(name).rglob("*.nii.gz")))
+        image = nib.load(sorted(shared_data(name).rglob("*[!s].nii.gz"))[-1])
     return Volume.from_stored(np.asanyarray(image.dataobj), image.affine)
 
 
-@pytest.mark.parametrize("name", ["mni", "hippocampus/images", "body/example_mr", "brain"])
+@pytest.mark.parametrize("name", ["mni", "hippocampus/images", "body", "brain"])
 def test_interior_of_real_scans_agrees_with_scipy(name, way):
     volume = real_scan(name)
     rng = np.random.default_rng(3)
