@@ -25,9 +25,11 @@ class FileJobs(QObject):
         self._runner = JobRunner(self)
         self._later: tuple[ScanSession, Path, bool] | None = None
         controller.watch(self._runner)
-        controller.finished.connect(self._save_later)
-        controller.segmenting.failed.connect(self._give_up)
-        controller.segmenting.cancelled.connect(self._give_up)
+        # Not when it is shown but when its job has ended: only then nothing newer is coming.
+        controller.segmenting.idle.connect(self._save_later)
+        for runner in (controller.features, controller.segmenting):
+            runner.failed.connect(self._give_up)
+            runner.cancelled.connect(self._give_up)
         controller.session_changed.connect(self._give_up)
 
     def save_segmentation(self, path: str | Path, *, overwrite: bool = False) -> None:

@@ -15,8 +15,8 @@ from napari_mrissl.ui.layers import (
     METADATA_KEY,
     UNITS,
     add_labels,
+    image_layer,
     labels_array,
-    labels_layer,
     to_napari,
     to_world,
 )
@@ -186,8 +186,8 @@ def _title(one: PromptClass) -> str:
 
 
 def _add_points(viewer: ViewerModel, volume: Volume) -> Points:
-    # Where a Labels layer of this volume would be: the scan's grid, or the shown one.
-    _, placement = labels_layer(volume, np.zeros(volume.shape, np.uint8))
+    # The grid on which the scan itself is shown.
+    _, placement = image_layer(volume)
     return viewer.add_points(
         np.zeros((0, 3)),
         ndim=3,
