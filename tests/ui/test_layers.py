@@ -77,6 +77,15 @@ def test_a_lazy_array_refuses_what_numpy_refuses(make_geometry, wave_volume):
     assert np.allclose(data[mask], np.array(data)[mask])
 
 
+def test_a_lazy_array_knows_its_size_and_converts(make_geometry, wave_volume):
+    data = add_volume(ViewerModel(), wave_volume(make_geometry(degrees=10.0))).data
+    assert len(data) == data.shape[0]
+    assert data.nbytes == 4 * data.size == np.asarray(data).nbytes
+    assert data.astype(np.int16).dtype == np.int16
+    assert np.asarray(data, np.float64).dtype == np.float64
+    assert np.max(data) == np.asarray(data).max()
+
+
 def test_the_grid_of_an_oblique_scan_covers_it_and_stays_bounded(make_geometry, marker_volume):
     from napari_mrissl.ui.layers.lazy import WorldGrid
 
@@ -269,6 +278,14 @@ def test_views_and_conventions_have_names(make_geometry, marker_volume):
     add_volume(viewer, marker_volume(make_geometry()))
     with pytest.raises(MrisslError, match="axial"):
         show_view(viewer, "oblique")
+    with pytest.raises(MrisslError, match="2-D"):
+        show_view(ViewerModel(), "axial")
+    viewer.add_image(np.zeros((2, 9, 9, 9)))
+    show_view(viewer, "coronal")
+    assert viewer.dims.order == (0, 2, 1, 3)
+    assert "".join(edge_letters(viewer).values()) == "LRIS"
+    viewer.dims.order = (1, 2, 3, 0)
+    assert edge_letters(viewer) == {}
     with pytest.raises(MrisslError, match="radiological"):
         orient_camera(viewer, "nautical")
 
