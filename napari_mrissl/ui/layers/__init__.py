@@ -3,6 +3,10 @@
 napari's world is (S, A, R) mm: the reversed RAS of everything else. While a layer in
 another unit of length is in the viewer, napari gives the positions of ``viewer.dims`` and
 ``viewer.cursor`` in the smallest unit of all layers; layers' own worlds stay in mm.
+
+The camera's orientation belongs to the viewer: layers that others opened turn with it. A
+file opened by napari's reader call orients napari's current viewer, which is the one it
+goes to unless several windows are open.
 """
 
 from napari_mrissl.ui.layers.orientation import (
