@@ -49,16 +49,22 @@ def letters(direction: ArrayLike, least: float = 0.2) -> str:
     return "".join(_LETTERS[k][int(vector[k] > 0)] for k in order if abs(vector[k]) >= least)
 
 
+STATEMENTS = {
+    "neurological": "Neurological: R is right",
+    "radiological": "Radiological: R is left",
+    "from right": "Seen from the right",
+    "from left": "Seen from the left",
+    "upright": "R is up or down",
+}
+
+
 def stated_convention(pose: Pose) -> str:
-    """One sentence for the reader: on which side of the image the patient's right is."""
-    if abs(pose.right[0]) < 0.2:
-        looking = "right" if pose.normal[0] > 0 else "left"
-        if abs(pose.normal[0]) < 0.2:
-            return "Patient's right is up or down"
-        return f"Seen from the patient's {looking}"
-    if pose.right[0] > 0:
-        return "Neurological: right is right"
-    return "Radiological: right is left"
+    """For the reader: on which side of the image the patient's right is."""
+    if abs(pose.right[0]) >= 0.2:
+        return STATEMENTS["neurological" if pose.right[0] > 0 else "radiological"]
+    if abs(pose.normal[0]) >= 0.2:
+        return STATEMENTS["from right" if pose.normal[0] > 0 else "from left"]
+    return STATEMENTS["upright"]
 
 
 def tilt_angles(pose: Pose, base: NDArray[np.float64]) -> NDArray[np.float64]:

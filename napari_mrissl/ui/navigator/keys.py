@@ -33,8 +33,8 @@ class Key(NamedTuple):
 _MOVES: tuple[tuple[str, str, str, int, float], ...] = (
     ("Shift+Right", "move right", "pan", 0, PAN_STEP),
     ("Shift+Left", "move left", "pan", 0, -PAN_STEP),
-    ("Shift+Up", "move up", "pan", 1, PAN_STEP),
-    ("Shift+Down", "move down", "pan", 1, -PAN_STEP),
+    ("Up", "move up", "pan", 1, PAN_STEP),
+    ("Down", "move down", "pan", 1, -PAN_STEP),
     ("PgUp", "one voxel towards you", "through", 2, 1.0),
     ("PgDown", "one voxel away from you", "through", 2, -1.0),
     ("K", "one voxel towards you", "through", 2, 1.0),

@@ -39,7 +39,10 @@ class MainViewLink:
         self._viewer = viewer
         self._state = state
         self._busy = False
+        self._sliding = False
+        self._behind = True
         self.enabled = True
+        state.pose_changed.connect(self._on_pose)
         viewer.mouse_drag_callbacks.append(self._on_drag)
         viewer.dims.events.point.connect(self._on_slider)
 
@@ -48,10 +51,12 @@ class MainViewLink:
         if self._on_drag in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._on_drag)
         self._viewer.dims.events.point.disconnect(self._on_slider)
+        self._state.pose_changed.disconnect(self._on_pose)
 
     def follow(self, pose: Pose) -> None:
         """Bring the 2D slider to the middle of the slice."""
         dims = self._viewer.dims
+        self._behind = False
         if not self.enabled or dims.ndisplay != 2 or dims.ndim < 3:
             return
         self._busy = True
@@ -60,9 +65,15 @@ class MainViewLink:
         finally:
             self._busy = False
 
+    def _on_pose(self) -> None:
+        # Until the slider is brought along, what it says is older than the pose.
+        self._behind = self._behind or not self._sliding
+
     def _on_slider(self) -> None:
         dims = self._viewer.dims
         if self._busy or not self.enabled or dims.ndisplay != 2 or dims.ndim < 3:
+            return
+        if self._state.volume is None or self._behind:
             return
         center = to_napari(self._state.pose.center)
         first = dims.ndim - 3
@@ -70,7 +81,11 @@ class MainViewLink:
             if axis >= first:
                 center[axis - first] = dims.point[axis]
         pose = self._state.pose
-        self._state.set_pose(Pose(to_world(center), pose.rotation, pose.fov), burst="slider")
+        self._sliding = True
+        try:
+            self._state.set_pose(Pose(to_world(center), pose.rotation, pose.fov), burst="slider")
+        finally:
+            self._sliding = False
 
     def _on_drag(self, viewer: ViewerModel, event: Any) -> Iterator[None]:
         active = viewer.layers.selection.active

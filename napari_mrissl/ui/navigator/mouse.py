@@ -57,15 +57,18 @@ class SliceMouse:
         modifiers = set(event.modifiers)
         moved = False
         yield
-        while event.type == "mouse_move":
+        while True:
+            # The release counts too: napari drops moves that follow each other quickly.
             if moved or np.abs(np.array(event.pos) - pressed).max() > CLICK_PIXELS:
                 moved = True
                 position = _position(event)
                 action = self._action(modifiers, last, position)
-                if action is not None:
+                if action is not None and position != last:
                     self._state.move(action, burst="drag")
                 last = position
                 self._on_cursor(position)
+            if event.type != "mouse_move":
+                break
             yield
         self._state.end_burst()
         if not moved and self.click_goes:

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QGridLayout,
+    QHBoxLayout,
     QLabel,
     QWidget,
 )
@@ -124,8 +125,11 @@ class PosePanel(QWidget):
             for column, ((name, _), field) in enumerate(zip(names, fields, strict=True)):
                 self._put(grid, row, column, name, field)
         self._put(grid, 2, 0, "fov", self.fov)
-        self._put(grid, 2, 1, "", self.interpolation)
-        self._put(grid, 2, 2, "", self.convention)
+        boxes = QHBoxLayout()
+        boxes.setSpacing(4)
+        boxes.addWidget(self.interpolation)
+        boxes.addWidget(self.convention, 1)
+        grid.addLayout(boxes, 2, 2, 1, 4)
         grid.addWidget(self.show_plane, 3, 0, 1, 3)
         grid.addWidget(self.follow, 3, 3, 1, 3)
         for column in (1, 3, 5):
@@ -133,11 +137,10 @@ class PosePanel(QWidget):
 
     @staticmethod
     def _put(grid: QGridLayout, row: int, column: int, name: str, field: QWidget) -> None:
-        if name:
-            label = QLabel(name)
-            label.setToolTip(field.toolTip())
-            label.setBuddy(field)
-            grid.addWidget(label, row, 2 * column)
+        label = QLabel(name)
+        label.setToolTip(field.toolTip())
+        label.setBuddy(field)
+        grid.addWidget(label, row, 2 * column)
         grid.addWidget(field, row, 2 * column + 1)
 
     def _on_center(self) -> None:

@@ -170,6 +170,9 @@ class SliceView(QWidget):
             widget.removeEventFilter(self)
         self.viewer.scene.camera.events.mouse_pan.disconnect(self._keep_still)
         self.qt_viewer.close()
+        # Nothing keeps it, so that canvas and textures go at once and not with this widget.
+        self.qt_viewer.setParent(None)
+        self.qt_viewer = None
 
     def _belongs_to_other_layer(self, event: QEvent) -> bool:
         """Whether a plain key is meant for a layer someone else added, e.g. to paint."""

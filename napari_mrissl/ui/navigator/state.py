@@ -39,6 +39,7 @@ class NavigatorState:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._volume: Volume | None = None
         self._source: object = None
+        self._placed = False
         self._pose = _HOME
         self._history = PoseHistory(clock=clock)
         self._convention: Convention = "neurological"
@@ -60,15 +61,18 @@ class NavigatorState:
         if volume is self._volume and source is self._source:
             return
         before, self._volume, self._source = self._volume, volume, source
+        changed = volume is not None and volume is not before
+        if changed:
+            lost = not (self._placed and self._inside(self._pose.center))
+            # The pose is right before anyone hears of the scan and moves things himself.
+            self._pose = self.home(self._plane) if lost else self.clamped(self._pose)
+            self._placed = True
+            if lost:
+                self._history.clear()
         self.volume_changed.emit(volume)
-        if volume is None or volume is before:
-            return
-        if (before is None and not self._history.can_undo) or not self._inside(self._pose.center):
-            self._history.clear()
+        if changed:
             self.history_changed.emit()
-            self._apply(self.home(self._plane))
-        else:
-            self._apply(self.clamped(self._pose))
+            self.pose_changed.emit(self._pose)
 
     @property
     def pose(self) -> Pose:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
+
 import napari.viewer
 from napari.layers import Image
 from psygnal import Signal
@@ -23,7 +26,7 @@ from superqt import QCollapsible
 
 from napari_mrissl.geometry import Pose
 from napari_mrissl.ui.layers.shown import prepare_renderer
-from napari_mrissl.ui.navigator.anatomy import PLANES, stated_convention
+from napari_mrissl.ui.navigator.anatomy import PLANES, STATEMENTS, stated_convention
 from napari_mrissl.ui.navigator.flight_panel import FlightPanel
 from napari_mrissl.ui.navigator.flights import FlightDeck
 from napari_mrissl.ui.navigator.gestures import point_at
@@ -70,7 +73,7 @@ class SliceNavigator(QWidget):
         self._viewer = viewer
         self._closed = False
         self._docked = False
-        self._window: QWidget | None = None
+        self._watched: Callable[[], QWidget | None] = _nothing
         shared = shared_state(viewer)
         self.state: NavigatorState = shared or NavigatorState()
         if shared is None:
@@ -133,7 +136,7 @@ class SliceNavigator(QWidget):
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.disconnect(self._on_quit)
-        self._watch_window(None)
+        self._watch_window()
         self.source.disconnect_layers()
         self.flight_panel.close_jobs()
         self.deck.close()
@@ -148,9 +151,14 @@ class SliceNavigator(QWidget):
             self.plane.remove()
         self.view.close_viewer()
 
+    def minimumSizeHint(self) -> QSize:
+        """Never narrower than the controls; low, because they scroll."""
+        bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
+        return QSize(self._inner.minimumSizeHint().width() + bar, 240)
+
     def sizeHint(self) -> QSize:
         """Wide enough for the fields, and no higher than a small screen."""
-        return QSize(400, 660)
+        return QSize(self.minimumSizeHint().width() + 8, 660)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Keys that no field took, while the dock has the focus."""
@@ -162,15 +170,20 @@ class SliceNavigator(QWidget):
         if event.type() == QEvent.Type.ParentChange:
             if self.parent() is not None:
                 self._docked = True
+                self._watch_window()
             elif self._docked:
                 self.shut_down()
-        elif event.type() in (QEvent.Type.Show, QEvent.Type.Polish):
-            self._watch_window(self.window())
         return super().event(event)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Notice that the main window goes away."""
-        if event.type() == QEvent.Type.DeferredDelete and watched is self._window:
+        """Notice that the dock enters a window, and that the window goes away."""
+        kind = event.type()
+        if kind == QEvent.Type.ParentChange:
+            self._watch_window()
+        # A close that the user asked for may still be refused in a dialog.
+        elif kind == QEvent.Type.DeferredDelete or (
+            kind == QEvent.Type.Close and not event.spontaneous()
+        ):
             self.shut_down(remove_layers=False)
         return False
 
@@ -179,16 +192,19 @@ class SliceNavigator(QWidget):
         self.shut_down()
         super().closeEvent(event)
 
-    def _watch_window(self, window: QWidget | None) -> None:
-        if window is self:
-            window = None
-        if window is self._window or (self._closed and window is not None):
+    def _watch_window(self) -> None:
+        """Watch the outermost widget around this one, but not strongly hold it."""
+        top = None if self._closed else self.parentWidget()
+        while top is not None and top.parentWidget() is not None:
+            top = top.parentWidget()
+        watched = self._watched()
+        if top is watched:
             return
-        if self._window is not None:
-            self._window.removeEventFilter(self)
-        self._window = window
-        if window is not None:
-            window.installEventFilter(self)
+        if watched is not None:
+            watched.removeEventFilter(self)
+        self._watched = _nothing if top is None else weakref.ref(top)
+        if top is not None:
+            top.installEventFilter(self)
 
     def _make_buttons(self) -> None:
         self.presets = {}
@@ -219,8 +235,12 @@ class SliceNavigator(QWidget):
         self.message.setToolTip("What to know about this scan")
         self.read_out = QLabel(" ")
         self.read_out.setToolTip("Under the mouse: world position in RAS mm and intensity")
+        # Its text changes under a dragging mouse; the canvas must keep its size meanwhile.
+        self.read_out.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.sides = QLabel()
         self.sides.setToolTip("On which side of the image the patient's right is")
+        longest = max(map(self.sides.fontMetrics().horizontalAdvance, STATEMENTS.values()))
+        self.sides.setMinimumWidth(longest + 4)
         self.sides.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
     def _arrange(self) -> None:
@@ -248,9 +268,7 @@ class SliceNavigator(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)
-        # Never narrower than its controls: cut-off fields could not be read.
-        bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
-        self.setMinimumSize(inner.minimumSizeHint().width() + bar, 240)
+        self._inner = inner
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
 
     def _commands(self) -> dict:
@@ -341,6 +359,10 @@ class SliceNavigator(QWidget):
 
     def _on_quit(self) -> None:
         self.shut_down(remove_layers=False)
+
+
+def _nothing() -> None:
+    return None
 
 
 def _row(*widgets: tuple[QWidget, int]) -> QHBoxLayout:
