@@ -93,7 +93,7 @@ def test_placed_points_give_the_voxels_that_a_script_gets(viewer, qtbot, angle):
     panel.choose_class(1)
     layer.add(middle)
     panel.choose_class(2)
-    layer.add(middle + (0, 6.5, 0))
+    layer.add(np.add(middle, (0, 6.5, 0)))
     settle(panel, qtbot)
     assert layer.features["label"].tolist() == [1, 2]
     volume = panel.controller.session.volume

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QPushButton, QWidget
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_mrissl.ui.segmenter.controller import Controller
 from napari_mrissl.ui.segmenter.files import FileJobs
+from napari_mrissl.ui.segmenter.slice_link import SliceLink
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -20,27 +29,37 @@ CLASS_KEYS = tuple(f"Alt-{number}" for number in range(1, 10))
 
 
 class MarkButtons(QWidget):
-    """Click, scribble, erase; undo, redo, clear."""
+    """What the mouse does, in the main view and on the slice; undo, redo, clear."""
 
-    def __init__(self, viewer: ViewerModel, controller: Controller) -> None:
+    def __init__(self, viewer: ViewerModel, controller: Controller, slice_link: SliceLink) -> None:
         super().__init__()
         self._viewer = viewer
         self._controller = controller
+        self._slice_link = slice_link
         self._bound: list[str] = []
-        self.click = _button("Click", "Place clicks of the selected class in the 2D view")
-        self.scribble = _button("Scribble", "Paint scribbles of the selected class in the 2D view")
-        self.erase = _button("Erase", "Rub out scribbles in the 2D view")
+        self.move = _button("Look", "The mouse moves the view and places nothing")
+        self.click = _button("Click", "Place clicks of the selected class, also on the slice")
+        self.scribble = _button(
+            "Scribble", "Paint scribbles of the selected class, also on the slice"
+        )
+        self.erase = _button("Erase", "Rub out scribbles, also on the slice")
+        self.tools = QButtonGroup(self)
+        for button in (self.move, self.click, self.scribble, self.erase):
+            button.setCheckable(True)
+            self.tools.addButton(button)
+        self.move.setChecked(True)
         self.undo = _button("Undo", "Take back the newest click, stroke or class change")
         self.redo = _button("Redo", "Do again what was undone last")
         self.clear = _button("Clear", "Remove all clicks and scribbles of this scan; undo works")
-        grid = _grid(self)
-        for place, button in enumerate(
-            (self.click, self.scribble, self.erase, self.undo, self.redo, self.clear)
-        ):
-            grid.addWidget(button, *divmod(place, 3))
-        self.click.clicked.connect(self._use_clicks)
-        self.scribble.clicked.connect(lambda: self._use_scribbles("paint"))
-        self.erase.clicked.connect(lambda: self._use_scribbles("erase"))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(_row(self.move, self.click, self.scribble, self.erase))
+        column.addLayout(_row(self.undo, self.redo, self.clear))
+        self.move.clicked.connect(lambda: self._use("pan_zoom"))
+        self.click.clicked.connect(lambda: self._use("add"))
+        self.scribble.clicked.connect(lambda: self._use("paint"))
+        self.erase.clicked.connect(lambda: self._use("erase"))
         self.undo.clicked.connect(lambda: self._session_do("undo"))
         self.redo.clicked.connect(lambda: self._session_do("redo"))
         self.clear.clicked.connect(lambda: self._session_do("clear"))
@@ -76,21 +95,24 @@ class MarkButtons(QWidget):
         if session is not None and place < len(session.state.classes):
             self._controller.class_chosen.emit(session.state.classes[place].label)
 
-    def _use_clicks(self) -> None:
+    def _use(self, tool: str) -> None:
         session = self._controller.session
-        if session is not None:
-            self._activate(session.need_clicks().layer, "add")
-
-    def _use_scribbles(self, mode: str) -> None:
-        session = self._controller.session
-        if session is not None:
-            self._activate(session.need_scribbles().layer, mode)
-
-    def _activate(self, layer: Any, mode: str) -> None:
-        self._viewer.dims.ndisplay = 2
-        self._viewer.layers.selection.active = layer
-        layer.visible = True
-        layer.mode = mode
+        if session is None:
+            return
+        self._slice_link.find()
+        self._slice_link.use(tool)
+        if self._viewer.dims.ndisplay == 3 and self._slice_link.pose is None:
+            # napari places neither points nor paint in 3D.
+            self._viewer.dims.ndisplay = 2
+        if tool == "pan_zoom":
+            for holder in (session.clicks, session.scribbles):
+                if holder is not None:
+                    holder.layer.mode = tool
+            return
+        holder = session.need_clicks() if tool == "add" else session.need_scribbles()
+        holder.layer.visible = True
+        self._viewer.layers.selection.active = holder.layer
+        holder.layer.mode = tool
 
     def _session_do(self, what: str) -> None:
         session = self._controller.session
@@ -162,6 +184,14 @@ def _button(text: str, tip: str) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(tip)
     return button
+
+
+def _row(*buttons: QPushButton) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.setSpacing(4)
+    for button in buttons:
+        row.addWidget(button, 1)
+    return row
 
 
 def _grid(widget: QWidget) -> QGridLayout:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features import Estimate, FeatureStack
+from napari_mrissl.geometry import Pose
 from napari_mrissl.segmentation import Segmentation, SegmentSettings
 from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.segmenter import words, work
@@ -62,6 +64,7 @@ class Controller(QObject):
         self.settings = SegmentSettings()
         self.live = True
         self.session: ScanSession | None = None
+        self.slice_pose: Callable[[], Pose | None] = lambda: None
         self.sessions: list[ScanSession] = []
         self._needed: Estimate | None = None
         self._started = 0.0
@@ -167,7 +170,7 @@ class Controller(QObject):
                 session.stack,
                 self.settings,
                 session.state.snapshot(),
-                planes_in_view(self.viewer, session.results.ensure((), ())),
+                planes_in_view(self.viewer, session.results.ensure((), ()), self.slice_pose()),
             ),
             title=f"Segmenting {session.volume.name}",
             received=partial(self._show_planes, session),

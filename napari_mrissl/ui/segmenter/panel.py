@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
-from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from napari_mrissl.segmentation import SegmentSettings
@@ -17,10 +17,13 @@ from napari_mrissl.ui.segmenter.files import FileJobs
 from napari_mrissl.ui.segmenter.run_box import RunBox
 from napari_mrissl.ui.segmenter.scan_box import ScanBox
 from napari_mrissl.ui.segmenter.settings_box import SettingsBox
+from napari_mrissl.ui.segmenter.slice_link import SliceLink
 
 if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Labels, Points
+
+_LEAST_HEIGHT, _MOST_HEIGHT = 280, 660
 
 
 class PromptSegmenter(QScrollArea):
@@ -52,7 +55,8 @@ class PromptSegmenter(QScrollArea):
         self.files = FileJobs(self.controller)
         self.scan_box = ScanBox(viewer, self.controller)
         self.classes_box = ClassesBox(self.controller)
-        self.mark_buttons = MarkButtons(viewer, self.controller)
+        self.slice_link = SliceLink(viewer, self.controller)
+        self.mark_buttons = MarkButtons(viewer, self.controller, self.slice_link)
         self.run_box = RunBox(self.controller)
         self.settings_box = SettingsBox(self.controller)
         self.file_buttons = FileButtons(self.controller, self.files)
@@ -165,6 +169,7 @@ class PromptSegmenter(QScrollArea):
 
     def shut_down(self) -> None:
         """End jobs and let go of the layers; they stay in the viewer."""
+        self.slice_link.close()
         self.mark_buttons.unbind()
         self.scan_box.disconnect_viewer()
         self.controller.close()
@@ -176,6 +181,16 @@ class PromptSegmenter(QScrollArea):
                 self.shut_down()
             self._docked = self.parent() is not None
         return bool(super().event(event))
+
+    def minimumSizeHint(self) -> QSize:
+        """As wide as the contents; low, because they scroll beside another dock."""
+        needed = self.widget().minimumSizeHint().width()
+        return QSize(needed + self.verticalScrollBar().sizeHint().width(), _LEAST_HEIGHT)
+
+    def sizeHint(self) -> QSize:
+        """All of the contents, as far as a small screen allows."""
+        height = min(self.widget().sizeHint().height() + 8, _MOST_HEIGHT)
+        return QSize(self.minimumSizeHint().width(), max(height, _LEAST_HEIGHT))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Never be narrower than what is in the panel, in any theme and font."""

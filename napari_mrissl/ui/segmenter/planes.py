@@ -81,16 +81,25 @@ def write_plane(
     if window is not None:
         labels[window] = predicted
         return
-    # One index array per voxel axis, from three small outer sums instead of a matrix product.
+    voxels = plane_voxels(volume, plane)
+    inside = voxels >= 0
+    np.put(labels, voxels[inside], predicted[inside])
+
+
+def plane_voxels(volume: Volume, plane: Plane) -> NDArray[np.int64]:
+    """Flat number of the voxel nearest to each place of a plane, -1 outside the scan."""
+    relative = volume.to_index @ plane.affine
+    # One array per voxel axis, from three small outer sums instead of a matrix product.
     k, i, j = (np.arange(n) for n in plane.shape)
     inside: NDArray[np.bool_] = np.ones(plane.shape, bool)
-    index = []
+    flat: NDArray[np.int64] = np.zeros(plane.shape, np.int64)
     for row, side in zip(relative[:3], volume.shape, strict=True):
         place = np.add.outer(np.add.outer(row[0] * k, row[1] * i), row[2] * j) + row[3]
         nearest = np.rint(place).astype(np.int64)
         inside &= (nearest >= 0) & (nearest < side)
-        index.append(nearest)
-    labels[tuple(axis[inside] for axis in index)] = predicted[inside]
+        flat = flat * side + nearest
+    flat[~inside] = -1
+    return flat
 
 
 def ball_voxels(volume: Volume, center: ArrayLike, radius_mm: float) -> NDArray[np.int64]:

@@ -142,11 +142,15 @@ class ScribblesLayer:
         self._seen.reshape(-1)[voxels] = new
         return Scribble(voxels, new)
 
+    def at(self, voxels: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The labels at these voxels, by flat number."""
+        return self._seen.reshape(-1)[voxels]
+
     def show(self, scribble: Scribble) -> None:
         """Write these labels, 0 to erase."""
         truth = labels_array(self.layer)
         for array in (truth, self._seen):
-            array.reshape(-1)[scribble.voxels] = scribble.labels
+            np.put(array, scribble.voxels, scribble.labels)
         self.muted = True
         try:
             self.layer.refresh(extent=False)

@@ -107,9 +107,21 @@ class ScanSession(QObject):
         point = self._checked_point(point_ras)
         label = 0 if label == 0 else self._checked_label(label)
         voxels = ball_voxels(self.volume, point, float(radius_mm))
-        if len(voxels) > MOST_PAINTED:
-            raise MrisslError(f"a brush over {len(voxels):,} voxels", expected="a smaller brush")
-        self._note(self.state.paint(voxels, np.uint8(label)), show=True)
+        self.paint_voxels(voxels, np.uint8(label))
+
+    def paint_voxels(self, voxels: ArrayLike, labels: ArrayLike) -> None:
+        """Scribble (n,) flat voxel numbers with (n,) labels, 0 to erase.
+
+        Raises
+        ------
+        MrisslError
+            If these are too many at once.
+        """
+        if np.size(voxels) > MOST_PAINTED:
+            raise MrisslError(
+                f"a stroke of {np.size(voxels):,} voxels", remedy="paint less at once"
+            )
+        self._note(self.state.paint(voxels, labels), show=True)
 
     def set_classes(self, classes: tuple[PromptClass, ...]) -> None:
         """Replace the classes; prompts of those gone go too, as one undoable step."""
