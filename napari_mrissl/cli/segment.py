@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_mrissl.cli.arguments import Flag, Names, Scan
 from napari_mrissl.cli.files import check_target, open_scan
-from napari_mrissl.cli.terminal import Progress, say, show, show_json
+from napari_mrissl.cli.terminal import Progress, show, show_json
 from napari_mrissl.errors import MrisslError
 
 if TYPE_CHECKING:
@@ -57,7 +57,11 @@ def segment(
     wanted = segmentation.read_prompts(prompts)
     volume = open_scan(scan)
     if wanted.volume_identity not in (None, volume.identity):
-        say("the prompts were placed on another scan; their world coordinates are used here")
+        raise MrisslError(
+            "the prompts were placed on another scan",
+            where=prompts,
+            expected="prompts of this scan",
+        )
     start = time.perf_counter()
     result = segmentation.segment(volume, wanted, settings, Progress("segmenting"))
     seconds = time.perf_counter() - start
@@ -114,7 +118,11 @@ def _settings(
     from pydantic import ValidationError
 
     from napari_mrissl.segmentation import SegmentSettings
+    from napari_mrissl.segmentation.classifiers import CLASSIFIERS
 
+    if classifier and classifier not in CLASSIFIERS:
+        known = ", ".join(CLASSIFIERS)
+        raise MrisslError(f"{classifier!r}", where="--classifier", expected=f"one of {known}")
     chosen: dict[str, Any] = {"classifier": classifier} if classifier else {}
     filters = {"groups": features, "scales_mm": scales}
     chosen["features"] = {name: given for name, given in filters.items() if given}
@@ -122,6 +130,6 @@ def _settings(
         return SegmentSettings.model_validate(chosen)
     except ValidationError as reasons:
         first = reasons.errors(include_url=False)[0]
-        place = {"groups": "--features", "scales_mm": "--scales", "classifier": "--classifier"}
+        place = {"groups": "--features", "scales_mm": "--scales"}
         named = next((place[str(p)] for p in first["loc"] if p in place), "settings")
         raise MrisslError(f"{first['input']!r}: {first['msg']}", where=named) from reasons
