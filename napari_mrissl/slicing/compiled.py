@@ -109,7 +109,7 @@ def prepare() -> None:
 
 
 def kernel(name: str, dtype: np.dtype[Any], pixels: int) -> Kernel | None:
-    """The kernel ``"linear"``, ``"nearest"`` or ``"labels"`` for a voxel type.
+    """The kernel ``"linear"``, ``"blocked"``, ``"nearest"`` or ``"labels"`` for a voxel type.
 
     None if it is not ready and so few pixels are wanted that numpy has them sooner, or if
     there is none for this type (float16). The very first request for few pixels does not

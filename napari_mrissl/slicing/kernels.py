@@ -98,63 +98,109 @@ def interior_columns(origin, step, shape, first, last):
 
 
 @jit
-def corner(position, size, stride):
-    """Clamp a coordinate: voxel below, weight of the voxel above, stride to it."""
+def corner(position, size):
+    """Clamp a coordinate: voxel below, voxel above, weight of the one above."""
     position = min(max(position, 0.0), size - 1.0)
     below = min(int(position), max(size - 2, 0))
-    return below * stride, np.float32(position - below), stride if size > 1 else 0
+    return below, min(below + 1, size - 1), np.float32(position - below)
+
+
+@jit(fastmath={"contract", "nsz"}, forceinline=True)
+def eight(flat, near, beside, beyond, across, here, there, u, v, w):
+    """Trilinear value from four lines along the last axis and two places on each."""
+    low = number(flat[near + here])
+    low += w * (number(flat[near + there]) - low)
+    other = number(flat[beside + here])
+    other += w * (number(flat[beside + there]) - other)
+    low += v * (other - low)
+    high = number(flat[beyond + here])
+    high += w * (number(flat[beyond + there]) - high)
+    other = number(flat[across + here])
+    other += w * (number(flat[across + there]) - other)
+    high += v * (other - high)
+    return low + u * (high - low)
 
 
 @jit
 def near_border(flat, start, strides, shape, origin, step, first, last, slope, intercept, row):
     """Trilinear values of columns whose coordinates have to be clamped."""
+    s0, s1, s2 = strides
     for j in range(first, last):
-        a, u, s0 = corner(origin[0] + j * step[0], shape[0], strides[0])
-        b, v, s1 = corner(origin[1] + j * step[1], shape[1], strides[1])
-        c, w, s2 = corner(origin[2] + j * step[2], shape[2], strides[2])
-        n = start + a + b + c
-        low = number(flat[n])
-        low += w * (number(flat[n + s2]) - low)
-        next_ = number(flat[n + s1])
-        next_ += w * (number(flat[n + s1 + s2]) - next_)
-        low += v * (next_ - low)
-        n += s0
-        high = number(flat[n])
-        high += w * (number(flat[n + s2]) - high)
-        next_ = number(flat[n + s1])
-        next_ += w * (number(flat[n + s1 + s2]) - next_)
-        high += v * (next_ - high)
-        row[j] = slope * (low + u * (high - low)) + intercept
+        a, above_a, u = corner(origin[0] + j * step[0], shape[0])
+        b, above_b, v = corner(origin[1] + j * step[1], shape[1])
+        c, above_c, w = corner(origin[2] + j * step[2], shape[2])
+        near, beyond = start + a * s0, start + above_a * s0
+        b, above_b = b * s1, above_b * s1
+        row[j] = intercept + slope * eight(
+            flat, near + b, near + above_b, beyond + b, beyond + above_b,
+            c * s2, above_c * s2, u, v, w,
+        )  # fmt: skip
 
 
-@jit(fastmath={"contract", "nsz"})
+@jit
 def in_interior(flat, start, strides, origin, step, first, last, slope, intercept, row):
     """Trilinear values of columns that need no checks."""
     s0, s1, s2 = strides
-    x = np.int64((origin[0] + first * step[0]) * _ONE)
-    y = np.int64((origin[1] + first * step[1]) * _ONE)
-    z = np.int64((origin[2] + first * step[2]) * _ONE)
-    dx, dy, dz = np.int64(step[0] * _ONE), np.int64(step[1] * _ONE), np.int64(step[2] * _ONE)
+    (x, y, z), (dx, dy, dz) = fixed_point(origin, step, first)
     for j in range(first, last):
-        u = np.float32(x & _FRACTION) * _UNIT
-        v = np.float32(y & _FRACTION) * _UNIT
-        w = np.float32(z & _FRACTION) * _UNIT
         n = start + (x >> 32) * s0 + (y >> 32) * s1 + (z >> 32) * s2
+        row[j] = intercept + slope * eight(
+            flat, n, n + s1, n + s0, n + s0 + s1, 0, s2, part(x), part(y), part(z)
+        )
         x += dx
         y += dy
         z += dz
-        low = number(flat[n])
-        low += w * (number(flat[n + s2]) - low)
-        next_ = number(flat[n + s1])
-        next_ += w * (number(flat[n + s1 + s2]) - next_)
-        low += v * (next_ - low)
-        n += s0
-        high = number(flat[n])
-        high += w * (number(flat[n + s2]) - high)
-        next_ = number(flat[n + s1])
-        next_ += w * (number(flat[n + s1 + s2]) - next_)
-        high += v * (next_ - high)
-        row[j] = slope * (low + u * (high - low)) + intercept
+
+
+@jit
+def near_border_blocked(flat, places, shape, origin, step, first, last, slope, intercept, row):
+    """`near_border` for voxels in blocks."""
+    along_s, along_a, along_r = places
+    for j in range(first, last):
+        a, above_a, u = corner(origin[0] + j * step[0], shape[0])
+        b, above_b, v = corner(origin[1] + j * step[1], shape[1])
+        c, above_c, w = corner(origin[2] + j * step[2], shape[2])
+        near, beyond = along_s[a], along_s[above_a]
+        b, above_b = along_a[b], along_a[above_b]
+        row[j] = intercept + slope * eight(
+            flat, near + b, near + above_b, beyond + b, beyond + above_b,
+            along_r[c], along_r[above_c], u, v, w,
+        )  # fmt: skip
+
+
+@jit
+def in_interior_blocked(flat, places, origin, step, first, last, slope, intercept, row):
+    """`in_interior` for voxels in blocks."""
+    along_s, along_a, along_r = places
+    (x, y, z), (dx, dy, dz) = fixed_point(origin, step, first)
+    for j in range(first, last):
+        a, b, c = x >> 32, y >> 32, z >> 32
+        near, beyond = along_s[a], along_s[a + 1]
+        before, behind = along_a[b], along_a[b + 1]
+        row[j] = intercept + slope * eight(
+            flat, near + before, near + behind, beyond + before, beyond + behind,
+            along_r[c], along_r[c + 1], part(x), part(y), part(z),
+        )  # fmt: skip
+        x += dx
+        y += dy
+        z += dz
+
+
+@jit
+def fixed_point(origin, step, column):
+    """Coordinates at a column, and steps, as 32.32 fixed-point numbers."""
+    place = (
+        np.int64((origin[0] + column * step[0]) * _ONE),
+        np.int64((origin[1] + column * step[1]) * _ONE),
+        np.int64((origin[2] + column * step[2]) * _ONE),
+    )
+    return place, (np.int64(step[0] * _ONE), np.int64(step[1] * _ONE), np.int64(step[2] * _ONE))
+
+
+@jit(forceinline=True)
+def part(position):
+    """What is behind the point of a 32.32 fixed-point number."""
+    return np.float32(position & _FRACTION) * _UNIT
 
 
 @jit
@@ -169,24 +215,46 @@ def row_start(plane, i):
 
 
 @jit
+def cut_row(origin, step, shape, row, mask):
+    """Clear a row outside the volume, fill its mask; where inside and interior begin and end."""
+    a, d = inside_columns(origin, step, shape, row.size)
+    b, c = interior_columns(origin, step, shape, a, d)
+    row[:a] = 0
+    row[d:] = 0
+    mask[:a] = False
+    mask[a:d] = True
+    mask[d:] = False
+    return a, b, c, d
+
+
+@jit
 def linear(flat, start, strides, shape, planes, slope, intercept, values, valid, first, last):
     """Trilinear values and validity of rows ``[first, last)``."""
-    _, height, width = values.shape
+    height = values.shape[1]
     for line in range(first, last):
         k = line // height
         i = line - k * height
         origin, step = row_start(planes[k], i)
-        row, mask = values[k, i], valid[k, i]
-        a, d = inside_columns(origin, step, shape, width)
-        b, c = interior_columns(origin, step, shape, a, d)
-        row[:a] = 0
-        row[d:] = 0
-        mask[:a] = False
-        mask[a:d] = True
-        mask[d:] = False
+        row = values[k, i]
+        a, b, c, d = cut_row(origin, step, shape, row, valid[k, i])
         near_border(flat, start, strides, shape, origin, step, a, b, slope, intercept, row)
         in_interior(flat, start, strides, origin, step, b, c, slope, intercept, row)
         near_border(flat, start, strides, shape, origin, step, c, d, slope, intercept, row)
+
+
+@jit
+def blocked(flat, places, shape, planes, slope, intercept, values, valid, first, last):
+    """`linear` for voxels in blocks: ``places`` are added up along the three axes."""
+    height = values.shape[1]
+    for line in range(first, last):
+        k = line // height
+        i = line - k * height
+        origin, step = row_start(planes[k], i)
+        row = values[k, i]
+        a, b, c, d = cut_row(origin, step, shape, row, valid[k, i])
+        near_border_blocked(flat, places, shape, origin, step, a, b, slope, intercept, row)
+        in_interior_blocked(flat, places, origin, step, b, c, slope, intercept, row)
+        near_border_blocked(flat, places, shape, origin, step, c, d, slope, intercept, row)
 
 
 @jit
@@ -198,61 +266,65 @@ def nearest_voxel(position, size):
 @jit
 def nearest(flat, start, strides, shape, planes, slope, intercept, values, valid, first, last):
     """Values of the nearest voxels and validity of rows ``[first, last)``."""
-    _, height, width = values.shape
+    height = values.shape[1]
     for line in range(first, last):
         k = line // height
         i = line - k * height
-        (x, y, z), (dx, dy, dz) = row_start(planes[k], i)
-        a, d = inside_columns((x, y, z), (dx, dy, dz), shape, width)
-        values[k, i, :a] = 0
-        values[k, i, d:] = 0
-        valid[k, i, :a] = False
-        valid[k, i, a:d] = True
-        valid[k, i, d:] = False
+        origin, step = row_start(planes[k], i)
+        row = values[k, i]
+        a, _, _, d = cut_row(origin, step, shape, row, valid[k, i])
         for j in range(a, d):
             n = (
                 start
-                + nearest_voxel(x + j * dx, shape[0]) * strides[0]
-                + nearest_voxel(y + j * dy, shape[1]) * strides[1]
-                + nearest_voxel(z + j * dz, shape[2]) * strides[2]
+                + nearest_voxel(origin[0] + j * step[0], shape[0]) * strides[0]
+                + nearest_voxel(origin[1] + j * step[1], shape[1]) * strides[1]
+                + nearest_voxel(origin[2] + j * step[2], shape[2]) * strides[2]
             )
-            values[k, i, j] = slope * flat[n] + intercept
+            row[j] = slope * flat[n] + intercept
 
 
 @jit
 def labels(flat, start, strides, shape, planes, found, first, last):
     """Nearest labels of rows ``[first, last)``; 0 outside."""
-    _, height, width = found.shape
+    height = found.shape[1]
     for line in range(first, last):
         k = line // height
         i = line - k * height
-        (x, y, z), (dx, dy, dz) = row_start(planes[k], i)
-        a, d = inside_columns((x, y, z), (dx, dy, dz), shape, width)
-        found[k, i, :a] = 0
-        found[k, i, d:] = 0
+        origin, step = row_start(planes[k], i)
+        row = found[k, i]
+        a, d = inside_columns(origin, step, shape, row.size)
+        row[:a] = 0
+        row[d:] = 0
         for j in range(a, d):
             n = (
                 start
-                + nearest_voxel(x + j * dx, shape[0]) * strides[0]
-                + nearest_voxel(y + j * dy, shape[1]) * strides[1]
-                + nearest_voxel(z + j * dz, shape[2]) * strides[2]
+                + nearest_voxel(origin[0] + j * step[0], shape[0]) * strides[0]
+                + nearest_voxel(origin[1] + j * step[1], shape[1]) * strides[1]
+                + nearest_voxel(origin[2] + j * step[2], shape[2]) * strides[2]
             )
-            found[k, i, j] = flat[n]
+            row[j] = flat[n]
 
 
 def compile_kernel(name, dtype):
-    """Compile ``"linear"``, ``"nearest"`` or ``"labels"`` for one voxel dtype, or load it."""
+    """Compile one of `KERNELS` for a voxel dtype, or load it, and return it."""
     dtype = np.dtype(dtype)
     voxel = from_dtype(dtype)
     flat = types.Array(voxel, 1, "C", readonly=True)
-    place = (types.int64, types.UniTuple(types.int64, 3), types.UniTuple(types.int64, 3))
+    shape = types.UniTuple(types.int64, 3)
     planes = types.Array(types.float64, 3, "C")
-    rows = (types.int64, types.int64)
+    kernel = KERNELS[name]
+    if name == "blocked":
+        where = (types.UniTuple(types.Array(types.int64, 1, "C", readonly=True), 3), shape)
+    else:
+        where = (types.int64, shape, shape)
     if name == "labels":
-        labels.compile((flat, *place, planes, types.Array(voxel, 3, "C"), *rows))
-        return labels
-    kernel = {"linear": linear, "nearest": nearest}[name]
-    scale = types.float64 if name == "nearest" else from_dtype(np.dtype(number_type(dtype)))
-    filled = (types.Array(types.float32, 3, "C"), types.Array(types.boolean, 3, "C"))
-    kernel.compile((flat, *place, planes, scale, scale, *filled, *rows))
+        filled = (types.Array(voxel, 3, "C"),)
+    else:
+        scale = types.float64 if name == "nearest" else from_dtype(np.dtype(number_type(dtype)))
+        values, valid = types.Array(types.float32, 3, "C"), types.Array(types.boolean, 3, "C")
+        filled = (scale, scale, values, valid)
+    kernel.compile((flat, *where, planes, *filled, types.int64, types.int64))
     return kernel
+
+
+KERNELS = {"linear": linear, "blocked": blocked, "nearest": nearest, "labels": labels}
