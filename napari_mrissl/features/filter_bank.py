@@ -42,7 +42,7 @@ class FilterBankSettings(BaseModel):
 
     kind: Literal["filter_bank"] = "filter_bank"
     groups: tuple[Group, ...] = Field(
-        default=("intensity", "gaussian", "gradient", "hessian", "mind"), min_length=1
+        default=("intensity", "gaussian", "gradient", "hessian"), min_length=1
     )
     scales_mm: tuple[Length, ...] = Field(default=(1.0, 2.0), min_length=1, max_length=8)
     mind_radius_mm: Length = 1.0

@@ -13,17 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.segmentation.models import EstimatorModel, FusedModel, Model
+from napari_mrissl.segmentation.models import EstimatorModel, FusedModel, Model, Outputs
 
 Rows = NDArray[np.float64]
 Classes = NDArray[np.intp]
-Fit = Callable[[Rows, Classes], Model]
+Weights = NDArray[np.float64]
+Pool = NDArray[np.float32] | None
+Fit = Callable[[Rows, Classes, Pool], Model]
 
 _UNITS = 128
 _RIDGE = 1e-2
-_FOCUS = 4
+_FOCUS = 8
 _BIAS_RANGE = 2.0
 _MOST_PER_CLASS = 1000
+_SURE_PER_CLASS = 300
+_PROMPT_WEIGHT = 20.0
 _SEED = 0
 _SHARPNESSES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 
@@ -43,7 +47,12 @@ class Classifier(NamedTuple):
     fit: Fit
 
 
-def fit_classifier(name: str, features: NDArray[np.float32], classes: Classes) -> Model:
+def fit_classifier(
+    name: str,
+    features: NDArray[np.float32],
+    classes: Classes,
+    pool: NDArray[np.float32] | None = None,
+) -> Model:
     """Fit the named classifier.
 
     Parameters
@@ -51,9 +60,12 @@ def fit_classifier(name: str, features: NDArray[np.float32], classes: Classes) -
     name
         A key of `CLASSIFIERS`.
     features
-        (n, C), one row per labelled voxel, in an order that does not matter to the user.
+        (n, C), one row per labelled voxel.
     classes
         (n,) class indices 0..K-1, each present, K >= 2.
+    pool
+        (C, m) features of voxels without labels, from all over the volume; the fast
+        classifier learns from them too.
 
     Raises
     ------
@@ -63,7 +75,7 @@ def fit_classifier(name: str, features: NDArray[np.float32], classes: Classes) -
     if name not in CLASSIFIERS:
         raise MrisslError(f"classifier {name!r}", expected=f"one of {', '.join(CLASSIFIERS)}")
     chosen = _thinned(classes)
-    return CLASSIFIERS[name].fit(features[chosen].astype(np.float64), classes[chosen])
+    return CLASSIFIERS[name].fit(features[chosen].astype(np.float64), classes[chosen], pool)
 
 
 def _thinned(classes: Classes) -> NDArray[np.intp]:
@@ -76,36 +88,77 @@ def _thinned(classes: Classes) -> NDArray[np.intp]:
     return np.sort(np.concatenate(kept))
 
 
-def _balanced(classes: Classes) -> NDArray[np.float64]:
+def _balanced(classes: Classes, weights: Weights | None = None) -> Weights:
     """Weights that sum to one and are equal for each class as a whole."""
-    counts = np.bincount(classes)
-    return np.asarray(1.0 / (len(counts) * counts[classes]), np.float64)
+    if weights is None:
+        weights = np.ones(len(classes))
+    totals = np.bincount(classes, weights)
+    return np.asarray(weights / (len(totals) * totals[classes]), np.float64)
 
 
-def separability(rows: Rows, classes: Classes) -> NDArray[np.float64]:
+def separability(rows: Rows, classes: Classes, weights: Weights) -> NDArray[np.float64]:
     """How well each channel alone tells the classes apart, 0 to 1, averaged over pairs.
 
     For a pair it is the part of the variance that lies between the two classes.
     """
-    count = int(classes.max()) + 1
-    means = np.stack([rows[classes == k].mean(axis=0) for k in range(count)])
-    spreads = np.stack([rows[classes == k].var(axis=0) for k in range(count)])
-    one, other = np.triu_indices(count, 1)
+    member = np.eye(int(classes.max()) + 1)[classes] * weights[:, None]
+    member /= member.sum(axis=0)
+    means = np.einsum("nk,nc->kc", member, rows)
+    spreads = np.einsum("nk,nkc->kc", member, (rows[:, None] - means) ** 2)
+    one, other = np.triu_indices(len(means), 1)
     between = (means[one] - means[other]) ** 2 / 4
     within = (spreads[one] + spreads[other]) / 2
     return np.asarray((between / (between + within + 1e-12)).mean(axis=0), np.float64)
 
 
-def _fit_units(rows: Rows, classes: Classes) -> FusedModel:
-    """Ridge regression on the features and 128 rectified random projections of them.
+def _fit_fast(rows: Rows, classes: Classes, pool: Pool = None) -> FusedModel:
+    """Fit to the prompts, then to them and the voxels of which that fit is sure.
 
-    Channels enter in proportion to the fourth power of their separability: with ten
-    clicks a class, channels that do not tell the classes apart are only noise.
+    The second fit (self-training) moves the borders between classes to where voxels are
+    few: what a handful of clicks cannot tell and the scan itself can.
     """
     weights = _balanced(classes)
-    center = (rows * weights[:, None]).sum(axis=0)
-    spread = np.sqrt((((rows - center) ** 2) * weights[:, None]).sum(axis=0)) + 1e-4
-    focus = separability(rows, classes) ** _FOCUS
+    model = _fit_units(rows, classes, weights, len(rows))
+    if pool is None or pool.shape[1] == 0:
+        return model
+    sure, guessed = _sure_voxels(model, pool)
+    counts = np.r_[np.full(len(rows), _PROMPT_WEIGHT), np.ones(len(guessed))]
+    both = np.concatenate([classes, guessed])
+    return _fit_units(
+        np.concatenate([rows, sure]), both, _balanced(both, counts), prompts=len(rows)
+    )
+
+
+def _sure_voxels(model: FusedModel, pool: NDArray[np.float32]) -> tuple[Rows, Classes]:
+    """The surer half of each class among the pool, thinned evenly."""
+    count, number = pool.shape[1], len(model.bias)
+    outputs = Outputs(
+        np.empty(count, np.uint8),
+        np.empty((number, count), np.float32),
+        np.empty(0, np.float32),
+    )
+    model.classify(pool, np.arange(number, dtype=np.uint8), outputs, 0, count)
+    certainty = outputs.probability.max(axis=0)
+    chosen = []
+    for k in range(number):
+        members = np.flatnonzero(outputs.labels == k)
+        if len(members):
+            members = members[certainty[members] >= np.median(certainty[members])]
+            kept = min(len(members), _SURE_PER_CLASS)
+            chosen.append(members[np.arange(kept) * len(members) // kept])
+    voxels = np.concatenate(chosen)
+    return pool[:, voxels].T.astype(np.float64), outputs.labels[voxels].astype(np.intp)
+
+
+def _fit_units(rows: Rows, classes: Classes, weights: Weights, prompts: int) -> FusedModel:
+    """Ridge regression on the features and 128 rectified random projections of them.
+
+    Channels enter in proportion to a power of their separability: with ten clicks a
+    class, channels that do not tell the classes apart are only noise. Probabilities are
+    calibrated on the first rows, the prompts, each left out in turn.
+    """
+    center, spread = _center_and_spread(rows, weights)
+    focus = separability(rows, classes, weights) ** _FOCUS
     scale = focus / max(float(focus.max()), 1e-12) / spread
     scaled = (rows - center) * scale
 
@@ -127,7 +180,7 @@ def _fit_units(rows: Rows, classes: Classes) -> FusedModel:
         np.ascontiguousarray(linear, np.float32),
         np.ascontiguousarray(solution[channels:-1].T, np.float32),
         np.asarray(solution[-1] - linear @ center, np.float32),
-        _best_sharpness(held_out, classes, weights),
+        _best_sharpness(held_out[:prompts], classes[:prompts]),
     )
 
 
@@ -151,11 +204,9 @@ def _ridge(
     return solution, (fitted - leverage[:, None] * targets) / rest
 
 
-def _best_sharpness(
-    scores: NDArray[np.float64], classes: Classes, weights: NDArray[np.float64]
-) -> float:
+def _best_sharpness(scores: NDArray[np.float64], classes: Classes) -> float:
     """The factor for which the softmax of left-out scores predicts the prompts best."""
-    losses = []
+    weights, losses = _balanced(classes), []
     for sharpness in _SHARPNESSES:
         logits = sharpness * (scores - scores.max(axis=1, keepdims=True))
         wrong = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(classes)), classes]
@@ -163,8 +214,9 @@ def _best_sharpness(
     return _SHARPNESSES[int(np.argmin(losses))]
 
 
-def _scaled(rows: Rows, classes: Classes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    weights = _balanced(classes)
+def _center_and_spread(
+    rows: Rows, weights: Weights
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     center = (rows * weights[:, None]).sum(axis=0)
     spread = np.sqrt((((rows - center) ** 2) * weights[:, None]).sum(axis=0)) + 1e-4
     return center, spread
@@ -173,8 +225,8 @@ def _scaled(rows: Rows, classes: Classes) -> tuple[NDArray[np.float64], NDArray[
 def _fit_linear(make: Callable[[], Any]) -> Fit:
     """A linear scikit-learn classifier, run by the compiled kernel."""
 
-    def fit(rows: Rows, classes: Classes) -> FusedModel:
-        center, spread = _scaled(rows, classes)
+    def fit(rows: Rows, classes: Classes, pool: Pool = None) -> FusedModel:
+        center, spread = _center_and_spread(rows, _balanced(classes))
         estimator = _fitted(make(), (rows - center) / spread, classes)
         linear, bias = np.atleast_2d(estimator.coef_), np.atleast_1d(estimator.intercept_)
         if len(linear) == 1:  # two classes have one decision function between them
@@ -193,7 +245,7 @@ def _fit_linear(make: Callable[[], Any]) -> Fit:
 
 
 def _fit_estimator(make: Callable[[], Any]) -> Fit:
-    def fit(rows: Rows, classes: Classes) -> EstimatorModel:
+    def fit(rows: Rows, classes: Classes, pool: Pool = None) -> EstimatorModel:
         return EstimatorModel(_fitted(make(), rows.astype(np.float32), classes))
 
     return fit
@@ -267,7 +319,7 @@ def _gradient_boosting() -> Any:
 DEFAULT = "fast"
 
 CLASSIFIERS: dict[str, Classifier] = {
-    DEFAULT: Classifier("fast (ridge on random units)", _fit_units),
+    DEFAULT: Classifier("fast (ridge on random units)", _fit_fast),
     "logistic": Classifier("logistic regression", _fit_linear(_logistic)),
     "lda": Classifier("linear discriminant analysis", _fit_linear(_lda)),
     "random_forest": Classifier("random forest", _fit_estimator(_random_forest)),

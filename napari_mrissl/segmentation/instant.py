@@ -24,6 +24,10 @@ _SLICES_AT_ONCE = 16
 """Slices between two looks at whether a newer click wants the machine."""
 
 
+_POOL = 20_000
+"""Voxels without labels, on a regular grid, from which the fast classifier learns too."""
+
+
 class _Fit(NamedTuple):
     model: Model
     table: NDArray[np.uint8]
@@ -77,6 +81,9 @@ class InstantSegmenter:
         self.outside = 0
         self._flat = stack.data.reshape(len(stack.data), -1)
         self._fit: _Fit | None = None
+        step = max(1, round((volume.data.size / _POOL) ** (1 / 3)))
+        pool = stack.data[:, step // 2 :: step, step // 2 :: step, step // 2 :: step]
+        self._pool = np.ascontiguousarray(pool.reshape(len(pool), -1))
 
     def fit(self, prompts: Prompts) -> InstantSegmenter:
         """Fit to these prompts; milliseconds.
@@ -108,7 +115,7 @@ class InstantSegmenter:
                 remedy="mark something else too, for instance background",
             )
         rows = self._flat[:, np.ravel_multi_index(tuple(voxels.indices.T), self.volume.shape)].T
-        model = fit_classifier(self.settings.classifier, rows, classes)
+        model = fit_classifier(self.settings.classifier, rows, classes, self._pool)
         self.outside = voxels.outside
         self._fit = _Fit(model, table.astype(np.uint8), prompts)
         return self
