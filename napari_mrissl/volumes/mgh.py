@@ -116,7 +116,7 @@ def _affine(record: Any, shape: tuple[int, int, int], path: Path) -> tuple[Any, 
         cosines = np.array([[-1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
         note = (
             "the file says nothing about orientation (goodRASFlag is 0): "
-            "FreeSurfer's default is assumed (1 mm, coronal, centred)"
+            "FreeSurfer's default is used (1 mm, axes L, I, A, centred); nibabel reads L, S, P"
         )
         notes = (note,)
     affine = np.eye(4)
