@@ -25,6 +25,8 @@ def info(scan: Scan, /, *, json: Flag = False) -> None:
     if json:
         show_json(facts)
         return
+    # The notes were said on stderr.
+    del facts["notes"]
     lines: dict[str, object] = {}
     for name, value in facts.items():
         if name == "affine":
