@@ -105,7 +105,7 @@ class MarkButtons(QWidget):
             # napari places neither points nor paint in 3D.
             self._viewer.dims.ndisplay = 2
         if tool == "pan_zoom":
-            for holder in (session.clicks, session.scribbles):
+            for holder in (session.sync.clicks, session.sync.scribbles):
                 if holder is not None:
                     holder.layer.mode = tool
             return

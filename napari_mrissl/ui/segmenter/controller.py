@@ -68,6 +68,7 @@ class Controller(QObject):
         self.sessions: list[ScanSession] = []
         self._needed: Estimate | None = None
         self._started = 0.0
+        self._closed = False
         self.opening = JobRunner(self)
         self.features = JobRunner(self)
         self.segmenting = JobRunner(self)
@@ -151,7 +152,7 @@ class Controller(QObject):
         if session is None:
             self.say("info", NO_SCAN)
             return
-        session.read_scribbles()
+        session.sync.read_scribbles()
         if session.stack is None:
             session.wanted = True
             self._compute(session)
@@ -222,6 +223,9 @@ class Controller(QObject):
 
     def close(self) -> None:
         """End all jobs and sessions; layers stay as they are."""
+        if self._closed:
+            return
+        self._closed = True
         for runner in self.runners:
             runner.close()
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)

@@ -51,7 +51,8 @@ class PromptSegmenter(QScrollArea):
         self.setObjectName("Click to segment")
         self.setWidgetResizable(True)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
-        self.controller = Controller(viewer)
+        # A child, so that no timer or job outlives the window.
+        self.controller = Controller(viewer, self)
         self.files = FileJobs(self.controller)
         self.scan_box = ScanBox(viewer, self.controller)
         self.classes_box = ClassesBox(self.controller)
@@ -79,6 +80,7 @@ class PromptSegmenter(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         body.installEventFilter(self)
         self._docked = False
+        self._closed = False
         self.controller.finished.connect(self.segmented)
         self.controller.labels_shown.connect(self.labels_shown)
         self.destroyed.connect(self.controller.close)
@@ -169,6 +171,9 @@ class PromptSegmenter(QScrollArea):
 
     def shut_down(self) -> None:
         """End jobs and let go of the layers; they stay in the viewer."""
+        if self._closed:
+            return
+        self._closed = True
         self.slice_link.close()
         self.mark_buttons.unbind()
         self.scan_box.disconnect_viewer()

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features import FeatureStack
 from napari_mrissl.segmentation.prompts import PromptClass, Prompts
-from napari_mrissl.ui.layers import METADATA_KEY, volume_of
+from napari_mrissl.ui.layers import volume_of
 from napari_mrissl.ui.segmenter.journal import JournalWriter, Unfinished
 from napari_mrissl.ui.segmenter.planes import ball_voxels
 from napari_mrissl.ui.segmenter.presets import DEFAULT_PRESET, PRESETS, is_background
-from napari_mrissl.ui.segmenter.prompt_layers import (
-    CLICKS,
-    SCRIBBLES,
-    ClicksLayer,
-    ScribblesLayer,
-    find_layer,
-)
+from napari_mrissl.ui.segmenter.prompt_layers import ClicksLayer, ScribblesLayer
+from napari_mrissl.ui.segmenter.prompt_sync import PromptSync
 from napari_mrissl.ui.segmenter.result_layers import ResultLayers
-from napari_mrissl.ui.segmenter.state import Change, PromptSnapshot, PromptState
+from napari_mrissl.ui.segmenter.state import (
+    Change,
+    Click,
+    PromptSnapshot,
+    PromptState,
+    Scribble,
+)
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
 MOST_PAINTED = 200_000
-_CLASSES = "classes"
-# A scroll through slices also redraws the layer; look for painted voxels once it rests.
-_LOOK_AGAIN_MS = 80
 
 
 class ScanSession(QObject):
@@ -63,17 +61,17 @@ class ScanSession(QObject):
         self.wanted = False
         self.state = PromptState(self.volume, PRESETS[DEFAULT_PRESET])
         self.results = ResultLayers(viewer, self.volume)
+        self.sync = PromptSync(viewer, self.volume)
+        self.sync.adopt(self.state)
         self.hidden = {one.label for one in self.state.classes if is_background(one)}
         self.current = self.state.classes[0].label
-        self.clicks: ClicksLayer | None = None
-        self.scribbles: ScribblesLayer | None = None
         self._journal: JournalWriter | None = None
-        self._unsaved = False
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_LOOK_AGAIN_MS)
-        self._timer.timeout.connect(self.read_scribbles)
-        self._adopt_layers()
+        self._unsaved = not self.state.empty
+        self._need_classes(self.state.labels_in_use())
+        self.use_class(self.current)
+        self.sync.clicked.connect(self._on_clicked)
+        self.sync.painted.connect(self._on_painted)
+        self.sync.class_chosen.connect(self._on_class_chosen)
 
     @property
     def unsaved(self) -> bool:
@@ -153,7 +151,7 @@ class ScanSession(QObject):
 
     def undo(self) -> None:
         """Take the newest change back."""
-        self.read_scribbles()
+        self.sync.read_scribbles()
         self._note(self.state.undo(), show=True)
 
     def redo(self) -> None:
@@ -166,37 +164,29 @@ class ScanSession(QObject):
         if one is None:
             return
         self.current = label
-        if self.clicks is not None:
-            self.clicks.use(one)
-        if self.scribbles is not None:
-            self.scribbles.use(one)
+        self.sync.use(one)
 
     def need_clicks(self) -> ClicksLayer:
         """The clicks' layer, made anew when there is none."""
-        if self.clicks is None:
-            self.clicks = ClicksLayer(self.viewer, self.volume)
-            self.clicks.show(self.state.clicks, self.state.classes)
-            self._connect_clicks(self.clicks)
-        return self.clicks
+        made = self.sync.clicks is None
+        clicks = self.sync.need_clicks(self.state)
+        if made:
+            self.use_class(self.current)
+        return clicks
 
     def need_scribbles(self) -> ScribblesLayer:
         """The scribbles' layer, made anew when there is none."""
-        if self.scribbles is None:
-            self.scribbles = ScribblesLayer(self.viewer, self.volume)
-            self.scribbles.show(self.state.scribble)
-            self._connect_scribbles(self.scribbles)
-        return self.scribbles
+        made = self.sync.scribbles is None
+        scribbles = self.sync.need_scribbles(self.state)
+        if made:
+            self.use_class(self.current)
+        return scribbles
 
     def forget_layer(self, layer: Layer) -> str | None:
         """A layer left the viewer; the prompts stay, and what it was called is returned."""
-        if self.clicks is not None and layer is self.clicks.layer:
-            self._disconnect(self.clicks.layer)
-            self.clicks = None
-            return "clicks"
-        if self.scribbles is not None and layer is self.scribbles.layer:
-            self._disconnect(self.scribbles.layer)
-            self.scribbles = None
-            return "scribbles"
+        name = self.sync.forget(layer)
+        if name is not None:
+            return name
         if layer is self.results.labels:
             self.results.labels = None
             return "segmentation"
@@ -216,29 +206,17 @@ class ScanSession(QObject):
 
     def close(self) -> None:
         """Let go of the layers; unsaved prompts stay in their journal for the next time."""
-        self._timer.stop()
-        for holder in (self.clicks, self.scribbles):
-            if holder is not None:
-                self._disconnect(holder.layer)
+        self.sync.close()
         self._close_journal(keep=self.unsaved)
 
-    def read_clicks(self) -> None:
-        """Take over what the Points layer holds."""
-        if self.clicks is None or self.clicks.muted:
-            return
-        clicks = self.clicks.read()
+    def _on_clicked(self, clicks: tuple[Click, ...]) -> None:
         self._need_classes({click[3] for click in clicks})
         self._note(self.state.set_clicks(clicks), show=False)
 
-    def read_scribbles(self) -> None:
-        """Take over what was painted on the Labels layer."""
-        self._timer.stop()
-        if self.scribbles is None or self.scribbles.muted:
-            return
-        painted = self.scribbles.changes()
+    def _on_painted(self, painted: Scribble) -> None:
         if len(painted) > MOST_PAINTED:
-            before = self.state.scribble.at(painted.voxels)
-            self.scribbles.show(type(painted)(painted.voxels, before))
+            before = Scribble(painted.voxels, self.state.scribble.at(painted.voxels))
+            self.need_scribbles().show(before)
             self.complaint.emit(
                 f"A stroke of {len(painted):,} voxels was taken back; at most {MOST_PAINTED:,} "
                 "at once help a classifier."
@@ -246,6 +224,10 @@ class ScanSession(QObject):
             return
         self._need_classes(set(np.unique(painted.labels).tolist()) - {0})
         self._note(self.state.paint(painted.voxels, painted.labels), show=False)
+
+    def _on_class_chosen(self, label: int) -> None:
+        if self.class_of(label) is not None:
+            self.class_chosen.emit(label)
 
     def _note(self, change: Change | None, *, show: bool) -> None:
         """Journal a change, show it where it did not come from, and tell the panel."""
@@ -256,27 +238,25 @@ class ScanSession(QObject):
             self._journal.record(change)
         elif self.identity is not None:
             self._journal = JournalWriter(self.state, self.identity)
+        clicks = self.sync.clicks
         if show and change.clicks is not None:
-            if self.clicks is None:
+            if clicks is None:
                 self.need_clicks()
             else:
-                self.clicks.show(self.state.clicks, self.state.classes)
+                clicks.show(self.state.clicks, self.state.classes)
         if show and change.scribble is not None:
             self.need_scribbles().show(change.scribble[1])
         if change.classes is not None:
             self._show_classes()
-        elif change.clicks is not None and self.clicks is not None and not show:
-            self.clicks.recolor(self.state.classes)
+        elif change.clicks is not None and clicks is not None and not show:
+            clicks.recolor(self.state.classes)
         self.changed.emit(change)
 
     def _show_classes(self) -> None:
         classes = self.state.classes
         if self.class_of(self.current) is None and classes:
             self.current = classes[0].label
-        for holder in (self.clicks, self.scribbles):
-            if holder is not None:
-                holder.recolor(classes)
-                holder.layer.metadata[METADATA_KEY][_CLASSES] = classes
+        self.sync.show_classes(classes)
         self.results.recolor(classes, self.hidden)
         self.use_class(self.current)
 
@@ -287,69 +267,6 @@ class ScanSession(QObject):
         if missing:
             added = tuple(PromptClass.default(label) for label in missing)
             self.set_classes((*self.state.classes, *added))
-
-    def _adopt_layers(self) -> None:
-        """Go on with the layers an earlier widget left."""
-        clicks = find_layer(self.viewer, CLICKS, self.volume)
-        scribbles = find_layer(self.viewer, SCRIBBLES, self.volume)
-        for layer in (clicks, scribbles):
-            classes = layer.metadata[METADATA_KEY].get(_CLASSES) if layer is not None else None
-            if classes:
-                self.state.classes = classes
-                self.current = classes[0].label
-                self.hidden = {one.label for one in classes if is_background(one)}
-        if clicks is not None:
-            self.clicks = ClicksLayer(self.viewer, self.volume)
-            self.state.clicks = self.clicks.read()
-            self._connect_clicks(self.clicks)
-        if scribbles is not None:
-            self.scribbles = ScribblesLayer(self.viewer, self.volume)
-            self.state.scribble = self.scribbles.changes()
-            self._connect_scribbles(self.scribbles)
-        self._unsaved = not self.state.empty
-        self._need_classes(self.state.labels_in_use())
-
-    def _connect_clicks(self, clicks: ClicksLayer) -> None:
-        clicks.layer.metadata[METADATA_KEY][_CLASSES] = self.state.classes
-        clicks.layer.events.data.connect(self._on_clicks)
-        clicks.layer.events.features.connect(self._on_clicks)
-        self.use_class(self.current)
-
-    def _connect_scribbles(self, scribbles: ScribblesLayer) -> None:
-        scribbles.recolor(self.state.classes)
-        scribbles.layer.metadata[METADATA_KEY][_CLASSES] = self.state.classes
-        scribbles.layer.events.paint.connect(self._on_paint)
-        scribbles.layer.events.set_data.connect(self._on_redraw)
-        scribbles.layer.events.selected_label.connect(self._on_label_chosen)
-        self.use_class(self.current)
-
-    def _disconnect(self, layer: Layer) -> None:
-        for name in ("data", "features", "paint", "set_data", "selected_label"):
-            emitter = getattr(layer.events, name, None)
-            if emitter is not None:
-                for slot in (
-                    self._on_clicks, self._on_paint, self._on_redraw, self._on_label_chosen,
-                ):  # fmt: skip
-                    emitter.disconnect(slot)
-
-    def _on_clicks(self, event: Any) -> None:
-        # "Adding", "changing", "removing" are announced before they happen.
-        if not str(getattr(event, "action", "")).endswith("ing"):
-            self.read_clicks()
-
-    def _on_paint(self, _: Any) -> None:
-        self.read_scribbles()
-
-    def _on_redraw(self, _: Any) -> None:
-        if self.scribbles is not None and not self.scribbles.muted:
-            self._timer.start()
-
-    def _on_label_chosen(self, _: Any) -> None:
-        if self.scribbles is None or self.scribbles.muted:
-            return
-        label = int(self.scribbles.layer.selected_label)
-        if self.class_of(label) is not None:
-            self.class_chosen.emit(label)
 
     def _close_journal(self, *, keep: bool) -> None:
         if self._journal is not None:

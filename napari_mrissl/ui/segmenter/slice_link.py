@@ -141,8 +141,8 @@ class SliceLink(QObject):
         if labels is not None:
             result[inside] = labels.reshape(-1)[voxels[inside]]
         drawn = np.zeros(voxels.shape, np.uint8)
-        if session.scribbles is not None:
-            drawn[inside] = session.scribbles.at(voxels[inside])
+        if session.sync.scribbles is not None:
+            drawn[inside] = session.sync.scribbles.at(voxels[inside])
         for layer, data, hidden in (
             (self.result, result, session.hidden),
             (self.scribbles, drawn, ()),
