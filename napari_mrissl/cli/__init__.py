@@ -23,7 +23,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     try:
         application()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
-        sys.stdout.flush()
     except (CycloptsError, MrisslError) as reason:
         say(one_sentence(str(reason)))
         return 2

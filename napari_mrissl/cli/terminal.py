@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from napari_mrissl.errors import MrisslError
+
 
 def printable(text: str) -> str:
     """The text without control characters: names come from files and may hold escapes."""
@@ -30,13 +32,12 @@ def say(text: str) -> None:
 def show(lines: Mapping[str, object]) -> None:
     """Names and values on stdout, one per line."""
     width = max(map(len, lines))
-    for name, value in lines.items():
-        sys.stdout.write(printable(f"{name:<{width}}  {value}") + "\n")
+    _put("\n".join(printable(f"{name:<{width}}  {value}") for name, value in lines.items()))
 
 
 def show_json(document: Mapping[str, Any]) -> None:
     """One JSON object on stdout; anything but ASCII is escaped."""
-    sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
+    _put(json.dumps(document, allow_nan=False))
 
 
 def abandon_output() -> None:
@@ -44,6 +45,19 @@ def abandon_output() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
+
+
+def _put(text: str) -> None:
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as reason:
+        abandon_output()
+        raise MrisslError(
+            f"the output could not be written ({reason.strerror})", remedy="send it elsewhere"
+        ) from reason
 
 
 class Progress:

@@ -127,6 +127,16 @@ def test_a_reader_that_has_seen_enough(scan):
     assert b"BrokenPipe" not in err
 
 
+def test_output_to_a_full_disk_is_said(scan):
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [*MRISSL, "info", str(scan.path)], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert ended.returncode == 2
+    assert "could not be written (No space left on device)" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
