@@ -56,7 +56,7 @@ class PromptSegmenter(QScrollArea):
         self.files = FileJobs(self.controller)
         self.scan_box = ScanBox(viewer, self.controller)
         self.classes_box = ClassesBox(self.controller)
-        self.slice_link = SliceLink(viewer, self.controller)
+        self.slice_link = SliceLink(self, self.controller)
         self.mark_buttons = MarkButtons(viewer, self.controller, self.slice_link)
         self.run_box = RunBox(self.controller)
         self.settings_box = SettingsBox(self.controller)

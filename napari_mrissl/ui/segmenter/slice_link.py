@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer
+from qtpy.QtWidgets import QWidget
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import Pose, apply_affine
@@ -16,7 +17,6 @@ from napari_mrissl.ui.segmenter.planes import Plane, plane_voxels, pose_plane
 from napari_mrissl.ui.segmenter.state import Scribble
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
     from napari.layers import Labels, Points
 
     from napari_mrissl.ui.navigator import SliceNavigator
@@ -35,15 +35,15 @@ class SliceLink(QObject):
 
     Parameters
     ----------
-    viewer
-        The main viewer, in whose window a navigator may be docked.
+    panel
+        A widget of the window in which a navigator may be docked.
     controller
         Whose current scan is shown, when the navigator cuts the same one.
     """
 
-    def __init__(self, viewer: ViewerModel, controller: Controller) -> None:
+    def __init__(self, panel: QWidget, controller: Controller) -> None:
         super().__init__(controller)
-        self._viewer = viewer
+        self._panel = panel
         self._controller = controller
         self._tool = "pan_zoom"
         self._busy = False
@@ -75,7 +75,7 @@ class SliceLink(QObject):
 
     def find(self) -> None:
         """Take up a navigator that was opened, and let go of one that was closed."""
-        found = find_navigator(self._viewer)
+        found = find_navigator(self._panel)
         if found is self.navigator:
             return
         if self.navigator is not None:
@@ -223,12 +223,15 @@ class SliceLink(QObject):
         self._redraw.start()
 
 
-def find_navigator(viewer: Any) -> SliceNavigator | None:
-    """A slice navigator docked in the viewer's window, or None."""
+def find_navigator(panel: QWidget) -> SliceNavigator | None:
+    """A slice navigator docked in the same window as a panel, or None.
+
+    Qt is asked, not napari: the viewer that napari hands to plugins wraps every widget
+    anew, so that none is ever the one seen before.
+    """
     from napari_mrissl.ui.navigator import SliceNavigator
 
-    docks = viewer.window.dock_widgets
-    return next((docks[name] for name in docks if isinstance(docks[name], SliceNavigator)), None)
+    return next((n for n in panel.window().findChildren(SliceNavigator) if not n.closed), None)
 
 
 def stroke_voxels(
