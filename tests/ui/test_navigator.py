@@ -295,13 +295,13 @@ def test_fields_show_and_set_the_pose(navigator, qtbot):
 
 def test_the_2d_view_and_the_slice_follow_each_other(navigator, viewer, qtbot):
     navigator.state.move([0, 0, 0.1, 0, 0, 0, 0])
-    qtbot.wait(30)
+    qtbot.wait(80)
     np.testing.assert_allclose(viewer.dims.point, to_napari(navigator.pose.center), atol=1e-6)
     viewer.dims.set_point(0, viewer.dims.point[0] + 6)
-    qtbot.wait(30)
+    qtbot.wait(80)
     assert navigator.pose.center[2] == pytest.approx(viewer.dims.point[0])
     navigator.state.move([0, 0, 0, 0.5, 0, 0, 0])
-    qtbot.wait(30)
+    qtbot.wait(80)
     line = layer(viewer, LINE_NAME)
     assert line.visible
     assert len(line.data) == 1

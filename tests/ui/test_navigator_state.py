@@ -8,7 +8,7 @@ from napari_mrissl.ui.navigator import anatomy, gestures
 from napari_mrissl.ui.navigator.colors import PlaneTexture, color_table
 from napari_mrissl.ui.navigator.history import BURST_PAUSE
 from napari_mrissl.ui.navigator.main_view import hit, pushed, turned
-from napari_mrissl.ui.navigator.plane import cut
+from napari_mrissl.ui.navigator.plane import cut, within
 from napari_mrissl.ui.navigator.state import NavigatorState
 from napari_mrissl.volumes.volume import Volume
 
@@ -251,6 +251,24 @@ def test_cut_of_the_square_lies_in_both_planes():
     square = Pose(np.zeros(3), np.eye(3), 10.0).corners()
     assert cut(square, 2, 0.0).shape == (4, 2, 3)
     assert cut(square, 2, 1.0).shape == (0, 2, 3)
+
+
+def test_vectors_are_clipped_to_the_box():
+    low, high = np.array([-5.0, -4, -3]), np.array([5.0, 4, 3])
+    vectors = RNG.normal(size=(200, 2, 3)) * 8
+    vectors[:20, 1, 0] = 0
+    clipped = within(vectors, low, high)
+    assert 0 < len(clipped) < 200
+    ends = np.stack([clipped[:, 0], clipped.sum(axis=1)])
+    assert (ends >= low - 1e-9).all()
+    assert (ends <= high + 1e-9).all()
+    # As much of each vector is kept as points tried on it lie in the box.
+    part = (np.arange(2000) + 0.5) / 2000
+    points = vectors[:, 0, None] + part[:, None] * vectors[:, 1, None]
+    inside = ((points >= low) & (points <= high)).all(axis=-1).mean(axis=1)
+    kept = np.linalg.norm(clipped[:, 1], axis=1).sum()
+    expected = (inside * np.linalg.norm(vectors[:, 1], axis=1)).sum()
+    assert kept == pytest.approx(expected, rel=1e-3)
 
 
 def test_texture_applies_contrast_and_colours_and_leaves_the_outside_clear():

@@ -77,13 +77,19 @@ class MainViewLink:
             return
         center = to_napari(self._state.pose.center)
         first = dims.ndim - 3
+        shown = center.copy()
         for axis in dims.not_displayed:
-            if axis >= first:
-                center[axis - first] = dims.point[axis]
+            # The slider has steps; napari rounds to them on its own, which is no move.
+            if axis >= first and abs(dims.point[axis] - center[axis - first]) > (
+                0.501 * dims.range[axis].step
+            ):
+                shown[axis - first] = dims.point[axis]
+        if np.array_equal(shown, center):
+            return
         pose = self._state.pose
         self._sliding = True
         try:
-            self._state.set_pose(Pose(to_world(center), pose.rotation, pose.fov), burst="slider")
+            self._state.set_pose(Pose(to_world(shown), pose.rotation, pose.fov), burst="slider")
         finally:
             self._sliding = False
 

@@ -14,8 +14,9 @@ from napari_mrissl.ui.navigator.colors import PlaneTexture
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Layer
     from numpy.typing import NDArray
+
+    from napari_mrissl.volumes.volume import Volume
 
 PLANE_NAME = "slice plane"
 LINE_NAME = "slice line"
@@ -40,6 +41,7 @@ class PlaneLayers:
         self._viewer = viewer
         self._texture = PlaneTexture(size, _COLOR)
         self._wanted = True
+        self._box: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         shared = {"units": UNITS, "axis_labels": AXIS_LABELS, "metadata": {METADATA_KEY: {}}}
         self.plane = Surface(
             (np.zeros((4, 3)), _FACES, np.ones(4)),
@@ -92,9 +94,10 @@ class PlaneLayers:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
 
-    def owns(self, layer: Layer) -> bool:
-        """Whether a layer is one of the two."""
-        return layer is self.plane or layer is self.line
+    def set_volume(self, volume: Volume) -> None:
+        """Keep the line inside a scan: beyond it, it would stretch the viewer's sliders."""
+        center, half = to_napari(volume.center), to_napari(volume.extent) / 2
+        self._box = center - half, center + half
 
     def adapt(self) -> None:
         """The plane belongs to 3D, the line to 2D."""
@@ -116,22 +119,22 @@ class PlaneLayers:
         """Move the plane and show the slice on it."""
         if not self._wanted or self.plane not in self._viewer.layers:
             return
-        if self._viewer.dims.ndisplay == 3:
-            if self.plane.visible:
-                self.plane.texture = self._texture.fill(values, valid, limits, table)
+        if self._viewer.dims.ndisplay == 3 and self.plane.visible:
+            self.plane.texture = self._texture.fill(values, valid, limits, table)
+            # The plane must not stretch the viewer's sliders, nor pay for that.
+            with self.plane.events.extent.blocker():
                 self.plane.vertices = to_napari(pose.corners())
-        elif self.line.visible and self.line in self._viewer.layers:
-            self._update_line(pose)
 
-    def _update_line(self, pose: Pose) -> None:
-        hidden = list(self._viewer.dims.not_displayed)
-        axis = hidden[-1] - (self._viewer.dims.ndim - 3) if hidden else 0
-        if axis < 0:
+    def update_line(self, pose: Pose) -> None:
+        """Draw where a pose cuts the main viewer's 2D view."""
+        dims = self._viewer.dims
+        hidden = [axis for axis in dims.not_displayed if axis >= dims.ndim - 3]
+        if not self.line.visible or len(hidden) != 1 or self.line not in self._viewer.layers:
             return
-        point = float(self._viewer.dims.point[axis + self._viewer.dims.ndim - 3])
-        self.line.data = cut(to_napari(pose.corners()), axis, point)
-        if self.line.data.size:
-            self.line.edge_width = pose.fov / 150
+        axis, point = hidden[0] - (dims.ndim - 3), float(dims.point[hidden[0]])
+        vectors = cut(to_napari(pose.corners()), axis, point)
+        with self.line.events.extent.blocker():
+            self.line.data = within(vectors, *self._box) if self._box else vectors
 
 
 def cut(corners: NDArray[np.float64], axis: int, point: float) -> NDArray[np.float64]:
@@ -157,6 +160,23 @@ def cut(corners: NDArray[np.float64], axis: int, point: float) -> NDArray[np.flo
     ends = corners[crossed] + share * (following[crossed] - corners[crossed])
     ends[:, axis] = point
     return np.stack([ends[0], ends[1] - ends[0]])[None]
+
+
+def within(
+    vectors: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The parts of vectors (K, 2, 3), start and direction, inside a box (Liang and Barsky)."""
+    start, direction = vectors[:, 0], vectors[:, 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        to_low, to_high = (low - start) / direction, (high - start) / direction
+    still = direction == 0
+    enters = np.where(still, -np.inf, np.minimum(to_low, to_high)).max(axis=1).clip(0, 1)
+    leaves = np.where(still, np.inf, np.maximum(to_low, to_high)).min(axis=1).clip(0, 1)
+    inside = (~still | ((start >= low) & (start <= high))).all(axis=1) & (enters < leaves)
+    clipped = np.stack(
+        [start + enters[:, None] * direction, (leaves - enters)[:, None] * direction], axis=1
+    )
+    return clipped[inside]
 
 
 def shared_state(viewer: ViewerModel) -> object | None:

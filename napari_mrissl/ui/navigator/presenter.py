@@ -18,6 +18,9 @@ from napari_mrissl.ui.navigator.state import NavigatorState
 if TYPE_CHECKING:
     from napari.layers import Image
 
+FOLLOW_MILLISECONDS = 25
+"""The main viewer's 2D view slices all layers when its slider moves: it follows a little later."""
+
 _LOOK = ("contrast_limits", "colormap", "gamma")
 
 
@@ -42,6 +45,10 @@ class Presenter(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self.present)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(FOLLOW_MILLISECONDS)
+        self._later.timeout.connect(self.follow)
         state.pose_changed.connect(self._on_pose)
 
     def set_source(self, layer: Image | None) -> None:
@@ -74,12 +81,21 @@ class Presenter(QObject):
             )
         self._view.show_pose(pose)
         if volume is not None:
-            self._link.follow(pose)
             self._plane.update(pose, values, valid, self._limits, self._table)
+            if not self._later.isActive():
+                self._later.start()
+
+    def follow(self) -> None:
+        """Bring the main viewer's 2D slider and line along, now."""
+        self._later.stop()
+        if self._state.volume is not None:
+            self._link.follow(self._state.pose)
+            self._plane.update_line(self._state.pose)
 
     def close(self) -> None:
         """Stop; nothing is shown any more."""
         self._timer.stop()
+        self._later.stop()
         self._state.pose_changed.disconnect(self._on_pose)
         self.set_source(None)
 

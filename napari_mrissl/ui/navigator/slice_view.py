@@ -186,8 +186,10 @@ class SliceView(QWidget):
         self._fov = fov
         scale = fov / len(self.values)
         corner = scale / 2 - fov / 2
-        self.layer.scale = (scale, scale)
-        self.layer.translate = (corner, corner)
+        # One change of geometry instead of two, and none of the viewer's bookkeeping of
+        # ranges, which would cost more than the slice: it has no sliders.
+        with self.layer.events.extent.blocker():
+            self.layer.affine = [[scale, 0, corner], [0, scale, corner], [0, 0, 1]]
         self.fit()
 
     def _keep_still(self) -> None:

@@ -102,6 +102,11 @@ class SliceNavigator(QWidget):
         self._show_pose(self.state.pose)
 
     @property
+    def closed(self) -> bool:
+        """Whether the widget was shut down."""
+        return self._closed
+
+    @property
     def volume(self) -> Volume | None:
         """The scan that is cut, or None."""
         return self.state.volume
@@ -306,8 +311,10 @@ class SliceNavigator(QWidget):
         if volume is not None and self.source.layer is not self.state.source:
             self.source.choose(self.state.source)
         self.presenter.set_source(self.state.source)
-        if volume is not None and self.plane.shown:
-            self.plane.attach()
+        if volume is not None:
+            self.plane.set_volume(volume)
+            if self.plane.shown:
+                self.plane.attach()
         for widget in (*self.presets.values(), self.reset, self.go_to, self.pose_panel):
             widget.setEnabled(volume is not None)
         self.flight_panel.update_buttons()
