@@ -1,0 +1,45 @@
+"""The tutorials run, from a fresh process, and do what they say."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from napari_mrissl.assets import asset
+from napari_mrissl.trajectories import read_flight
+from napari_mrissl.volumes.samples import mni152
+
+TUTORIALS = Path(__file__).resolve().parents[1] / "tutorials"
+
+
+def run(name: str, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, TUTORIALS / name, folder], capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_first_flight(tmp_path):
+    said = run("first_flight.py", tmp_path / "made")
+    saved = nib.load(tmp_path / "made" / "segmentation.nii.gz")
+    source = mni152(2)
+    np.testing.assert_array_equal(saved.affine, source.stored.affine)
+    assert saved.shape == source.stored.shape
+    assert set(np.unique(np.asarray(saved.dataobj))) == {1, 2, 3, 4}
+    scores = [float(line.split(": ")[1]) for line in said.splitlines() if line.startswith("Dice")]
+    assert len(scores) == 3
+    assert np.mean(scores[:2]) >= 0.8
+    assert len(read_flight(tmp_path / "made" / "flight")) == 40
+    assert (tmp_path / "made" / "flight.gif").stat().st_size > 10_000
+
+
+def test_the_shipped_flight_is_the_one_the_tutorial_composes(tmp_path):
+    run("fly_a_path.py", tmp_path / "made")
+    made, shipped = read_flight(tmp_path / "made"), read_flight(asset("demo/flight"))
+    np.testing.assert_array_equal(made.times_ns, shipped.times_ns)
+    np.testing.assert_allclose(
+        [p.to_row() for p in made.poses], [p.to_row() for p in shipped.poses], atol=1e-9
+    )
