@@ -67,7 +67,7 @@ def cached(volume: Volume, settings: BaseModel) -> FeatureStack | None:
         return None
     try:
         data = _open(folder, volume, source)
-    except (_DamagedError, OSError, ValueError, KeyError, TypeError) as reason:
+    except (_DamagedError, OSError, EOFError, ValueError, KeyError, TypeError) as reason:
         _log.warning("cached features are damaged (%s) and will be computed again", reason)
         _remove(folder)
         return None

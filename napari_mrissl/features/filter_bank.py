@@ -44,7 +44,7 @@ class FilterBankSettings(BaseModel):
     groups: tuple[Group, ...] = Field(
         default=("intensity", "gaussian", "gradient", "hessian"), min_length=1
     )
-    scales_mm: tuple[Length, ...] = Field(default=(1.0, 2.0), min_length=1, max_length=8)
+    scales_mm: tuple[Length, ...] = Field(default=(1.0, 3.0), min_length=1, max_length=8)
     mind_radius_mm: Length = 1.0
     mind_dilation_mm: Length = 2.0
 

@@ -273,7 +273,7 @@ def _logistic() -> Any:
 def _lda() -> Any:
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-    return _EqualPriors(LinearDiscriminantAnalysis, solver="lsqr", shrinkage="auto")
+    return _EqualPriors(LinearDiscriminantAnalysis, solver="lsqr", shrinkage=0.1)
 
 
 class _EqualPriors:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ValidationError
 
 from napari_mrissl import __version__
 from napari_mrissl.errors import MrisslError
@@ -23,6 +24,8 @@ from napari_mrissl.volumes import Volume
 _SLICES_AT_ONCE = 16
 """Slices between two looks at whether a newer click wants the machine."""
 
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 _POOL = 20_000
 """Voxels without labels, on a regular grid, from which the fast classifier learns too."""
@@ -100,6 +103,8 @@ class InstantSegmenter:
                 where=self.volume.name,
                 remedy="load prompts of this scan",
             )
+        if not prompts.points:
+            raise MrisslError("there are no prompts", remedy="mark at least two classes")
         voxels = labelled_voxels(self.volume, prompts)
         if len(voxels.labels) == 0:
             raise MrisslError(
@@ -266,10 +271,15 @@ def replay(
             where=volume.name,
             expected="the same voxels, affine and type",
         )
-    return segment(
-        volume,
-        Prompts.model_validate(metadata["prompts"]),
-        SegmentSettings.model_validate(metadata["settings"]),
-        progress,
-        cancelled,
-    )
+    prompts = _from_metadata(Prompts, metadata, "prompts")
+    settings = _from_metadata(SegmentSettings, metadata, "settings")
+    return segment(volume, prompts, settings, progress, cancelled)
+
+
+def _from_metadata(kind: type[_Model], metadata: Mapping[str, Any], key: str) -> _Model:
+    try:
+        return kind.model_validate(metadata.get(key))
+    except ValidationError as reason:
+        raise MrisslError(
+            f"{key} cannot be read", where="segmentation metadata", expected=f"{key} as saved"
+        ) from reason

@@ -79,7 +79,8 @@ def _text(path: Path) -> str:
 
 def _from_csv(text: str, path: Path) -> Prompts:
     rows = csv.reader(io.StringIO(text))
-    points = []
+    points: list[PromptPoint] = []
+    lines: list[int] = []
     try:
         for row in rows:
             cells = [cell.strip() for cell in row]
@@ -90,13 +91,14 @@ def _from_csv(text: str, path: Path) -> Prompts:
                     )
             elif any(cells):
                 points.append(_csv_point(cells, path, rows.line_num))
+                lines.append(rows.line_num)
     except csv.Error as reason:
         raise MrisslError(
             f"line {rows.line_num}: {reason}", where=path, expected="comma-separated values"
         ) from reason
     if not points:
         raise MrisslError("no prompts", where=path, expected="lines of x,y,z,label")
-    return _validated({"points": points}, path, first_line=2)
+    return _validated({"points": points}, path, lines)
 
 
 def _csv_point(cells: list[str], path: Path, line: int) -> PromptPoint:
@@ -126,12 +128,12 @@ def _from_json(text: str, path: Path) -> Prompts:
     return _validated(document, path)
 
 
-def _validated(document: dict[str, Any], path: Path, first_line: int | None = None) -> Prompts:
+def _validated(document: dict[str, Any], path: Path, lines: list[int] | None = None) -> Prompts:
     try:
         return Prompts.model_validate(document)
     except ValidationError as reasons:
         first = reasons.errors(include_url=False, include_input=False)[0]
-        place = [str(part) for part in first["loc"]]
-        raise MrisslError(
-            f"{'.'.join(place) or 'prompts'}: {first['msg']}", where=path
-        ) from reasons
+        place = ".".join(str(part) for part in first["loc"]) or "prompts"
+        if lines is not None and len(first["loc"]) == 3:
+            place = f"line {lines[int(first['loc'][1])]}, {first['loc'][-1]}"
+        raise MrisslError(f"{place}: {first['msg']}", where=path) from reasons
