@@ -180,7 +180,7 @@ class _Upright:
             if name not in overlays:
                 if not letters:
                     continue
-                overlays[name] = TextOverlay(position=position, font_size=14, box=False)
+                overlays[name] = TextOverlay(position=position, font_size=11, box=True)
             overlays[name].text = letters.get(side, "")
             overlays[name].visible = bool(letters)
         if "patient_right" in overlays and letters:

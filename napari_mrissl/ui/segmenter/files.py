@@ -22,9 +22,8 @@ class FileJobs(QObject):
     def __init__(self, controller: Controller) -> None:
         super().__init__(controller)
         self._controller = controller
-        self._runner = JobRunner(self)
+        self._runner = controller.watch(JobRunner(self))
         self._later: tuple[ScanSession, Path, bool] | None = None
-        controller.watch(self._runner)
         # Not when it is shown but when its job has ended: only then nothing newer is coming.
         controller.segmenting.idle.connect(self._save_later)
         for runner in (controller.features, controller.segmenting):
@@ -91,6 +90,8 @@ class FileJobs(QObject):
         count = words.counted(len(prompts.points), "mark")
         self._controller.say("info", f"Loaded {count} from {name}.{remark}")
         session.replace(prompts)
+        # They are in a file of the user's already: nothing to recover if this session dies.
+        session.mark_saved(session.state.snapshot())
 
     def _save_later(self) -> None:
         if self._later is not None:
