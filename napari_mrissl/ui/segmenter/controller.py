@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,11 +10,12 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.features import Estimate, FeatureStack
+from napari_mrissl.features import FeatureStack
 from napari_mrissl.geometry import Pose
 from napari_mrissl.segmentation import Segmentation, SegmentSettings
 from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.segmenter import words, work
+from napari_mrissl.ui.segmenter.board import JobBoard
 from napari_mrissl.ui.segmenter.session import ScanSession
 from napari_mrissl.ui.segmenter.state import Change
 from napari_mrissl.ui.segmenter.view import planes_in_view
@@ -28,7 +28,7 @@ NO_SCAN = "Open a scan, then mark a few places of each class."
 ONE_CLASS = "Mark places of at least two classes: choose another class and click in the scan."
 
 
-class Controller(QObject):
+class Controller(JobBoard):
     """Sessions by scan, one job runner per kind of work.
 
     Attributes
@@ -37,23 +37,16 @@ class Controller(QObject):
         Another scan is current, or none.
     prompts_changed : Signal()
         Of the current scan.
-    said : Signal(str, str)
-        A kind (``"info"``, ``"ready"``, ``"error"``) and one sentence.
-    progressed : Signal(float, str)
-        Of whatever is running; the fraction is negative while unknown.
-    busy_changed : Signal(bool)
-        Whether something is running that can be cancelled.
     labels_shown : Signal(object)
         The segmentation's Labels layer, after its planes or all of it changed.
     finished : Signal(object)
         A whole `Segmentation` is shown.
+    class_chosen : Signal(int)
+        A label was chosen somewhere else than in the table of classes.
     """
 
     session_changed = Signal()
     prompts_changed = Signal()
-    said = Signal(str, str)
-    progressed = Signal(float, str)
-    busy_changed = Signal(bool)
     labels_shown = Signal(object)
     finished = Signal(object)
     class_chosen = Signal(int)
@@ -66,36 +59,15 @@ class Controller(QObject):
         self.session: ScanSession | None = None
         self.slice_pose: Callable[[], Pose | None] = lambda: None
         self.sessions: list[ScanSession] = []
-        self._needed: Estimate | None = None
-        self._started = 0.0
+        self._computing: ScanSession | None = None
         self._closed = False
-        self.opening = JobRunner(self)
-        self.features = JobRunner(self)
-        self.segmenting = JobRunner(self)
-        self.runners = [self.opening, self.features, self.segmenting]
-        for runner in self.runners:
-            self.watch(runner)
+        self.opening = self.watch(JobRunner(self))
+        self.features = self.watch(JobRunner(self))
+        self.segmenting = self.watch(JobRunner(self))
         self.features.cancelled.connect(self._on_features_cancelled)
+        self.features.idle.connect(self._compute_wanted)
         self.segmenting.cancelled.connect(partial(self.said.emit, "info", "Cancelled."))
         viewer.layers.events.removed.connect(self._on_layer_removed)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a job runs."""
-        return any(runner.running for runner in self.runners)
-
-    def say(self, kind: str, sentence: str) -> None:
-        """Tell the user; kinds are ``"info"``, ``"ready"`` and ``"error"``."""
-        self.said.emit(kind, sentence)
-
-    def watch(self, runner: JobRunner) -> None:
-        """Show a runner's progress and errors, and end it with the others."""
-        if runner not in self.runners:
-            self.runners.append(runner)
-        runner.started.connect(self._on_started)
-        runner.progressed.connect(self._on_progress)
-        runner.failed.connect(partial(self.say, "error"))
-        runner.idle.connect(self._on_idle)
 
     def choose(self, layer: Image | None) -> None:
         """Make a scan the current one; its prompts and result are taken up again."""
@@ -142,6 +114,7 @@ class Controller(QObject):
         if refeature:
             for session in self.sessions:
                 session.stack = None
+                session.segmenters.clear()
             self.features.cancel()
             self._open(self.session)
         self._update()
@@ -167,6 +140,7 @@ class Controller(QObject):
         self.segmenting.start(
             partial(
                 work.segment_view_first,
+                session.segmenters,
                 session.volume,
                 session.stack,
                 self.settings,
@@ -178,13 +152,10 @@ class Controller(QObject):
             done=partial(self._show_result, session),
         )
 
-    def compute_features(self) -> None:
-        """Compute the current scan's features without segmenting."""
-        if self.session is not None and self.session.stack is None:
-            self._compute(self.session)
-
     def cancel(self) -> None:
         """Stop everything that runs, except files being written."""
+        for session in self.sessions:
+            session.wanted = False
         for runner in (self.opening, self.features, self.segmenting):
             runner.cancel()
 
@@ -202,32 +173,12 @@ class Controller(QObject):
             done=partial(self._show_replay, session, shown),
         )
 
-    def recover(self) -> None:
-        """Take over the prompts an earlier session left."""
-        session = self.session
-        if session is not None and session.unfinished is not None:
-            found, session.unfinished = session.unfinished, None
-            session.replace(found.prompts)
-            found.discard()
-            count = words.counted(len(found.prompts.points), "place")
-            self.say("info", f"Recovered {count}.")
-            self.session_changed.emit()
-
-    def discard(self) -> None:
-        """Remove the prompts an earlier session left."""
-        session = self.session
-        if session is not None and session.unfinished is not None:
-            session.unfinished.discard()
-            session.unfinished = None
-            self.session_changed.emit()
-
     def close(self) -> None:
         """End all jobs and sessions; layers stay as they are."""
         if self._closed:
             return
         self._closed = True
-        for runner in self.runners:
-            runner.close()
+        self.close_jobs()
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
         for session in self.sessions:
             session.close()
@@ -254,7 +205,6 @@ class Controller(QObject):
     def _opened(self, session: ScanSession, opened: work.Opened) -> None:
         if session not in self.sessions:
             return
-        self._needed = opened.needed
         session.stack = opened.stack
         if session.identity is None:
             session.unfinished = opened.unfinished
@@ -271,7 +221,9 @@ class Controller(QObject):
 
     def _compute(self, session: ScanSession) -> None:
         if self.features.running:
+            # One at a time; `_compute_wanted` goes on when it has ended.
             return
+        self._computing = session
         self.features.start(
             partial(work.compute_features, session.volume, self.settings),
             title=f"Computing features of {session.volume.name}",
@@ -282,10 +234,18 @@ class Controller(QObject):
         if stack.settings != self.settings.features:
             return
         session.stack = stack
+        if session.identity is None:
+            session.start_journal(stack.identity)
         if session is self.session and session.wanted:
             self.segment()
         elif session is self.session:
             self.say("ready", "Features are ready: each click now updates the segmentation.")
+
+    def _compute_wanted(self) -> None:
+        self._computing = None
+        session = self.session
+        if session is not None and session.wanted and session.stack is None:
+            self._compute(session)
 
     def _update(self) -> None:
         """Follow a change of prompts or settings when live."""
@@ -306,15 +266,15 @@ class Controller(QObject):
         session.results.show_planes(planes)
         self.labels_shown.emit(session.results.labels)
 
-    def _show_result(self, session: ScanSession, result: Segmentation) -> None:
+    def _show_result(self, session: ScanSession, segmented: work.Segmented) -> None:
+        result = segmented.result
         if session.results.array() is None:
             return
         session.results.show(result)
-        session.results.show_maps(result, session.state.classes)
+        session.results.show_maps(result, segmented.labels, session.state.classes)
         self.labels_shown.emit(session.results.labels)
         marked = words.counted(len(result.metadata["prompts"]["points"]), "marked place")
-        elapsed = time.monotonic() - self._started
-        self.say("ready", f"Segmented from {marked} in {elapsed:.1f} s.")
+        self.say("ready", f"Segmented from {marked} in {self.elapsed:.1f} s.")
         self.finished.emit(result)
 
     def _show_replay(self, session: ScanSession, shown: Any, result: Segmentation) -> None:
@@ -352,26 +312,14 @@ class Controller(QObject):
         """The scan left the viewer: nothing is computed for it any more."""
         self.sessions.remove(session)
         session.close()
+        if session is self._computing:
+            self.features.cancel()
         if session is self.session:
             self.cancel()
             self.session = None
             self.session_changed.emit()
             self.say("info", f"{session.volume.name} was removed from the viewer.")
 
-    def _on_started(self, title: str) -> None:
-        self._started = time.monotonic()
-        self.busy_changed.emit(True)
-        self.progressed.emit(-1.0, f"{title} …")
-
-    def _on_progress(self, fraction: float, text: str) -> None:
-        elapsed = time.monotonic() - self._started
-        self.progressed.emit(fraction, words.progress(fraction, text, elapsed))
-
     def _on_features_cancelled(self) -> None:
-        if self.session is not None:
-            self.session.wanted = False
-        self.say("info", "Cancelled: no features were kept. Segment starts them again.")
-
-    def _on_idle(self) -> None:
-        if not self.busy:
-            self.busy_changed.emit(False)
+        if self.session is None or not self.session.wanted:
+            self.say("info", "Cancelled: no features were kept. Segment starts them again.")

@@ -90,14 +90,16 @@ class ResultLayers:
             self.labels.metadata[METADATA_KEY].pop(RECORD, None)
             self.labels.refresh(extent=False)
 
-    def show_maps(self, result: Segmentation, classes: tuple[PromptClass, ...]) -> None:
+    def show_maps(
+        self, result: Segmentation, labels: tuple[int, ...], classes: tuple[PromptClass, ...]
+    ) -> None:
         """Show probability and uncertainty where the result has them; remove them where not."""
         wanted: dict[str, tuple[str, NDArray[np.float32], str]] = {}
         if result.uncertainty is not None:
             wanted[UNCERTAINTY] = ("uncertainty", result.uncertainty, "magma")
         if result.probability is not None:
             names = {one.label: one.name for one in classes}
-            for label, values in zip(result_labels(result), result.probability, strict=True):
+            for label, values in zip(labels, result.probability, strict=True):
                 title = f"probability of {names.get(label, label)}"
                 wanted[f"{PROBABILITY}{label}"] = (title, values, "viridis")
         for layer in list(self._viewer.layers):
@@ -162,11 +164,3 @@ class ResultLayers:
 
 
 _PROMPT_ROLES = ("clicks", "scribbles")
-
-
-def result_labels(result: Segmentation) -> list[int]:
-    """The labels of a result's probability channels, ascending."""
-    points = result.metadata["prompts"]["points"]
-    return sorted(
-        {int(point[3] if isinstance(point, list | tuple) else point["label"]) for point in points}
-    )

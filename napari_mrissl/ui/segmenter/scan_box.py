@@ -98,8 +98,8 @@ class _Recovery(QFrame):
         column.setContentsMargins(8, 6, 8, 6)
         column.addWidget(self.text)
         column.addLayout(buttons)
-        self.recover.clicked.connect(controller.recover)
-        self.discard.clicked.connect(controller.discard)
+        self.recover.clicked.connect(lambda: self._answer(take=True))
+        self.discard.clicked.connect(lambda: self._answer(take=False))
         self.refresh()
 
     def refresh(self) -> None:
@@ -110,6 +110,18 @@ class _Recovery(QFrame):
         if found is not None:
             places = words.counted(len(found.prompts.points), "mark")
             self.text.setText(f"{places} from {found.when:%d %B, %H:%M} were not saved.")
+
+    def _answer(self, *, take: bool) -> None:
+        session = self._controller.session
+        if session is None or session.unfinished is None:
+            return
+        found, session.unfinished = session.unfinished, None
+        if take:
+            places = words.counted(len(found.prompts.points), "mark")
+            self._controller.say("info", f"Recovered {places}.")
+            session.replace(found.prompts)
+        found.discard()
+        self.refresh()
 
 
 def _is_scan(layer: Any) -> bool:

@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features import FeatureStack
+from napari_mrissl.segmentation import InstantSegmenter, SegmentSettings
 from napari_mrissl.segmentation.prompts import PromptClass, Prompts
 from napari_mrissl.ui.layers import volume_of
 from napari_mrissl.ui.segmenter.journal import JournalWriter, Unfinished
@@ -57,6 +58,7 @@ class ScanSession(QObject):
         self.volume = volume_of(layer)
         self.identity: str | None = None
         self.stack: FeatureStack | None = None
+        self.segmenters: dict[SegmentSettings, InstantSegmenter] = {}
         self.unfinished: Unfinished | None = None
         self.wanted = False
         self.state = PromptState(self.volume, PRESETS[DEFAULT_PRESET])

@@ -6,8 +6,19 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_mrissl.segmentation import SegmentSettings
+from napari_mrissl.segmentation.classifiers import CLASSIFIERS
 from napari_mrissl.ui.forms import SettingsForm
 from napari_mrissl.ui.segmenter.controller import Controller
+
+_CHOICES = {"classifier": tuple(CLASSIFIERS)}
+_LABELS = {
+    "features.groups": "Features",
+    "features.mind_radius_mm": "MIND patch (mm)",
+    "features.mind_dilation_mm": "MIND offset (mm)",
+    "mind": "MIND",
+    "probability": "Probability maps",
+    "uncertainty": "Uncertainty map",
+}
 
 
 class SettingsBox(QWidget):
@@ -20,7 +31,7 @@ class SettingsBox(QWidget):
         self.fold.setDuration(0)
         self.fold.toggleButton().setToolTip("Features, classifier and extra results")
         self.fold.layout().setContentsMargins(0, 0, 0, 0)
-        self.form = SettingsForm(controller.settings)
+        self.form = SettingsForm(controller.settings, choices=_CHOICES, labels=_LABELS)
         self.fold.addWidget(self.form)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)

@@ -20,7 +20,7 @@ from napari_mrissl.segmentation import (
     replay,
     write_prompts,
 )
-from napari_mrissl.segmentation.prompts import PromptClass, Prompts
+from napari_mrissl.segmentation.prompts import PromptClass, Prompts, labelled_voxels
 from napari_mrissl.ui.segmenter.journal import Unfinished, find_unfinished
 from napari_mrissl.ui.segmenter.planes import Plane
 from napari_mrissl.ui.segmenter.state import PromptSnapshot
@@ -53,6 +53,21 @@ class Opened(NamedTuple):
     unfinished: Unfinished | None
 
 
+class Segmented(NamedTuple):
+    """A whole result.
+
+    Attributes
+    ----------
+    result
+        Of all voxels.
+    labels
+        Of the classes that had a prompt inside the scan: one per probability channel.
+    """
+
+    result: Segmentation
+    labels: tuple[int, ...]
+
+
 def open_scan(volume: Volume, settings: SegmentSettings, control: Control) -> Opened:
     """Identify a scan and look for its features and left-over prompts."""
     control.progress(0.0, "Reading the scan")
@@ -71,22 +86,32 @@ def compute_features(volume: Volume, settings: SegmentSettings, control: Control
 
 
 def segment_view_first(
+    kept: dict[SegmentSettings, InstantSegmenter],
     volume: Volume,
     stack: FeatureStack,
     settings: SegmentSettings,
     marked: PromptSnapshot,
     planes: list[Plane],
     control: Control,
-) -> Segmentation:
-    """Fit, send the first plane, then the others in view, and return the whole volume."""
-    segmenter = InstantSegmenter(volume, stack, settings)
-    segmenter.fit(marked.prompts(stack.identity))
+) -> Segmented:
+    """Fit, send the first plane, then the others in view, and return the whole volume.
+
+    The segmenter is kept for the next click: it looks at a sample of all features first.
+    """
+    segmenter = kept.get(settings)
+    if segmenter is None or segmenter.stack is not stack:
+        kept.clear()
+        kept[settings] = segmenter = InstantSegmenter(volume, stack, settings)
+    prompts = marked.prompts(stack.identity)
+    segmenter.fit(prompts)
     for group in (planes[:1], planes[1:]):
         if control.cancelled():
             break
         if group:
             control.send([(p, segmenter.predict_plane(p.affine, p.shape)) for p in group])
-    return segmenter.predict_volume(control.progress, control.cancelled)
+    result = segmenter.predict_volume(control.progress, control.cancelled)
+    labels = np.unique(labelled_voxels(volume, prompts).labels)
+    return Segmented(result, tuple(labels.tolist()))
 
 
 def replay_record(volume: Volume, record: Mapping[str, Any], control: Control) -> Segmentation:
