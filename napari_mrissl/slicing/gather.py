@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from napari_mrissl.slicing.voxels import Voxels
 
 TOLERANCE = 1e-6
-"""Voxels by which a pixel may miss the border and still be inside: rounding."""
+"""Voxels by which a pixel may miss the border and still be inside: rounding.
+
+Kernels cached on disk hold this number: touch ``kernels.py`` when it changes.
+"""
 
 _PIXELS_AT_ONCE = 65_536
 
