@@ -447,6 +447,29 @@ def test_foreign_layers_are_cut_or_refused_in_a_sentence(navigator, viewer, qtbo
     np.testing.assert_allclose(navigator.volume.spacing, 3)
 
 
+def test_layers_in_pixels_and_micrometres_keep_their_place(make_napari_viewer_proxy, qtbot, caplog):
+    viewer = make_napari_viewer_proxy(show=True)
+    values = np.random.default_rng(0).random((12, 12, 12), np.float32)
+    pixels = viewer.add_image(values, scale=(2, 2, 2), name="pixels")
+    navigator = SliceNavigator(viewer)
+    viewer.window.add_dock_widget(navigator)
+    qtbot.wait(80)
+    assert "Inconsistent" not in caplog.text
+    np.testing.assert_allclose(navigator.pose.center, 11)
+    viewer.layers.remove(pixels)
+    viewer.add_image(values, scale=(2000,) * 3, units=("um",) * 3, name="micrometres")
+    navigator.state.reset()
+    navigator.state.move([0, 0, 0.1, 0.3, 0, 0, 0])
+    qtbot.wait(80)
+    assert navigator.volume.spacing[0] == pytest.approx(2)
+    height = navigator.pose.center[2]
+    assert viewer.dims.point[0] == pytest.approx(1000 * height, abs=510)  # half a step
+    assert len(layer(viewer, LINE_NAME).data) == 1
+    viewer.dims.set_point(0, 4000)
+    assert navigator.pose.center[2] == pytest.approx(4)
+    assert "Inconsistent" not in caplog.text
+
+
 def test_contrast_and_colours_follow_the_layer(navigator, viewer, qtbot):
     scan = layer(viewer, "scan")
     scan.contrast_limits = (10, 50)

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_mrissl.geometry import Pose
 from napari_mrissl.geometry.rotations import matrix_from_axis_angle
-from napari_mrissl.ui.layers import to_napari, to_world
+from napari_mrissl.ui.layers import to_world
 from napari_mrissl.ui.navigator.state import NavigatorState
+from napari_mrissl.ui.navigator.units import position_of, world_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -61,7 +62,7 @@ class MainViewLink:
             return
         self._busy = True
         try:
-            dims.set_point(range(dims.ndim - 3, dims.ndim), to_napari(pose.center))
+            dims.set_point(range(dims.ndim - 3, dims.ndim), position_of(self._viewer, pose.center))
         finally:
             self._busy = False
 
@@ -75,7 +76,7 @@ class MainViewLink:
             return
         if self._state.volume is None or self._behind:
             return
-        center = to_napari(self._state.pose.center)
+        center = position_of(self._viewer, self._state.pose.center)
         first = dims.ndim - 3
         shown = center.copy()
         for axis in dims.not_displayed:
@@ -89,7 +90,9 @@ class MainViewLink:
         pose = self._state.pose
         self._sliding = True
         try:
-            self._state.set_pose(Pose(to_world(shown), pose.rotation, pose.fov), burst="slider")
+            self._state.set_pose(
+                Pose(world_of(self._viewer, shown), pose.rotation, pose.fov), burst="slider"
+            )
         finally:
             self._sliding = False
 
@@ -111,11 +114,11 @@ class MainViewLink:
         while event.type == "mouse_move":
             yield
         if np.abs(np.array(event.pos) - pressed).max() <= CLICK_PIXELS:
-            self._state.go_to(to_world(event.position[-3:]))
+            self._state.go_to(world_of(self._viewer, event.position))
 
     def _drag_plane(self, viewer: ViewerModel, event: Any) -> Iterator[None]:
         start = self._state.pose
-        origin = to_world(event.position[-3:])
+        origin = world_of(viewer, event.position)
         view = to_world(event.view_direction[-3:])
         if hit(start, origin, view) is None:
             return
@@ -126,7 +129,7 @@ class MainViewLink:
         try:
             yield
             while event.type == "mouse_move":
-                moved = to_world(event.position[-3:]) - origin
+                moved = world_of(viewer, event.position) - origin
                 dragged = turned(start, moved, view) if turn else pushed(start, moved, view)
                 self._state.set_pose(dragged, burst="plane")
                 yield

@@ -11,6 +11,7 @@ from napari.layers import Surface, Vectors
 from napari_mrissl.geometry import Pose
 from napari_mrissl.ui.layers import AXIS_LABELS, METADATA_KEY, UNITS, to_napari
 from napari_mrissl.ui.navigator.colors import PlaneTexture
+from napari_mrissl.ui.navigator.units import millimetres
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -94,8 +95,10 @@ class PlaneLayers:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
 
-    def set_volume(self, volume: Volume) -> None:
-        """Keep the line inside a scan: beyond it, it would stretch the viewer's sliders."""
+    def set_volume(self, volume: Volume, units: tuple[str, ...] = UNITS) -> None:
+        """Take the scan's units, and keep the line inside it: it must not stretch sliders."""
+        for layer in (self.plane, self.line):
+            layer.units = units
         center, half = to_napari(volume.center), to_napari(volume.extent) / 2
         self._box = center - half, center + half
 
@@ -131,7 +134,8 @@ class PlaneLayers:
         hidden = [axis for axis in dims.not_displayed if axis >= dims.ndim - 3]
         if not self.line.visible or len(hidden) != 1 or self.line not in self._viewer.layers:
             return
-        axis, point = hidden[0] - (dims.ndim - 3), float(dims.point[hidden[0]])
+        axis = hidden[0] - (dims.ndim - 3)
+        point = float(dims.point[hidden[0]]) * millimetres(self._viewer)
         vectors = cut(to_napari(pose.corners()), axis, point)
         with self.line.events.extent.blocker():
             self.line.data = within(vectors, *self._box) if self._box else vectors

@@ -39,6 +39,7 @@ from napari_mrissl.ui.navigator.presenter import Presenter
 from napari_mrissl.ui.navigator.slice_view import SliceView
 from napari_mrissl.ui.navigator.source import SourceBox
 from napari_mrissl.ui.navigator.state import NavigatorState
+from napari_mrissl.ui.navigator.units import matching_units
 from napari_mrissl.ui.preferences import preferences
 from napari_mrissl.volumes.volume import Volume
 
@@ -311,8 +312,10 @@ class SliceNavigator(QWidget):
         if volume is not None and self.source.layer is not self.state.source:
             self.source.choose(self.state.source)
         self.presenter.set_source(self.state.source)
-        if volume is not None:
-            self.plane.set_volume(volume)
+        if volume is None:
+            self.plane.remove()
+        else:
+            self.plane.set_volume(volume, matching_units(self.state.source))
             if self.plane.shown:
                 self.plane.attach()
         for widget in (*self.presets.values(), self.reset, self.go_to, self.pose_panel):
