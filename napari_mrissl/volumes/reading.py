@@ -136,6 +136,8 @@ def _read_file(path: Path, layout: Layout, frame: int | None, progress: Progress
     return Volume.from_stored(
         voxels,
         layout.affine,
+        # One frame taken over would keep all frames in memory.
+        copy=layout.frames > 1,
         forms=layout.forms,
         slope=layout.slope,
         intercept=layout.intercept,
@@ -153,6 +155,7 @@ def _read_dicom(path: Path, progress: Progress | None) -> Volume:
     return Volume.from_stored(
         series.voxels,
         series.affine,
+        copy=False,
         name=scan_name(path),
         notes=(*series.notes, *_value_notes(series.voxels)),
         source=path.resolve(),

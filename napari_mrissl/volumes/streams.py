@@ -52,7 +52,7 @@ class Source:
         # Enough for a stream that compresses nothing and comes in many small members.
         prefix = _prefix(self.path, self.start, 2 * size + _CHUNK_IN)
         decoded = b""
-        for piece in _pieces(self, memoryview(prefix)):
+        for piece in _pieces(self, memoryview(prefix), size):
             decoded += piece[: size - len(decoded)]
             if len(decoded) >= size:
                 break
@@ -164,7 +164,7 @@ def _read_stream(
     return kept, bytes(rest)
 
 
-def _pieces(source: Source, compressed: memoryview) -> Iterator[bytes]:
+def _pieces(source: Source, compressed: memoryview, largest: int = _CHUNK_OUT) -> Iterator[bytes]:
     """Decoded pieces of all members; raises unless the last one ends where the file does."""
     decompressor = _decompressor(source.encoding)
     position = 0
@@ -175,7 +175,7 @@ def _pieces(source: Source, compressed: memoryview) -> Iterator[bytes]:
             position += len(pending)
         ended = not pending
         try:
-            piece = decompressor.decompress(pending, _CHUNK_OUT)
+            piece = decompressor.decompress(pending, largest)
         except _INFLATE_ERROR as error:
             raise _damaged(source.path, str(error)) from error
         if piece:

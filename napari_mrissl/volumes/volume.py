@@ -122,11 +122,13 @@ class Volume:
         affine: ArrayLike,
         *,
         forms: NiftiForms | None = None,
+        copy: bool = True,
         **attributes: Any,
     ) -> Volume:
         """A volume from an array in stored axis order and its index-to-RAS-mm affine.
 
-        The array is copied once, into canonical order; it is never resampled.
+        The array is copied once, into canonical order; it is never resampled. With
+        ``copy=False`` an array that lies in canonical order already is taken over.
 
         Raises
         ------
@@ -148,7 +150,9 @@ class Volume:
         shape = (int(voxels.shape[0]), int(voxels.shape[1]), int(voxels.shape[2]))
         to_canonical = Reorientation.closest_sar(stored_affine)
         native = np.dtype(np.uint8) if voxels.dtype == bool else voxels.dtype.newbyteorder("=")
-        data = _contiguous(to_canonical.forward(voxels), native)
+        view = to_canonical.forward(voxels)
+        ready = view.flags.c_contiguous and view.flags.aligned and view.dtype == native
+        data = view if ready and not copy else _contiguous(view, native)
         data.flags.writeable = False
         return cls(
             data,

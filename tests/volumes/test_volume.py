@@ -38,6 +38,15 @@ def test_the_volume_owns_its_voxels():
     assert volume.data.any()
 
 
+def test_an_array_in_canonical_order_can_be_taken_over():
+    voxels = numbered().copy(order="F")
+    assert np.shares_memory(Volume.from_stored(voxels, np.eye(4), copy=False).data, voxels)
+    turned = Volume.from_stored(voxels, GRIDS["y-x+z- aniso straight"], copy=False)
+    assert not np.shares_memory(turned.data, voxels)
+    big = Volume.from_stored(voxels.astype(">i2"), np.eye(4), copy=False)
+    assert big.data.dtype.isnative
+
+
 def test_sizes_and_places():
     affine = GRIDS["y-x+z- aniso straight"]
     volume = Volume.from_stored(numbered(), affine)
