@@ -272,3 +272,19 @@ def test_a_viewer_without_scans_says_what_to_do(viewer, qtbot):
     add_volume(viewer, ball())
     settle(panel, qtbot)
     assert panel.controller.session is not None
+
+
+def test_opened_from_the_plugin_menu_it_knows_its_layers(viewer, qtbot):
+    add_volume(viewer, ball())
+    _, panel = viewer.window.add_plugin_dock_widget("napari-mrissl", "Click segmentation")
+    settle(panel, qtbot)
+    two_clicks(panel, qtbot)
+    assert (shown(panel) == expected(panel)).all()
+    panel.clicks_layer.add((4, 4, 4))
+    assert len(panel.controller.session.state.clicks) == 3
+    viewer.layers.remove("clicks")
+    assert "clicks layer was deleted" in said(panel)
+    viewer.layers.remove("segmentation")
+    assert panel.result_layer is None
+    viewer.layers.remove("ball")
+    assert panel.controller.session is None

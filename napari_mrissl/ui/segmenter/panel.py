@@ -51,6 +51,9 @@ class PromptSegmenter(QScrollArea):
         self.setObjectName("Click to segment")
         self.setWidgetResizable(True)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
+        # The plugin menu hands over a proxy, in which a layer just added is never the layer
+        # that an event names; nothing private is used, so the viewer itself does.
+        viewer = getattr(viewer, "__wrapped__", viewer)
         # A child, so that no timer or job outlives the window.
         self.controller = Controller(viewer, self)
         self.files = FileJobs(self.controller)

@@ -157,6 +157,8 @@ class PromptSync(QObject):
 
     def _on_paint(self, _: Any) -> None:
         self.read_scribbles()
+        # A stroke of the mouse is whole by now; one painted by a script is announced first.
+        self._timer.start()
 
     def _on_redraw(self, _: Any) -> None:
         if self.scribbles is not None and not self.scribbles.muted:

@@ -52,6 +52,7 @@ class SliceLink(QObject):
         self.scribbles: Labels | None = None
         self.clicks: Points | None = None
         self._drawn = np.zeros((SLICE_SIZE, SLICE_SIZE), np.uint8)
+        self._drawn_at: Pose | None = None
         self._redraw = QTimer(self)
         self._redraw.setSingleShot(True)
         self._redraw.setInterval(0)
@@ -100,7 +101,8 @@ class SliceLink(QObject):
         layers.selection.active = chosen.get(tool, self.navigator.view.layer)
 
     def refresh(self) -> None:
-        """Draw what the slice cuts."""
+        """Draw what the slice cuts, after taking what was painted on it."""
+        self._take_stroke()
         pose, session = self.pose, self._controller.session
         if self.result is None or self.scribbles is None or self.clicks is None:
             return
@@ -151,7 +153,7 @@ class SliceLink(QObject):
             layer.data[:] = data
             _recolor(layer, classes, hidden)
             layer.refresh(thumbnail=False, highlight=False, extent=False)
-        self._drawn = drawn.copy()
+        self._drawn, self._drawn_at = drawn.copy(), pose
         self.scribbles.selected_label = session.current
         self._draw_clicks(pose, session)
 
@@ -205,14 +207,21 @@ class SliceLink(QObject):
         self._do(lambda session: session.add_click(point))
 
     def _on_paint(self, _: Any) -> None:
-        pose, session = self.pose, self._controller.session
-        if self._busy or pose is None or session is None or self.scribbles is None:
+        # A stroke of the mouse is whole by now; one painted by a script is announced first.
+        self._redraw.start()
+
+    def _take_stroke(self) -> None:
+        """Paint into the scan what was painted on the slice since it was drawn."""
+        # Where the slice was when it was painted on; it may have moved on since.
+        pose, session = self._drawn_at, self._controller.session
+        if self.pose is None or pose is None or session is None or self.scribbles is None:
             return
         new = np.asarray(self.scribbles.data)
         painted = new != self._drawn
         if not painted.any():
             return
         stroke = stroke_voxels(session.volume, pose, painted, new)
+        self._drawn = new.copy()
         self._do(lambda session: session.paint_voxels(stroke.voxels, stroke.labels))
 
     def _do(self, what: Any) -> None:
