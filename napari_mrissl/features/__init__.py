@@ -6,6 +6,7 @@ from napari_mrissl.features.cache import (
     clear_cache,
     compute,
     estimate,
+    set_cache_limit,
 )
 from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.features.filter_bank import FilterBankSettings
@@ -29,5 +30,6 @@ __all__ = [
     "compute",
     "estimate",
     "register_source",
+    "set_cache_limit",
     "source_for",
 ]

@@ -26,20 +26,30 @@ _FORMAT = 1
 _ARRAY, _ENTRY = "features.npy", "entry.json"
 _UNFINISHED = "unfinished-"
 
+_limit_gib = 8.0
+
 
 class _DamagedError(Exception):
     """An entry that cannot be trusted, with the reason."""
 
 
+def set_cache_limit(gib: float) -> None:
+    """Let all features together take this much disk, in GiB, from now on in this process."""
+    global _limit_gib
+    _limit_gib = float(gib)
+
+
 def cache_limit_bytes() -> int:
-    """How much disk all features together may take; ``$MRISSL_FEATURE_CACHE_GIB`` overrides 8.
+    """How much disk all features together may take.
+
+    ``$MRISSL_FEATURE_CACHE_GIB``, else what `set_cache_limit` said, else 8 GiB.
 
     Raises
     ------
     MrisslError
         If the variable is not a positive number.
     """
-    text = os.environ.get("MRISSL_FEATURE_CACHE_GIB", "8")
+    text = os.environ.get("MRISSL_FEATURE_CACHE_GIB", str(_limit_gib))
     try:
         limit = float(text)
     except ValueError:

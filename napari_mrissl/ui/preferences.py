@@ -31,7 +31,7 @@ class Preferences(BaseModel):
     convention: str = CONVENTIONS[0]
     letters: bool = True
     threads: int = Field(default=0, ge=0)
-    feature_cache_gib: float = Field(default=10.0, ge=0)
+    feature_cache_gib: float = Field(default=8.0, gt=0)
 
 
 def preferences() -> Preferences:

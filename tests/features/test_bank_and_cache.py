@@ -266,3 +266,12 @@ def test_another_source_plugs_in(monkeypatch):
     volume = a_volume()
     stack = features.compute(volume, Doubled(factor=3.0))
     np.testing.assert_array_equal(stack.data[0], 3 * volume.data)
+
+
+def test_the_limit_is_the_preferred_one_unless_the_environment_says_otherwise(monkeypatch):
+    monkeypatch.setattr(cache, "_limit_gib", 8.0)
+    assert cache.cache_limit_bytes() == 8 * 2**30
+    features.set_cache_limit(2.5)
+    assert cache.cache_limit_bytes() == 2.5 * 2**30
+    monkeypatch.setenv("MRISSL_FEATURE_CACHE_GIB", "1")
+    assert cache.cache_limit_bytes() == 2**30

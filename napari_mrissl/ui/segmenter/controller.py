@@ -10,10 +10,11 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.features import FeatureStack
+from napari_mrissl.features import FeatureStack, set_cache_limit
 from napari_mrissl.geometry import Pose
 from napari_mrissl.segmentation import Segmentation, SegmentSettings
 from napari_mrissl.ui.jobs import JobRunner
+from napari_mrissl.ui.preferences import preferences
 from napari_mrissl.ui.segmenter import words, work
 from napari_mrissl.ui.segmenter.board import JobBoard
 from napari_mrissl.ui.segmenter.session import ScanSession
@@ -224,6 +225,7 @@ class Controller(JobBoard):
             # One at a time; `_compute_wanted` goes on when it has ended.
             return
         self._computing = session
+        set_cache_limit(preferences().feature_cache_gib)
         self.features.start(
             partial(work.compute_features, session.volume, self.settings),
             title=f"Computing features of {session.volume.name}",
