@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,6 @@ READABLE_SUFFIXES = (*_BY_SUFFIX, ".dcm")
 """Suffixes of files that `read` opens, beside folders of DICOM files."""
 
 _SNIFFED = 512
-_HASHED_AT_ONCE = 32 * 2**20
 
 
 def read(path: str | Path, frame: int | None = None, progress: Progress | None = None) -> Volume:
@@ -123,10 +121,7 @@ def _format(path: Path) -> Callable[[Path], Layout] | None:
 
 
 def _read_file(path: Path, layout: Layout, frame: int | None, progress: Progress | None) -> Volume:
-    # Hashing needs neither the interpreter nor the voxels: it runs beside the decoding.
-    with ThreadPoolExecutor(1) as beside:
-        digest = beside.submit(_file_sha256, path)
-        voxels, rest = layout.load(frame or 0, progress)
+    voxels, rest = layout.load(frame or 0, progress)
     if layout.tail:
         mgh.check_tail(path, rest)
     notes = list(layout.notes)
@@ -142,7 +137,7 @@ def _read_file(path: Path, layout: Layout, frame: int | None, progress: Progress
         slope=layout.slope,
         intercept=layout.intercept,
         name=scan_name(path),
-        file_sha256=digest.result(),
+        file_sha256=_file_sha256(path),
         frames=layout.frames,
         frame=frame or 0,
         notes=(*notes, *_value_notes(voxels)),
@@ -175,9 +170,5 @@ def _value_notes(voxels: NDArray[Any]) -> tuple[str, ...]:
 
 
 def _file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        # Large pieces: each one waits for the interpreter once.
-        while piece := file.read(_HASHED_AT_ONCE):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
