@@ -95,10 +95,10 @@ def test_dragging_pans_and_is_one_undo_step(navigator, canvas, qtbot):
     action = relative_action(start, navigator.pose)
     np.testing.assert_allclose(action[:2] * start.fov, [-24 * scale, 12 * scale], rtol=0.02)
     assert moved(start, navigator.pose) == [0, 1]
-    navigator.undo.click()
+    navigator.moves.undo.click()
     assert navigator.pose == start
-    assert not navigator.undo.isEnabled()
-    navigator.redo.click()
+    assert not navigator.moves.undo.isEnabled()
+    navigator.moves.redo.click()
     assert navigator.pose != start
 
 
@@ -139,9 +139,9 @@ def test_double_click_and_go_to_click_centre_the_point(navigator, canvas, qtbot)
         start = navigator.pose
         scale = start.fov / min(canvas.width(), canvas.height())
         if go is None:
-            navigator.go_to.setChecked(True)
+            navigator.moves.go_to.setChecked(True)
             user.click(qtbot, canvas, (x + 20, y - 10))
-            assert not navigator.go_to.isChecked()
+            assert not navigator.moves.go_to.isChecked()
         else:
             go(qtbot, canvas, (x + 20, y - 10))
         expected = start.center + scale * (20 * start.right + 10 * start.up)
@@ -157,7 +157,7 @@ def test_the_read_out_names_place_and_value(navigator, canvas, qtbot):
     qtbot.wait(30)
     pose = navigator.pose
     scale = pose.fov / min(canvas.width(), canvas.height())
-    text = navigator.read_out.text()
+    text = navigator.read_out.cursor_text.text()
     assert text.startswith("R ")
     words = text.replace("mm:", "").split()
     place = [float(words[k]) for k in (1, 3, 5)]
@@ -166,7 +166,7 @@ def test_the_read_out_names_place_and_value(navigator, canvas, qtbot):
     assert float(words[6]) == pytest.approx(value, rel=0.2)
     user.mouse(canvas, user.QEvent.Type.MouseMove, (x, 1), Qt.MouseButton.NoButton)
     qtbot.wait(30)
-    assert "outside" in navigator.read_out.text()
+    assert "outside" in navigator.read_out.cursor_text.text()
 
 
 def press(canvas, sequence):
@@ -213,7 +213,7 @@ def test_command_keys_do_what_the_sheet_says(navigator, canvas, qtbot):
     press(canvas, "Home")
     np.testing.assert_allclose(navigator.pose.center, navigator.volume.center)
     press(canvas, "G")
-    assert navigator.go_to.isChecked()
+    assert navigator.moves.go_to.isChecked()
     press(canvas, "?")
     (sheet,) = navigator.findChildren(KeySheet)
     assert sheet.isVisible()
@@ -256,14 +256,14 @@ def test_other_keys_reach_the_main_viewer_and_not_the_slice(navigator, viewer, c
 
 
 def test_presets_letters_and_convention(navigator, qtbot):
-    navigator.presets["coronal"].click()
+    navigator.moves.presets["coronal"].click()
     qtbot.wait(30)
     assert navigator.view.side_letters() == {"up": "S", "down": "I", "left": "L", "right": "R"}
-    assert navigator.sides.text().startswith("Neurological")
+    assert navigator.read_out.sides.text().startswith("Neurological")
     navigator.pose_panel.convention.setCurrentText("radiological")
     qtbot.wait(30)
     assert navigator.view.side_letters() == {"up": "S", "down": "I", "left": "R", "right": "L"}
-    assert navigator.sides.text().startswith("Radiological")
+    assert navigator.read_out.sides.text().startswith("Radiological")
     navigator.state.move([0, 0, 0, 0, np.radians(40), 0, 0])
     qtbot.wait(30)
     letters = navigator.view.side_letters()
@@ -426,10 +426,10 @@ def test_layers_are_renamed_hidden_reordered_and_deleted(navigator, viewer, qtbo
     assert "Open a scan" in navigator.message.text()
     qtbot.wait(30)
     assert not navigator.view.valid.any()
-    assert not navigator.presets["axial"].isEnabled()
+    assert not navigator.moves.presets["axial"].isEnabled()
     add_volume(viewer, small_volume("third"))
     assert navigator.volume.name == "third"
-    assert navigator.presets["axial"].isEnabled()
+    assert navigator.moves.presets["axial"].isEnabled()
     assert not navigator.message.isVisible()
 
 

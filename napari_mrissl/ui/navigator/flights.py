@@ -109,6 +109,7 @@ class FlightDeck(QObject):
                 new_flight_folder(self.parent_folder), self._state.volume
             )
             self._recorder.record(self._state.pose)
+            self.said.emit(f"Recording into {self._recorder.folder.name}.")
         except MrisslError as error:
             self._recorder = None
             self.failed.emit(str(error))

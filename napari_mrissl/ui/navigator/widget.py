@@ -13,23 +13,19 @@ from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QApplication,
     QFrame,
-    QHBoxLayout,
     QLabel,
-    QPushButton,
     QScrollArea,
     QSizePolicy,
     QStyle,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_mrissl.geometry import Pose
 from napari_mrissl.ui.layers.shown import prepare_renderer
-from napari_mrissl.ui.navigator.anatomy import PLANES, STATEMENTS, stated_convention
+from napari_mrissl.ui.navigator.bars import MoveBar, ReadOut, row, section
 from napari_mrissl.ui.navigator.flight_panel import FlightPanel
 from napari_mrissl.ui.navigator.flights import FlightDeck
-from napari_mrissl.ui.navigator.gestures import point_at
 from napari_mrissl.ui.navigator.keys import KeyHandler, KeySheet
 from napari_mrissl.ui.navigator.main_view import MainViewLink
 from napari_mrissl.ui.navigator.mouse import SliceMouse
@@ -44,10 +40,6 @@ from napari_mrissl.ui.preferences import preferences
 from napari_mrissl.volumes.volume import Volume
 
 SLICE_SIZE = 256
-_HEADING = (
-    "QPushButton, QPushButton:checked { background: transparent; border: none;"
-    " text-align: left; font-weight: bold; padding: 2px 0px; }"
-)
 
 
 class SliceNavigator(QWidget):
@@ -83,13 +75,17 @@ class SliceNavigator(QWidget):
         self.plane = PlaneLayers(viewer, SLICE_SIZE)
         self.link = MainViewLink(viewer, self.state)
         self.presenter = Presenter(self.state, self.view, self.plane, self.link)
-        self.mouse = SliceMouse(self.view, self.state, self._show_cursor)
+        self.mouse = SliceMouse(self.view, self.state, self._on_cursor)
         self.mouse.on_gone = self._on_gone
         self.source = SourceBox(viewer)
         self.pose_panel = PosePanel(self.state)
         self.deck = FlightDeck(self.state, self)
         self.flight_panel = FlightPanel(self.deck, self.state)
-        self._make_buttons()
+        self.moves = MoveBar(self.state)
+        self.read_out = ReadOut(self.state, self.view)
+        self.message = QLabel()
+        self.message.setWordWrap(True)
+        self.message.setToolTip("What to know about this scan")
         self._arrange()
         self._keys = KeyHandler(self.state, self._commands())
         self._connect()
@@ -99,7 +95,6 @@ class SliceNavigator(QWidget):
             self.pose_panel.show_plane.setChecked(False)
         self.source.refresh()
         self._show_settings()
-        self._show_history()
         self._show_pose(self.state.pose)
 
     @property
@@ -152,7 +147,7 @@ class SliceNavigator(QWidget):
         self.state.pose_changed.disconnect(self._on_pose)
         self.state.volume_changed.disconnect(self._on_volume)
         self.state.settings_changed.disconnect(self._show_settings)
-        self.state.history_changed.disconnect(self._show_history)
+        self.moves.disconnect_state()
         if remove_layers:
             self.plane.remove()
         self.view.close_viewer()
@@ -212,58 +207,19 @@ class SliceNavigator(QWidget):
         if top is not None:
             top.installEventFilter(self)
 
-    def _make_buttons(self) -> None:
-        self.presets = {}
-        for key, plane in zip("890", PLANES, strict=True):
-            button = QPushButton(plane.capitalize())
-            button.setToolTip(f"Turn to the {plane} plane through the present centre ({key})")
-            button.clicked.connect(lambda _=False, p=plane: self.state.go_to_plane(p))
-            self.presets[plane] = button
-        self.reset = QPushButton("Reset")
-        self.reset.setToolTip("Back to the middle of the scan, shown whole (Home)")
-        self.reset.clicked.connect(self.state.reset)
-        self.undo = QPushButton("Undo")
-        self.undo.setToolTip("Take back the last move (U)")
-        self.undo.clicked.connect(self.state.undo)
-        self.redo = QPushButton("Redo")
-        self.redo.setToolTip("Do the taken-back move again (Shift+U)")
-        self.redo.clicked.connect(self.state.redo)
-        self.go_to = QPushButton("Go to click")
-        self.go_to.setCheckable(True)
-        self.go_to.setToolTip("Centre on the next point clicked in the slice (G); or double-click")
-        self.go_to.toggled.connect(self._on_go_to)
-        self.help = QPushButton("?")
-        self.help.setFixedWidth(28)
-        self.help.setToolTip("All keys and mouse gestures (?)")
-        self.help.clicked.connect(self.show_keys)
-        self.message = QLabel()
-        self.message.setWordWrap(True)
-        self.message.setToolTip("What to know about this scan")
-        self.read_out = QLabel(" ")
-        self.read_out.setToolTip("Under the mouse: world position in RAS mm and intensity")
-        # Its text changes under a dragging mouse; the canvas must keep its size meanwhile.
-        self.read_out.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.sides = QLabel()
-        self.sides.setToolTip("On which side of the image the patient's right is")
-        longest = max(map(self.sides.fontMetrics().horizontalAdvance, STATEMENTS.values()))
-        self.sides.setMinimumWidth(longest + 4)
-        self.sides.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-
     def _arrange(self) -> None:
         inner = QWidget()
         layout = QVBoxLayout(inner)
         layout.setContentsMargins(6, 2, 6, 4)
         layout.setSpacing(4)
-        layout.addLayout(_row((QLabel("Scan"), 0), (self.source, 1), (self.help, 0)))
-        layout.addLayout(_row(*((button, 1) for button in self.presets.values())))
-        moves = (self.undo, self.redo, self.reset, self.go_to)
-        layout.addLayout(_row(*((button, 1) for button in moves)))
+        layout.addLayout(row((QLabel("Scan"), 0), (self.source, 1), (self.moves.help, 0)))
+        layout.addWidget(self.moves)
         layout.addWidget(self.message)
         self.view.setMinimumHeight(220)
         layout.addWidget(self.view, 1)
-        layout.addLayout(_row((self.read_out, 1), (self.sides, 0)))
-        self.position_box = _section("Position", self.pose_panel)
-        self.flight_box = _section("Flight", self.flight_panel)
+        layout.addWidget(self.read_out)
+        self.position_box = section("Position", self.pose_panel)
+        self.flight_box = section("Flight", self.flight_panel)
         layout.addWidget(self.position_box)
         layout.addWidget(self.flight_box)
         scroll = QScrollArea()
@@ -279,11 +235,11 @@ class SliceNavigator(QWidget):
 
     def _commands(self) -> dict:
         return {
-            **{plane: button.click for plane, button in self.presets.items()},
+            **{plane: button.click for plane, button in self.moves.presets.items()},
             "reset": self.state.reset,
             "undo": self.state.undo,
             "redo": self.state.redo,
-            "go_to_click": self.go_to.toggle,
+            "go_to_click": self.moves.go_to.toggle,
             "record": self.flight_panel.toggle_recording,
             "replay": self.flight_panel.toggle_replay,
             "sheet": self.show_keys,
@@ -297,7 +253,8 @@ class SliceNavigator(QWidget):
         self.state.pose_changed.connect(self._on_pose)
         self.state.volume_changed.connect(self._on_volume)
         self.state.settings_changed.connect(self._show_settings)
-        self.state.history_changed.connect(self._show_history)
+        self.moves.go_to.toggled.connect(self._on_go_to)
+        self.moves.help.clicked.connect(self.show_keys)
         self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
         QApplication.instance().aboutToQuit.connect(self._on_quit)
 
@@ -318,8 +275,8 @@ class SliceNavigator(QWidget):
             self.plane.set_volume(volume, matching_units(self.state.source))
             if self.plane.shown:
                 self.plane.attach()
-        for widget in (*self.presets.values(), self.reset, self.go_to, self.pose_panel):
-            widget.setEnabled(volume is not None)
+        self.moves.set_scan(volume is not None)
+        self.pose_panel.setEnabled(volume is not None)
         self.flight_panel.update_buttons()
         self.presenter.request()
 
@@ -329,21 +286,14 @@ class SliceNavigator(QWidget):
 
     def _show_pose(self, pose: Pose) -> None:
         self.pose_panel.show_pose(pose)
-        self.sides.setText(stated_convention(pose))
+        self.read_out.show_pose(pose)
 
     def _show_settings(self) -> None:
         self.pose_panel.show_settings()
         self.pose_panel.show_pose(self.state.pose)
 
-    def _show_history(self) -> None:
-        self.undo.setEnabled(self.state.can_undo)
-        self.redo.setEnabled(self.state.can_redo)
-
-    def _show_cursor(self, position: tuple[float, float]) -> None:
-        r, a, s = point_at(self.state.pose, position)
-        value = self.view.value_at(position)
-        shown = "outside" if value is None else f"{value:.4g}"
-        self.read_out.setText(f"R {r:+.1f}  A {a:+.1f}  S {s:+.1f} mm:  {shown}")
+    def _on_cursor(self, position: tuple[float, float]) -> None:
+        self.read_out.show_cursor(position)
 
     def _on_go_to(self, wanted: bool) -> None:
         self.mouse.click_goes = wanted
@@ -352,7 +302,7 @@ class SliceNavigator(QWidget):
         )
 
     def _on_gone(self) -> None:
-        self.go_to.setChecked(False)
+        self.moves.go_to.setChecked(False)
 
     def _on_show_plane(self, wanted: bool) -> None:
         if self.state.volume is not None or not wanted:
@@ -373,22 +323,3 @@ class SliceNavigator(QWidget):
 
 def _nothing() -> None:
     return None
-
-
-def _row(*widgets: tuple[QWidget, int]) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.setSpacing(4)
-    for widget, stretch in widgets:
-        row.addWidget(widget, stretch)
-    return row
-
-
-def _section(title: str, content: QWidget) -> QCollapsible:
-    section = QCollapsible(title)
-    section.setToolTip(f"{title}: click to fold or unfold")
-    section.layout().setContentsMargins(0, 0, 0, 0)
-    section.setDuration(0)
-    section.toggleButton().setStyleSheet(_HEADING)
-    section.addWidget(content)
-    section.expand(animate=False)
-    return section
