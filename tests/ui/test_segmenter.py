@@ -309,6 +309,18 @@ def test_a_bad_file_is_refused_in_one_sentence(panel, qtbot, tmp_path, text):
     assert len(panel.clicks_layer.data) == 2
 
 
+def test_the_first_result_leaves_the_mouse_to_the_clicks(panel, qtbot):
+    panel.mark_buttons.click.click()
+    layers = panel.controller.viewer.layers
+    assert layers.selection.active is panel.clicks_layer
+    two_clicks(panel, qtbot)
+    assert panel.result_layer is not None
+    assert layers.selection.active is panel.clicks_layer
+    assert str(panel.clicks_layer.mode) == "add"
+    names = [layer.name for layer in layers]
+    assert names.index("segmentation") < names.index("clicks")
+
+
 def test_replay_gives_the_identical_result(panel, qtbot):
     two_clicks(panel, qtbot)
     before = shown(panel).copy()

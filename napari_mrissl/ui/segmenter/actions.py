@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_mrissl.ui.segmenter.controller import Controller
 from napari_mrissl.ui.segmenter.files import FileJobs
+from napari_mrissl.ui.segmenter.replaying import Replayer
 from napari_mrissl.ui.segmenter.slice_link import SliceLink
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class MarkButtons(QWidget):
 class FileButtons(QWidget):
     """Save the segmentation, save and load clicks, replay."""
 
-    def __init__(self, controller: Controller, files: FileJobs) -> None:
+    def __init__(self, controller: Controller, files: FileJobs, replayer: Replayer) -> None:
         super().__init__()
         self._controller = controller
         self._files = files
@@ -139,7 +140,7 @@ class FileButtons(QWidget):
         ):
             grid.addWidget(button, *divmod(place, 2))
         self.save.clicked.connect(self._save)
-        self.replay.clicked.connect(controller.replay)
+        self.replay.clicked.connect(replayer.start)
         self.save_clicks.clicked.connect(self._save_clicks)
         self.load_clicks.clicked.connect(self._load_clicks)
         for signal in (

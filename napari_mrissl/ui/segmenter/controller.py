@@ -6,13 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features import FeatureStack, set_cache_limit
 from napari_mrissl.geometry import Pose
-from napari_mrissl.segmentation import Segmentation, SegmentSettings
+from napari_mrissl.segmentation import SegmentSettings
 from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.preferences import preferences
 from napari_mrissl.ui.segmenter import words, work
@@ -160,20 +159,6 @@ class Controller(JobBoard):
         for runner in (self.opening, self.features, self.segmenting):
             runner.cancel()
 
-    def replay(self) -> None:
-        """Make the shown result again from its layer's metadata, and compare."""
-        session = self.session
-        record = session.results.record() if session is not None else None
-        if session is None or record is None:
-            self.say("error", "There is no segmentation whose making is known.")
-            return
-        shown = np.array(session.results.array())
-        self.segmenting.start(
-            partial(work.replay_record, session.volume, record),
-            title=f"Replaying {session.volume.name}",
-            done=partial(self._show_replay, session, shown),
-        )
-
     def close(self) -> None:
         """End all jobs and sessions; layers stay as they are."""
         if self._closed:
@@ -277,17 +262,6 @@ class Controller(JobBoard):
         self.labels_shown.emit(session.results.labels)
         marked = words.counted(len(result.metadata["prompts"]["points"]), "marked place")
         self.say("ready", f"Segmented from {marked} in {self.elapsed:.1f} s.")
-        self.finished.emit(result)
-
-    def _show_replay(self, session: ScanSession, shown: Any, result: Segmentation) -> None:
-        differing = int(np.count_nonzero(result.labels != shown))
-        session.results.show(result)
-        self.labels_shown.emit(session.results.labels)
-        if differing:
-            voxels = words.counted(differing, "voxel")
-            self.say("error", f"Replayed from the layer's record: {voxels} differ from before.")
-        else:
-            self.say("ready", f"Replayed: all {shown.size:,} voxels are identical.")
         self.finished.emit(result)
 
     def _clear_result(self, session: ScanSession) -> None:

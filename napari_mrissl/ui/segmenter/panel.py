@@ -14,6 +14,7 @@ from napari_mrissl.ui.segmenter.actions import FileButtons, MarkButtons
 from napari_mrissl.ui.segmenter.classes_box import ClassesBox
 from napari_mrissl.ui.segmenter.controller import Controller
 from napari_mrissl.ui.segmenter.files import FileJobs
+from napari_mrissl.ui.segmenter.replaying import Replayer
 from napari_mrissl.ui.segmenter.run_box import RunBox
 from napari_mrissl.ui.segmenter.scan_box import ScanBox
 from napari_mrissl.ui.segmenter.settings_box import SettingsBox
@@ -57,13 +58,14 @@ class PromptSegmenter(QScrollArea):
         # A child, so that no timer or job outlives the window.
         self.controller = Controller(viewer, self)
         self.files = FileJobs(self.controller)
+        self.replayer = Replayer(self.controller)
         self.scan_box = ScanBox(viewer, self.controller)
         self.classes_box = ClassesBox(self.controller)
         self.slice_link = SliceLink(self, self.controller)
         self.mark_buttons = MarkButtons(viewer, self.controller, self.slice_link)
         self.run_box = RunBox(self.controller)
         self.settings_box = SettingsBox(self.controller)
-        self.file_buttons = FileButtons(self.controller, self.files)
+        self.file_buttons = FileButtons(self.controller, self.files, self.replayer)
         body = QWidget()
         column = QVBoxLayout(body)
         column.setContentsMargins(6, 6, 6, 6)
@@ -150,7 +152,7 @@ class PromptSegmenter(QScrollArea):
 
     def replay(self) -> None:
         """Make the segmentation again from its layer's metadata, and compare."""
-        self.controller.replay()
+        self.replayer.start()
 
     def undo(self) -> None:
         """Take back the newest click, stroke or class change."""

@@ -44,6 +44,7 @@ class ResultLayers:
     def ensure(self, classes: tuple[PromptClass, ...], hidden: Collection[int]) -> Labels:
         """The Labels layer, made when there is none."""
         if self.labels is None or self.labels not in self._viewer.layers:
+            active = self._viewer.layers.selection.active
             self.labels = add_labels(
                 self._viewer,
                 self._volume,
@@ -52,7 +53,7 @@ class ResultLayers:
                 opacity=0.45,
             )
             self.labels.metadata[METADATA_KEY][ROLE] = RESULT
-            self._place_below_prompts(self.labels)
+            self._place_below_prompts(self.labels, active)
             self.recolor(classes, hidden)
             # Corrections are scribbles; paint on the result would be gone with the next click.
             self.labels.editable = False
@@ -127,6 +128,7 @@ class ResultLayers:
         if layer is not None:
             layer.data = image_layer(volume)[0]
             return
+        active = self._viewer.layers.selection.active
         layer = add_volume(
             self._viewer,
             volume,
@@ -138,7 +140,7 @@ class ResultLayers:
             visible=False,
         )
         layer.metadata[METADATA_KEY] |= {"volume": self._volume, ROLE: role}
-        self._place_below_prompts(layer)
+        self._place_below_prompts(layer, active)
 
     def _like_volume(self, values: NDArray[np.float32], name: str) -> Volume:
         data = np.ascontiguousarray(values, np.float32)
@@ -152,14 +154,13 @@ class ResultLayers:
         ours = layer.metadata.get(METADATA_KEY, {})
         return ours.get(ROLE) if ours.get("volume") is self._volume else None
 
-    def _place_below_prompts(self, layer: Layer) -> None:
-        """Prompts stay on top: they are what the user works on."""
+    def _place_below_prompts(self, layer: Layer, active: Layer | None) -> None:
+        """Prompts stay on top and keep the mouse: they are what the user works on."""
         layers = self._viewer.layers
         above = [n for n, other in enumerate(layers) if self._role_here(other) in _PROMPT_ROLES]
-        active = layers.selection.active
         if above and layers.index(layer) > min(above):
             layers.move(layers.index(layer), min(above))
-        if active is not layer and above:
+        if active is not None:
             layers.selection.active = active
 
 

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
 
 from napari_mrissl.ui.segmenter.controller import Controller
 
-_ERROR = "color: #ff6b6b; font-weight: bold;"
+_ERROR = "color: #e5484d; font-weight: bold;"
 _PRIMARY = """
 QPushButton#mrissl_primary { background: #2f7fd6; color: white; font-weight: bold; padding: 5px; }
 QPushButton#mrissl_primary:hover { background: #4a94e3; }
