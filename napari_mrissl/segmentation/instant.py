@@ -31,6 +31,10 @@ _POOL = 20_000
 """Voxels without labels, on a regular grid, from which the fast classifier learns too."""
 
 
+_FEATURES_PART = 0.7
+"""How much of the work the features are, when they are not cached."""
+
+
 class _Fit(NamedTuple):
     model: Model
     table: NDArray[np.uint8]
@@ -246,10 +250,16 @@ def segment(
         If the prompts do not fit the volume or the disk is too small.
     """
     settings = settings or SegmentSettings()
-    stack = compute(volume, settings.features, progress, cancelled)
-    return (
-        InstantSegmenter(volume, stack, settings).fit(prompts).predict_volume(progress, cancelled)
-    )
+    stack = compute(volume, settings.features, _stretch(progress, 0.0, _FEATURES_PART), cancelled)
+    segmenter = InstantSegmenter(volume, stack, settings).fit(prompts)
+    return segmenter.predict_volume(_stretch(progress, _FEATURES_PART, 1.0), cancelled)
+
+
+def _stretch(progress: Progress | None, start: float, stop: float) -> Progress | None:
+    """Progress of one of several jobs as part of the whole."""
+    if progress is None:
+        return None
+    return lambda part, name: progress(start + part * (stop - start), name)
 
 
 def replay(
