@@ -23,10 +23,11 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.segmentation.prompts import PromptClass
 from napari_mrissl.ui.layers import add_volume
-from napari_mrissl.ui.segmenter import work
+from napari_mrissl.ui.segmenter import session, work
 from napari_mrissl.ui.segmenter.class_table import SHOWN
 from napari_mrissl.ui.segmenter.journal import JournalWriter, journal_folder
 from napari_mrissl.ui.segmenter.presets import PRESETS
+from napari_mrissl.ui.segmenter.state import PromptState
 
 pytestmark = pytest.mark.gui
 
@@ -210,8 +211,6 @@ def test_keys_choose_classes_and_shadow_nothing(viewer, qtbot):
 
 def test_clicks_of_a_killed_session_are_offered_and_recovered(viewer, qtbot):
     volume = ball()
-    from napari_mrissl.ui.segmenter.state import PromptState
-
     state = PromptState(volume, PRESETS["Object / background"])
     writer = JournalWriter(state, volume.identity)
     writer.record(state.set_clicks(((*CENTER, 1), (*SHELL, 2))))
@@ -288,3 +287,61 @@ def test_opened_from_the_plugin_menu_it_knows_its_layers(viewer, qtbot):
     assert panel.result_layer is None
     viewer.layers.remove("ball")
     assert panel.controller.session is None
+
+
+def test_a_second_scan_gets_its_features_after_the_first(panel, viewer, qtbot, monkeypatch):
+    real, go, begun = work.compute, threading.Event(), threading.Event()
+
+    def held(volume, settings, progress=None, cancelled=None):
+        if volume.name == "ball":
+            begun.set()
+            assert go.wait(30)
+        return real(volume, settings, progress, cancelled)
+
+    monkeypatch.setattr(work, "compute", held)
+    panel.add_click(CENTER, 1)
+    panel.add_click(SHELL, 2)
+    qtbot.waitUntil(begun.is_set)
+    add_volume(viewer, ball("other", seed=5))
+    panel.scan_box.combo.setCurrentText("other")
+    panel.add_click(CENTER, 2)
+    panel.add_click(SHELL, 1)
+    go.set()
+    qtbot.waitUntil(lambda: panel.result_layer is not None and not panel.busy, timeout=60_000)
+    assert (shown(panel) == expected(panel)).all()
+    assert all(session.stack is not None for session in panel.controller.sessions)
+
+
+def test_a_fill_over_everything_is_taken_back(panel, qtbot, monkeypatch):
+    monkeypatch.setattr(session, "MOST_PAINTED", 100)
+    layer = panel.scribbles_layer
+    layer.n_edit_dimensions = 3
+    layer.fill((2, 2, 2), 1)
+    qtbot.waitUntil(lambda: "taken back" in said(panel))
+    assert not layer.data.any()
+    assert panel.controller.session.state.empty
+    with pytest.raises(MrisslError, match="paint less at once"):
+        panel.paint_ball(CENTER, 30.0, 1)
+
+
+def test_a_label_of_naparis_own_controls_chooses_or_becomes_a_class(panel, qtbot):
+    layer = panel.scribbles_layer
+    layer.selected_label = 2
+    assert panel.controller.session.current == 2
+    layer.selected_label = 6
+    layer.paint((5, 5, 5), 6)
+    qtbot.waitUntil(lambda: not panel.controller.session.state.empty)
+    assert [one.label for one in panel.controller.session.state.classes] == [1, 2, 6]
+
+
+def test_discarded_clicks_are_gone(viewer, qtbot):
+    volume = ball()
+    state = PromptState(volume, PRESETS["Object / background"])
+    state.set_clicks(((*CENTER, 1),))
+    JournalWriter(state, volume.identity).close(keep=True)
+    add_volume(viewer, volume)
+    panel = docked(viewer, qtbot)
+    panel.scan_box.recovery.discard.click()
+    assert panel.scan_box.recovery.isHidden()
+    assert list(journal_folder().iterdir()) == []
+    assert panel.controller.session.state.empty
