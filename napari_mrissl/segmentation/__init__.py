@@ -7,6 +7,7 @@ from napari_mrissl.segmentation.journal import PromptJournal, recover
 from napari_mrissl.segmentation.prompt_files import read_prompts, write_prompts
 from napari_mrissl.segmentation.prompts import PromptClass, PromptPoint, Prompts
 from napari_mrissl.segmentation.settings import SegmentSettings
+from napari_mrissl.segmentation.warm import prepare
 
 __all__ = [
     "Cancelled",
@@ -18,6 +19,7 @@ __all__ = [
     "Prompts",
     "SegmentSettings",
     "Segmentation",
+    "prepare",
     "read_prompts",
     "recover",
     "replay",

@@ -210,6 +210,24 @@ def test_features_of_another_scan_are_refused(volume):
         InstantSegmenter(volume, stack, SegmentSettings())
 
 
+def test_preparing_compiles_what_the_first_click_needs(volume, prompts):
+    from napari_mrissl.segmentation import kernels, prepare
+
+    thread = prepare()
+    assert prepare() is thread
+    thread.join(120)
+    assert not thread.is_alive()
+    compiled = (
+        kernels.classify, kernels.classify_at, kernels.nearest_voxels, kernels.weighted_gram,
+        kernels.solve_positive,
+    )  # fmt: skip
+    before = [len(kernel.signatures) for kernel in compiled]
+    fitted = segmenter(volume).fit(prompts)
+    fitted.predict_plane(volume.affine, volume.shape)
+    fitted.predict_volume()
+    assert [len(kernel.signatures) for kernel in compiled] == before
+
+
 def random_truth_clicks(volume, truth, seed, per_class=10):
     rng = np.random.default_rng(seed)
     chosen = [rng.choice(np.flatnonzero(truth == k), per_class, False) for k in (1, 2, 3, 4)]
