@@ -188,7 +188,8 @@ class SliceView(QWidget):
         corner = scale / 2 - fov / 2
         # One change of geometry instead of two, and none of the viewer's bookkeeping of
         # ranges, which would cost more than the slice: it has no sliders.
-        with self.layer.events.extent.blocker():
+        dims = self.viewer.dims.events
+        with self.layer.events.extent.blocker(), dims.blocker_all():
             self.layer.affine = [[scale, 0, corner], [0, scale, corner], [0, 0, 1]]
         self.fit()
 
