@@ -23,9 +23,3 @@ def label_colors(
     for one in classes:
         colors[one.label] = _CLEAR if one.label in hidden else one.color
     return DirectLabelColormap(color_dict=colors)
-
-
-def fade_to(color: str, name: str) -> tuple[list[list[float]], str]:
-    """Two-point colormap from clear black to a colour, for a probability, and its name."""
-    red, green, blue = (int(color[n : n + 2], 16) / 255 for n in (1, 3, 5))
-    return [[0.0, 0.0, 0.0, 1.0], [red, green, blue, 1.0]], name
