@@ -126,7 +126,7 @@ def _fit_fast(rows: Rows, classes: Classes, pool: Pool = None) -> FusedModel:
     weights = _balanced(classes)
     if pool is None or pool.shape[1] == 0:
         return _fit_blend(rows, classes, weights, len(rows))
-    sharp, _ = _fit_units(rows, classes, weights, _SHARP)
+    sharp, _ = _fit_units(rows, classes, weights, len(rows), _SHARP)
     sure, guessed = _sure_voxels(sharp, pool)
     counts = np.r_[np.full(len(rows), _PROMPT_WEIGHT), np.ones(len(guessed))]
     both = np.concatenate([classes, guessed])
@@ -138,8 +138,8 @@ def _fit_blend(rows: Rows, classes: Classes, weights: Weights, prompts: int) -> 
 
     Probabilities are calibrated on the first rows, the prompts, each left out in turn.
     """
-    sharp, sharp_left_out = _fit_units(rows, classes, weights, _SHARP)
-    wide, wide_left_out = _fit_units(rows, classes, weights, _WIDE)
+    sharp, sharp_left_out = _fit_units(rows, classes, weights, prompts, _SHARP)
+    wide, wide_left_out = _fit_units(rows, classes, weights, prompts, _WIDE)
     one, other = np.float32(_SHARP_SHARE), np.float32(1 - _SHARP_SHARE)
     left_out = _SHARP_SHARE * sharp_left_out + (1 - _SHARP_SHARE) * wide_left_out
     return FusedModel(
@@ -148,7 +148,7 @@ def _fit_blend(rows: Rows, classes: Classes, weights: Weights, prompts: int) -> 
         one * sharp.linear + other * wide.linear,
         np.concatenate([one * sharp.weights, other * wide.weights], axis=1),
         one * sharp.bias + other * wide.bias,
-        _best_sharpness(left_out[:prompts], classes[:prompts]),
+        _best_sharpness(left_out, classes[:prompts]),
     )
 
 
@@ -174,13 +174,13 @@ def _sure_voxels(model: FusedModel, pool: NDArray[np.float32]) -> tuple[Rows, Cl
 
 
 def _fit_units(
-    rows: Rows, classes: Classes, weights: Weights, focus: int
+    rows: Rows, classes: Classes, weights: Weights, prompts: int, focus: int
 ) -> tuple[FusedModel, NDArray[np.float64]]:
     """Ridge regression on the features and rectified random projections of them.
 
     Channels enter in proportion to a power of their separability: with ten clicks a
     class, channels that do not tell the classes apart are only noise. Returned beside
-    the model are the scores (n, K) of each row left out.
+    the model are the scores (prompts, K) of the first rows, each left out in turn.
     """
     center, spread = _center_and_spread(rows, weights)
     shares = separability(rows, classes, weights)
@@ -192,10 +192,10 @@ def _fit_units(
     offsets = random.uniform(-_BIAS_RANGE, _BIAS_RANGE, _UNITS)
     variance = ((scaled**2) * weights[:, None]).sum(axis=0)
     directions /= np.sqrt((directions**2 * variance).sum(axis=1, keepdims=True)) + 1e-12
-    hidden = np.maximum(np.einsum("uc,nc->un", directions, scaled) + offsets[:, None], 0)
+    hidden = np.maximum(np.einsum("nc,uc->nu", scaled, directions) + offsets, 0)
 
-    design = np.concatenate([scaled.T, hidden, np.ones((1, len(rows)))])
-    solution, left_out = _ridge(design, classes, weights)
+    design = np.concatenate([scaled, hidden, np.ones((len(rows), 1))], axis=1)
+    solution, left_out = _ridge(design, classes, weights, prompts)
     channels = rows.shape[1]
     linear = solution[:channels].T * scale
     units = directions * scale
@@ -210,23 +210,28 @@ def _fit_units(
 
 
 def _ridge(
-    design: NDArray[np.float64], classes: Classes, weights: NDArray[np.float64]
+    design: NDArray[np.float64], classes: Classes, weights: Weights, prompts: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weights (P, K) for one-of-K targets, and the scores (n, K) of each row left out."""
+    """Weights (P, K) for one-of-K targets, and the scores of the first rows, each left out.
+
+    `design` is (n, P); left-out scores (prompts, K) come from the leverage of each row.
+    """
     from napari_mrissl.segmentation import kernels
 
-    size = len(design)
+    size = design.shape[1]
     targets = np.eye(int(classes.max()) + 1)[classes]
     gram = np.empty((size, size))
     kernels.weighted_gram(design, weights, gram)
     gram[np.diag_indices(size)] += _RIDGE
-    solved = np.array(design)
+    wanted = np.einsum("np,nk->pk", design, targets * weights[:, None])
+    shown = design[:prompts]
+    solved = np.concatenate([wanted, shown.T], axis=1)
     kernels.solve_positive(gram, solved)
-    solution = np.einsum("pn,nk->pk", solved, targets * weights[:, None])
-    leverage = np.einsum("pn,pn->n", solved, design) * weights
-    fitted = np.einsum("pn,pk->nk", design, solution)
+    solution, influence = solved[:, : targets.shape[1]], solved[:, targets.shape[1] :]
+    leverage = np.einsum("pn,np->n", influence, shown) * weights[:prompts]
+    fitted = np.einsum("np,pk->nk", shown, solution)
     rest = np.maximum(1 - leverage, 1e-6)[:, None]
-    return solution, (fitted - leverage[:, None] * targets) / rest
+    return solution, (fitted - leverage[:, None] * targets[:prompts]) / rest
 
 
 def _best_sharpness(scores: NDArray[np.float64], classes: Classes) -> float:

@@ -146,14 +146,14 @@ def classify_at(
 
 @jit
 def weighted_gram(rows, weights, out):
-    """out = rows @ diag(weights) @ rows.T for (P, n) rows, summed in one fixed order."""
-    size, count = rows.shape
+    """out = rows.T @ diag(weights) @ rows for (n, P) rows, summed in one fixed order."""
+    count, size = rows.shape
     out[:] = 0
     for v in range(count):
         for p in range(size):
-            value = weights[v] * rows[p, v]
+            value = weights[v] * rows[v, p]
             for q in range(p + 1):
-                out[p, q] += value * rows[q, v]
+                out[p, q] += value * rows[v, q]
     for p in range(size):
         for q in range(p):
             out[q, p] = out[p, q]

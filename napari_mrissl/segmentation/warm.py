@@ -38,6 +38,6 @@ def _segment_something() -> None:
     settings = SegmentSettings()
     stack = FeatureStack(data, ("one", "two"), volume.identity, FilterBankSettings())
     segmenter = InstantSegmenter(volume, stack, settings)
-    segmenter.fit(Prompts(points=((0, 0, 0, 1), (3, 3, 3, 2))))
+    segmenter.fit(Prompts.from_arrays([(0, 0, 0), (3, 3, 3)], [1, 2]))
     segmenter.predict_plane(volume.affine, volume.shape)
     segmenter.predict_volume()

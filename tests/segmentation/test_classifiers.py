@@ -159,10 +159,10 @@ def test_a_voxel_does_not_depend_on_its_place_in_a_block():
 
 def test_solving():
     rng = np.random.default_rng(0)
-    rows, weights = rng.normal(size=(6, 9)), rng.random(9)
+    rows, weights = rng.normal(size=(9, 6)), rng.random(9)
     gram = np.empty((6, 6))
     kernels.weighted_gram(rows, weights, gram)
-    np.testing.assert_allclose(gram, (rows * weights) @ rows.T)
+    np.testing.assert_allclose(gram, (rows.T * weights) @ rows)
     right = rng.normal(size=(6, 2))
     expected = np.linalg.solve(gram, right)
     for solve in (kernels.solve_positive, kernels.solve_positive.py_func):
@@ -175,15 +175,15 @@ def test_left_out_scores_are_those_of_a_fit_without_the_row():
     from napari_mrissl.segmentation import classifiers
 
     rng = np.random.default_rng(0)
-    design, classes = rng.normal(size=(4, 12)), np.arange(12) % 3
+    design, classes = rng.normal(size=(12, 4)), np.arange(12) % 3
     weights = np.full(12, 1 / 12)
-    _, held_out = classifiers._ridge(design, classes, weights)
+    _, held_out = classifiers._ridge(design, classes, weights, 9)
     for row in (0, 7):
         kept = np.arange(12) != row
-        part = design[:, kept]
-        gram = part @ part.T / 12 + classifiers._RIDGE * np.eye(4)
-        solution = np.linalg.solve(gram, part @ np.eye(3)[classes[kept]] / 12)
-        np.testing.assert_allclose(held_out[row], design[:, row] @ solution)
+        part = design[kept]
+        gram = part.T @ part / 12 + classifiers._RIDGE * np.eye(4)
+        solution = np.linalg.solve(gram, part.T @ np.eye(3)[classes[kept]] / 12)
+        np.testing.assert_allclose(held_out[row], design[row] @ solution)
 
 
 def test_kernels_without_compiler():
@@ -213,5 +213,5 @@ def test_kernels_without_compiler():
     kernels.nearest_voxels(matrix, shape, 2, 3, expected, 0, 4)
     np.testing.assert_array_equal(found, expected)
     gram = np.empty((3, 3))
-    kernels.weighted_gram.py_func(x[:3].astype(float), np.ones(20), gram)
+    kernels.weighted_gram.py_func(x[:3].T.astype(float), np.ones(20), gram)
     np.testing.assert_allclose(gram, x[:3] @ x[:3].T, rtol=1e-5)
