@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from scipy.spatial.transform import Rotation
 
 import napari_mrissl
 from napari_mrissl.volumes.volume import Volume
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 SPACINGS = {"isotropic": (2.0, 2.0, 2.0), "anisotropic": (0.5, 0.7, 5.0)}
 EXTENT = 56.0
@@ -131,3 +134,33 @@ def no_warnings() -> Callable:
             yield
 
     return strictly
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    """A shown viewer with one small scan."""
+    from navigator_actions import small_volume
+
+    from napari_mrissl.ui.layers import add_volume
+
+    viewer = make_napari_viewer_proxy(show=True)
+    add_volume(viewer, small_volume())
+    return viewer
+
+
+@pytest.fixture
+def navigator(viewer, qtbot):
+    """A navigator docked in it, with its first slice drawn."""
+    from napari_mrissl.ui.navigator import SliceNavigator
+
+    navigator = SliceNavigator(viewer)
+    viewer.window.add_dock_widget(navigator, name="Slice navigator")
+    qtbot.waitUntil(lambda: navigator.view.valid.any())
+    qtbot.wait(50)
+    return navigator
+
+
+@pytest.fixture
+def canvas(navigator):
+    """What mouse and keys are sent to."""
+    return navigator.view.canvas

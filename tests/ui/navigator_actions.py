@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
 from qtpy.QtWidgets import QApplication
+
+from napari_mrissl.geometry import relative_action
+from napari_mrissl.volumes.volume import Volume
 
 __all__ = ["QEvent", "QKeyEvent"]
 
@@ -71,3 +75,22 @@ def wheel(qtbot, canvas, point, notches, modifiers=PLAIN):
 def middle(canvas):
     """The middle of a canvas in pixels."""
     return canvas.width() / 2, canvas.height() / 2
+
+
+def small_volume(name="scan", offset=0.0):
+    """A ramp of 32 x 36 x 40 anisotropic voxels."""
+    index = np.indices((32, 36, 40), np.float32)
+    voxels = 3 * index[0] + 2 * index[1] + index[2]
+    affine = np.diag([1.5, 1.5, 2.0, 1.0])
+    affine[:3, 3] = (-30 + offset, -20, -25)
+    return Volume.from_stored(voxels, affine, name=name)
+
+
+def moved(before, after):
+    """Which of the seven action dimensions differ."""
+    return np.flatnonzero(np.abs(relative_action(before, after)) > 1e-9).tolist()
+
+
+def layer(viewer, name):
+    """The layer of this name."""
+    return next(found for found in viewer.layers if found.name == name)

@@ -157,6 +157,7 @@ class FlightDeck(QObject):
         """Make a flight the one to replay."""
         self.stop_replay()
         self.flight, self.folder = flight, folder
+        self.said.emit(f"{len(flight)} poses, {flight.duration_s:.1f} s.")
         self.changed.emit()
 
     def load(self, folder: Path) -> None:
@@ -167,7 +168,6 @@ class FlightDeck(QObject):
             self.failed.emit(str(error))
             return
         self.set_flight(flight, folder)
-        self.said.emit(f"{len(flight)} poses, {flight.duration_s:.1f} s.")
 
     def save(self, folder: Path) -> None:
         """Write the flight into a folder that holds none yet."""
