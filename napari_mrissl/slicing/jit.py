@@ -7,13 +7,9 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
+from numba import config, njit
+
 from napari_mrissl.directories import cache_directory
-
-# To colour its messages, numba swaps sys.stdout and sys.stderr while it compiles, also in
-# our background thread: what the main thread prints meanwhile would go astray.
-os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
-
-from numba import config, njit  # noqa: E402
 
 
 def jit(function: Callable[..., Any] | None = None, **options: Any) -> Any:

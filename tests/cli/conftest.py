@@ -1,6 +1,7 @@
 """A small oblique, axis-permuted, anisotropic scan, and a way to run commands in-process."""
 
 import gzip
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -71,6 +72,10 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
     def command(*arguments: object) -> Ran:
         capsys.readouterr()
         code = main([str(argument) for argument in arguments])
+        # While numba compiles, it may put back the streams of an earlier moment.
+        for thread in threading.enumerate():
+            if thread.name == "slicing kernels":
+                thread.join()
         said = capsys.readouterr()
         return Ran(code, said.out, said.err)
 
