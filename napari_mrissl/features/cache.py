@@ -186,7 +186,10 @@ def _write(
         size = offset + 4 * int(np.prod(shape))
         try:
             # A sparse file would end the process by SIGBUS when the disk fills up.
-            os.posix_fallocate(file.fileno(), 0, size)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:  # macOS and Windows: the free space was looked at before
+                file.truncate(size)
         except OSError as reason:
             raise MrisslError(
                 f"no room for {_gib(size)} of features ({reason.strerror})",

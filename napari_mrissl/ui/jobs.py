@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from napari.qt.threading import create_worker
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QThreadPool, Signal
 from superqt.utils import FunctionWorker
 
 from napari_mrissl.errors import MrisslError
@@ -21,6 +23,20 @@ LOGGER = logging.getLogger(__name__)
 _PROGRESS_INTERVAL = 0.05
 
 _PROGRESS, _MESSAGE, _RESULT, _CANCELLED = range(4)
+
+_PATIENCE_MS = 10_000
+_launched: weakref.WeakSet[Control] = weakref.WeakSet()
+
+
+def _end_before_qt() -> None:
+    """A job that still runs when Qt is taken down takes the whole process with it."""
+    for control in _launched:
+        control.stop()
+    QThreadPool.globalInstance().waitForDone(_PATIENCE_MS)
+
+
+# Runs before Qt's own, which was registered earlier.
+atexit.register(_end_before_qt)
 
 
 class Control:
@@ -180,6 +196,7 @@ class JobRunner(QObject):
 
     def _launch(self, task: _Task) -> None:
         self._current = task
+        _launched.add(task.control)
         self._worker = create_worker(
             task,
             _start_thread=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import weakref
 from collections.abc import Callable
 
@@ -42,6 +43,16 @@ from napari_mrissl.volumes.volume import Volume
 SLICE_SIZE = 256
 
 
+_open: weakref.WeakSet[SliceNavigator] = weakref.WeakSet()
+
+
+@atexit.register
+def _shut_down_before_qt() -> None:
+    """A script may end with its viewer open; a canvas must not outlive Qt."""
+    for navigator in list(_open):
+        navigator.shut_down(remove_layers=False)
+
+
 class SliceNavigator(QWidget):
     """Fly an oblique slice through a scan.
 
@@ -65,6 +76,7 @@ class SliceNavigator(QWidget):
         prepare_renderer()
         self._viewer = viewer
         self._closed = False
+        _open.add(self)
         self._docked = False
         self._watched: Callable[[], QWidget | None] = _nothing
         shared = shared_state(viewer)

@@ -170,6 +170,15 @@ class Controller(JobBoard):
             session.close()
         self.sessions, self.session = [], None
 
+    def abandon(self) -> None:
+        """The window was destroyed around us: end what is not Qt's, jobs and journals."""
+        if self._closed:
+            return
+        self._closed = True
+        self.close_jobs()
+        for session in self.sessions:
+            session.close_journal()
+
     def _session_of(self, layer: Image) -> ScanSession:
         for session in self.sessions:
             if session.layer is layer:

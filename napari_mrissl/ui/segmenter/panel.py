@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
-from napari_mrissl.segmentation import SegmentSettings
+from napari_mrissl.segmentation import SegmentSettings, prepare
+from napari_mrissl.ui.layers import prepare_renderer
 from napari_mrissl.ui.segmenter.actions import FileButtons, MarkButtons
 from napari_mrissl.ui.segmenter.classes_box import ClassesBox
 from napari_mrissl.ui.segmenter.controller import Controller
@@ -49,6 +50,8 @@ class PromptSegmenter(QScrollArea):
     # napari looks for this very annotation when it makes the widget.
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
+        prepare_renderer()
+        prepare()
         self.setObjectName("Click to segment")
         self.setWidgetResizable(True)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
@@ -88,7 +91,7 @@ class PromptSegmenter(QScrollArea):
         self._closed = False
         self.controller.finished.connect(self.segmented)
         self.controller.labels_shown.connect(self.labels_shown)
-        self.destroyed.connect(self.controller.close)
+        self.destroyed.connect(self.controller.abandon)
         self.scan_box.refresh()
 
     @property

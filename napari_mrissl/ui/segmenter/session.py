@@ -209,6 +209,10 @@ class ScanSession(QObject):
     def close(self) -> None:
         """Let go of the layers; unsaved prompts stay in their journal for the next time."""
         self.sync.close()
+        self.close_journal()
+
+    def close_journal(self) -> None:
+        """Put everything unsaved on disk and close the journal."""
         self._close_journal(keep=self.unsaved)
 
     def _on_clicked(self, clicks: tuple[Click, ...]) -> None:
