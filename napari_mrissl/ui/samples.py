@@ -29,15 +29,13 @@ def mni152_2mm() -> list[LayerData]:
 
 
 def mni152_tissues() -> list[LayerData]:
-    """The MNI152 T1 template at 2 mm with grey matter, white matter and CSF as labels."""
-    from napari_mrissl.volumes import samples
+    """The MNI152 T1 template at 1 mm with grey matter, white matter and CSF as labels."""
+    return _with_tissues(resolution=1)
 
-    scan = samples.mni152(resolution=2)
-    tissues = samples.mni152_tissues(resolution=2)
-    data, settings = labels_layer(
-        scan, tissues.data, "MNI152 tissues", features=_names(samples.TISSUE_NAMES), opacity=0.4
-    )
-    return [*_opened(scan), (data, settings, "labels")]
+
+def mni152_tissues_2mm() -> list[LayerData]:
+    """The MNI152 T1 template at 2 mm with grey matter, white matter and CSF as labels."""
+    return _with_tissues(resolution=2)
 
 
 def phantom() -> list[LayerData]:
@@ -45,6 +43,17 @@ def phantom() -> list[LayerData]:
     from napari_mrissl.volumes import samples
 
     return _opened(samples.phantom())
+
+
+def _with_tissues(resolution: int) -> list[LayerData]:
+    from napari_mrissl.volumes import samples
+
+    scan = samples.mni152(resolution)
+    tissues = samples.mni152_tissues(resolution)
+    data, settings = labels_layer(
+        scan, tissues.data, "MNI152 tissues", features=_names(samples.TISSUE_NAMES), opacity=0.4
+    )
+    return [*_opened(scan), (data, settings, "labels")]
 
 
 def _opened(volume: Volume) -> list[LayerData]:

@@ -80,14 +80,14 @@ def test_a_changed_preference_turns_open_viewers(make_geometry, marker_volume):
     assert str(viewer.scene.camera.orientation2d[0]) == "down"
 
 
-@pytest.mark.parametrize("key", ["mni152_2mm", "mni152_tissues", "phantom"])
+@pytest.mark.parametrize("key", ["mni152_2mm", "mni152_tissues_2mm", "phantom"])
 def test_samples_open(key, no_warnings):
     viewer = ViewerModel()
     with no_warnings():
         layers = viewer.open_sample("napari-mrissl", key)
     assert isinstance(layers[0], Image)
     assert all(volume_of(layer) is not None for layer in layers)
-    if key == "mni152_tissues":
+    if key == "mni152_tissues_2mm":
         assert isinstance(layers[1], Labels)
         assert list(layers[1].features["name"]) == [
             "background",
