@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from napari_mrissl.geometry.affines import apply_affine, as_affine, axis_codes, 
 from napari_mrissl.geometry.orientation import Reorientation
 from napari_mrissl.volumes.errors import ScanError, UnsupportedVoxels
 
-_TILE = 16
+_TILE = (64, 32, 32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,14 +241,14 @@ class Volume:
 def _contiguous(view: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """A C-ordered copy; in tiles where axes are permuted, which keeps caches warm."""
     copy = np.empty(view.shape, dtype)
-    fastest = int(np.argmin(np.abs(view.strides)))
-    if fastest == 2:
+    if np.argmin(np.abs(view.strides)) == 2:
         copy[...] = view
         return copy
-    box = [slice(None)] * 3
-    for start in range(0, view.shape[fastest], _TILE):
-        box[fastest] = slice(start, start + _TILE)
-        for last in range(0, view.shape[2], _TILE):
-            box[2] = slice(last, last + _TILE)
-            copy[tuple(box)] = view[tuple(box)]
+    for box in itertools.product(
+        *(
+            [slice(start, start + side) for start in range(0, extent, side)]
+            for extent, side in zip(view.shape, _TILE, strict=True)
+        )
+    ):
+        copy[box] = view[box]
     return copy
