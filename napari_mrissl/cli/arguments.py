@@ -49,6 +49,7 @@ def listed(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
 
 Scan = Annotated[Path, Parameter(name="SCAN")]
 Whole = Annotated[int, Parameter(converter=whole_number, n_tokens=1)]
+Frame = Annotated[int | None, Parameter(converter=whole_number, n_tokens=1)]
 Vector = Annotated[tuple[float, float, float], Parameter(negative="")]
 Names = Annotated[tuple[str, ...], Parameter(converter=listed, n_tokens=1, negative="")]
 Flag = Annotated[bool, Parameter(negative="")]

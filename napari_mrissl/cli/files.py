@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from napari_mrissl.volumes import Volume
 
 
-def open_scan(path: Path) -> Volume:
-    """Read a scan, with progress and the reader's remarks on stderr."""
+def open_scan(path: Path, frame: int | None = None) -> Volume:
+    """Read a scan, or one frame of it, with progress and the reader's remarks on stderr."""
     from napari_mrissl.volumes import read
 
-    volume = read(path, progress=Progress(f"reading {path.name}"))
+    volume = read(path, frame=frame, progress=Progress(f"reading {path.name}"))
     for note in volume.notes:
         say(note)
     return volume

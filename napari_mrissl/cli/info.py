@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_mrissl.cli.arguments import Flag, Scan
+from napari_mrissl.cli.arguments import Flag, Frame, Scan
 from napari_mrissl.cli.files import open_scan
 from napari_mrissl.cli.terminal import show, show_json
 
 
-def info(scan: Scan, /, *, json: Flag = False) -> None:
+def info(scan: Scan, /, *, frame: Frame = None, json: Flag = False) -> None:
     """Describe a scan as its file stores it.
 
     Parameters
     ----------
     scan
         NIfTI, MGH, NRRD or MetaImage file, or a folder with one DICOM series.
+    frame
+        Which frame of a file with several, from 0; without it the first.
     json
         Print one JSON object.
     """
     from napari_mrissl.volumes import describe
 
-    facts = describe(open_scan(scan))
+    facts = describe(open_scan(scan, frame))
     if json:
         show_json(facts)
         return

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_mrissl.cli.arguments import Flag, Names, Scan
+from napari_mrissl.cli.arguments import Flag, Frame, Names, Scan
 from napari_mrissl.cli.files import check_target, open_scan
 from napari_mrissl.cli.terminal import Progress, show, show_json
 from napari_mrissl.errors import MrisslError
@@ -25,6 +25,7 @@ def segment(
     features: Names = (),
     scales: Names = (),
     classifier: str = "",
+    frame: Frame = None,
     json: Flag = False,
     overwrite: Flag = False,
 ) -> None:
@@ -44,6 +45,8 @@ def segment(
         Sigmas of the filters in mm, e.g. 1,2,4; the usual ones if not given.
     classifier
         A classifier by name; the fast one if not given.
+    frame
+        Which frame of a file with several, from 0; without it the first.
     json
         Print one JSON object.
     overwrite
@@ -55,7 +58,7 @@ def segment(
     settings = _settings(features, scales, classifier)
     check_target(out, WRITABLE_SUFFIXES, overwrite=overwrite, source=scan)
     wanted = segmentation.read_prompts(prompts)
-    volume = open_scan(scan)
+    volume = open_scan(scan, frame)
     if wanted.volume_identity not in (None, volume.identity):
         raise MrisslError(
             "the prompts were placed on another scan",

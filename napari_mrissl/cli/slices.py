@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from napari_mrissl.cli.arguments import Flag, Scan, Vector, Whole, within
+from napari_mrissl.cli.arguments import Flag, Frame, Scan, Vector, Whole, within
 from napari_mrissl.cli.files import check_target, open_scan
 from napari_mrissl.cli.terminal import say
 
@@ -23,6 +23,7 @@ def cut(
     size: Whole,
     out: Path,
     interpolation: Literal["linear", "nearest"] = "linear",
+    frame: Frame = None,
     overwrite: Flag = False,
 ) -> None:
     """Cut one oblique slice.
@@ -49,6 +50,8 @@ def cut(
         (one-slice volume at its place in the world).
     interpolation
         Between voxels, or the nearest one.
+    frame
+        Which frame of a file with several, from 0; without it the first.
     overwrite
         Replace a file that is there.
     """
@@ -58,7 +61,7 @@ def cut(
     within("--size", size, 1, LARGEST_SLICE)
     pose = Pose.from_normal_up(center, normal, up, fov)
     check_target(out, pictures.SLICE_SUFFIXES, overwrite=overwrite, source=scan)
-    volume = open_scan(scan)
+    volume = open_scan(scan, frame)
     if out.suffix.lower() == ".png":
         low, high = volume.value_range()
         say(f"black is {low:.6g}, white is {high:.6g}: 0.5 and 99.5 percentile of the scan")

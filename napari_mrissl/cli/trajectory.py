@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_mrissl.cli.arguments import Flag, Scan, Whole, within
+from napari_mrissl.cli.arguments import Flag, Frame, Scan, Whole, within
 from napari_mrissl.cli.files import check_flight_folder, check_target, open_scan
 from napari_mrissl.cli.terminal import Progress, say, show, show_json
 from napari_mrissl.errors import MrisslError
@@ -22,6 +22,7 @@ def generate(
     policy: Literal["scroll", "rotate", "zoom", "pan", "walk", "mixture"],
     frames: Whole,
     seed: Whole,
+    frame: Frame = None,
     overwrite: Flag = False,
 ) -> None:
     """Fly through a scan by a policy and keep the flight.
@@ -38,6 +39,8 @@ def generate(
         Poses in the flight.
     seed
         The same seed gives the same flight.
+    frame
+        Which frame of a file with several, from 0; without it the first.
     overwrite
         Replace a flight that is there.
     """
@@ -47,7 +50,7 @@ def generate(
     within("--frames", frames, 1, 100_000)
     within("--seed", seed, 0, 2**63 - 1)
     check_flight_folder(out, overwrite=overwrite)
-    volume = open_scan(scan)
+    volume = open_scan(scan, frame)
     poses = policies.generate(volume, policy, frames, seed)
     write_flight(out, flight_of(volume, poses, policy=policy, seed=seed), overwrite=overwrite)
     remember(volume.identity, scan)
@@ -115,7 +118,7 @@ def replay(
             expected=f"the scan with identity {recorded.identity}",
             remedy="give it with --scan",
         )
-    volume = open_scan(found)
+    volume = open_scan(found, recorded.info.get("frame") or None)
     progress = Progress("rendering")
     if out is not None:
         movies.write_movie(out, volume, recorded, size, overwrite=overwrite, progress=progress)

@@ -44,8 +44,8 @@ class Flight:
     times_ns
         (frames,) int64, nanoseconds since the flight began; never falling.
     info
-        JSON-able facts: the volume's ``shape``, ``spacing_mm`` and ``affine``
-        (index (s, a, r) to world RAS mm), ``software``, and what the maker adds.
+        JSON-able facts: the volume's ``shape``, ``spacing_mm``, ``affine``
+        (index (s, a, r) to world RAS mm) and ``frame``, ``software``, and what the maker adds.
     """
 
     identity: str
@@ -85,6 +85,7 @@ def flight_info(volume: Volume, **more: Any) -> dict[str, Any]:
         "shape": list(volume.shape),
         "spacing_mm": [float(step) for step in volume.spacing],
         "affine": volume.affine.tolist(),
+        "frame": volume.frame,
         "software": f"napari-mrissl {__version__}",
         **more,
     }
@@ -222,6 +223,9 @@ def _pose(record: Record, path: Path) -> Pose:
 
 def _check_geometry(info: dict[str, Any], path: Path) -> None:
     """Refuse a geometry that no volume could have."""
+    frame = info.get("frame", 0)
+    if type(frame) is not int or not 0 <= frame < 1 << 31:
+        raise MrisslError("frame is not usable", where=path, expected="a whole number from 0")
     shape, spacing = info.get("shape", [1, 1, 1]), info.get("spacing_mm", [1, 1, 1])
     good_shape = (
         isinstance(shape, list)
