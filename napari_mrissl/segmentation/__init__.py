@@ -1,7 +1,6 @@
 """Prompts, the instant classifier, prediction."""
 
 from napari_mrissl.features import Cancelled
-from napari_mrissl.segmentation.edits import PromptHistory
 from napari_mrissl.segmentation.instant import InstantSegmenter, Segmentation, replay, segment
 from napari_mrissl.segmentation.journal import PromptJournal, recover
 from napari_mrissl.segmentation.prompt_files import read_prompts, write_prompts
@@ -13,7 +12,6 @@ __all__ = [
     "Cancelled",
     "InstantSegmenter",
     "PromptClass",
-    "PromptHistory",
     "PromptJournal",
     "PromptPoint",
     "Prompts",

@@ -1,4 +1,4 @@
-"""Edits of prompts as plain values, and a history that undoes and redoes them."""
+"""Edits of prompts as plain values, as the journal keeps them."""
 
 from __future__ import annotations
 
@@ -123,47 +123,6 @@ PromptEdit = Annotated[
     Add | Remove | Move | Paint | SetClass | RemoveClass | Replace, Field(discriminator="edit")
 ]
 EDITS: TypeAdapter[PromptEdit] = TypeAdapter(PromptEdit)
-
-
-class PromptHistory:
-    """Prompts with undo and redo; states share their points, so a thousand cost little."""
-
-    def __init__(self, prompts: Prompts | None = None, depth: int = 1000) -> None:
-        self._states = [prompts if prompts is not None else Prompts()]
-        self._now = 0
-        self._depth = depth
-
-    @property
-    def prompts(self) -> Prompts:
-        """The prompts as they are now."""
-        return self._states[self._now]
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is an edit to take back."""
-        return self._now > 0
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether an edit was taken back and nothing was edited since."""
-        return self._now < len(self._states) - 1
-
-    def apply(self, edit: PromptEdit) -> Prompts:
-        """Edit, forget what could be redone, and return the prompts."""
-        state = edit.apply(self.prompts)
-        self._states = [*self._states[: self._now + 1], state][-self._depth - 1 :]
-        self._now = len(self._states) - 1
-        return state
-
-    def undo(self) -> Prompts:
-        """Take the last edit back, if there is one, and return the prompts."""
-        self._now = max(self._now - 1, 0)
-        return self.prompts
-
-    def redo(self) -> Prompts:
-        """Do the edit again that was taken back last, if any, and return the prompts."""
-        self._now = min(self._now + 1, len(self._states) - 1)
-        return self.prompts
 
 
 def _changed(

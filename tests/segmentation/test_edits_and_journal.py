@@ -8,7 +8,7 @@ import time
 import pytest
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.segmentation import PromptClass, PromptHistory, PromptJournal, Prompts, recover
+from napari_mrissl.segmentation import PromptClass, PromptJournal, Prompts, recover
 from napari_mrissl.segmentation.edits import (
     Add,
     Move,
@@ -55,33 +55,6 @@ def test_edits_do_what_they_say():
 def test_a_point_that_is_not_there(edit):
     with pytest.raises(MrisslError, match="prompt number"):
         edit.apply(Prompts())
-
-
-def test_undo_and_redo():
-    history = PromptHistory(edited([]))
-    states = [history.prompts] + [history.apply(edit) for edit in EDITS]
-    assert not history.can_redo
-    for state in reversed(states[:-1]):
-        assert history.can_undo
-        assert history.undo() == state
-    assert not history.can_undo
-    assert history.undo() == states[0]
-    for state in states[1:]:
-        assert history.redo() == state
-    assert history.redo() == states[-1]
-    history.undo()
-    new = history.apply(EDITS[1])
-    assert not history.can_redo
-    assert history.prompts == new
-
-
-def test_history_is_bounded():
-    history = PromptHistory(depth=3)
-    for k in range(10):
-        history.apply(Add(points=((k, 0, 0, 1),)))
-    for _ in range(5):
-        history.undo()
-    assert len(history.prompts.points) == 7
 
 
 def test_a_journal_is_recovered(tmp_path):

@@ -63,13 +63,7 @@ def axis_planes(
 def pose_plane(pose: Pose, size: int) -> Plane:
     """The pixels of an oblique slice, ``size`` by ``size``, rows along the pose's -up."""
     size = min(size, _LARGEST_SIDE)
-    right, up, normal = pose.rotation.T
-    pixel = pose.fov / size
-    affine = np.eye(4)
-    affine[:3, 0], affine[:3, 1], affine[:3, 2] = normal, -pixel * up, pixel * right
-    corner = (0.5 / size - 0.5) * pose.fov
-    affine[:3, 3] = pose.center + corner * right - corner * up
-    return Plane(affine, (1, size, size))
+    return Plane(pose.grid(size), (1, size, size))
 
 
 def write_plane(
