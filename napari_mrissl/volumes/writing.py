@@ -59,7 +59,7 @@ def write_labels(
     overwrite
         Whether an existing file may be replaced; the scan itself never is.
     names, colors
-        Name and ``#rrggbb`` colour by label; written as a table to ``<name>.json``
+        Name and ``#rrggbb`` colour by label; written as a table to ``<name>_labels.json``
         beside the label map.
 
     Returns
@@ -77,9 +77,10 @@ def write_labels(
     stored = volume.to_stored(_smallest(np.asarray(labels)))
     target = Path(path)
     table = _table_path(target) if names or colors else None
-    for file in (target, table):
-        if file is not None:
-            _check_target(file, volume, overwrite)
+    _check_target(target, volume, overwrite)
+    if table is not None:
+        # Nobody was asked about this second file: only a table of ours may be replaced.
+        _check_target(table, volume, overwrite and _is_table(table))
     _write(target, stored, volume.stored, is_labels=True)
     if table is not None:
         write_text(table, _table(names or {}, colors or {}))
@@ -193,7 +194,15 @@ def _suffix(path: Path) -> str:
 
 
 def _table_path(target: Path) -> Path:
-    return target.with_name(target.name[: -len(_suffix(target))] + ".json")
+    return target.with_name(target.name[: -len(_suffix(target))] + "_labels.json")
+
+
+def _is_table(path: Path) -> bool:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and set(found) == {"generator", "labels"}
 
 
 def _table(names: Mapping[int, str], colors: Mapping[int, str]) -> str:

@@ -221,7 +221,7 @@ def test_nothing_of_the_patient_is_carried_along(tmp_path, nifti):
             content = gzip.decompress(content)
         for token in (b"DOE", b"John", str(tmp_path).encode()):
             assert token not in content
-            assert token not in (tmp_path / "out.json").read_bytes()
+            assert token not in (tmp_path / "out_labels.json").read_bytes()
 
 
 def test_compressed_files_have_no_time_stamp_and_are_the_same_each_time(tmp_path, nifti):
@@ -271,16 +271,30 @@ def test_names_and_colours_go_to_a_table_beside_the_labels(tmp_path, nifti):
         names={1: "grey matter", 2: "white matter"},
         colors={2: "#ffffff", 3: "#00ff00"},
     )
-    table = json.loads((tmp_path / "seg.json").read_text())
+    table = json.loads((tmp_path / "seg_labels.json").read_text())
     assert table["labels"] == [
         {"index": 1, "name": "grey matter"},
         {"index": 2, "name": "white matter", "color": "#ffffff"},
         {"index": 3, "name": "3", "color": "#00ff00"},
     ]
-    (tmp_path / "other.json").write_text("mine")
-    with pytest.raises(WriteError, match="other"):
-        write_labels(tmp_path / "other.nii", labelled(volume, 2), volume, names={1: "a"})
+    again = {"names": {1: "a"}, "overwrite": True}
+    write_labels(tmp_path / "seg.nii.gz", labelled(volume, 2), volume, **again)
+    assert len(json.loads((tmp_path / "seg_labels.json").read_text())["labels"]) == 1
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("content", ["mine", "[]", '{"format": "clicks", "labels": []}'])
+def test_a_file_that_is_no_table_is_never_replaced_by_one(tmp_path, nifti, overwrite, content):
+    volume = read(scan(nifti))
+    other = tmp_path / "other_labels.json"
+    other.write_text(content)
+    with pytest.raises(WriteError, match="other_labels"):
+        write_labels(
+            tmp_path / "other.nii", labelled(volume, 2), volume, names={1: "a"},
+            overwrite=overwrite,
+        )  # fmt: skip
     assert not (tmp_path / "other.nii").exists()
+    assert other.read_text() == content
 
 
 def test_shape_is_the_sources():
