@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from napari_mrissl.directories import cache_directory
+from napari_mrissl.directories import cache_directory, made_directory
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features.cancel import IsCancelled, Progress
 from napari_mrissl.features.source import Estimate, FeatureSource, FeatureStack, source_for
@@ -136,15 +136,15 @@ def clear_cache() -> None:
 
 
 def _root() -> Path:
-    path = cache_directory() / "features"
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    return made_directory(cache_directory() / "features")
 
 
 def _description(volume: Volume, source: FeatureSource) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         "identity": volume.identity,
+        # Not part of the identity, but of the values that are filtered.
+        "scaling": [volume.slope, volume.intercept],
         "source": source.name,
         "version": source.version,
         "settings": source.settings.model_dump(mode="json"),

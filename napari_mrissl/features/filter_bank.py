@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from napari_mrissl.features import filters
 from napari_mrissl.features.cancel import IsCancelled, Progress, stop_if
@@ -49,6 +49,19 @@ class FilterBankSettings(BaseModel):
     scales_mm: tuple[Length, ...] = Field(default=(1.0, 2.0), min_length=1, max_length=8)
     mind_radius_mm: Length = 1.0
     mind_dilation_mm: Length = 2.0
+
+    @field_validator("scales_mm")
+    @classmethod
+    def _distinct(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
+        # A channel is known by its name, which shows six digits of the scale.
+        if len({f"{scale:g}" for scale in scales}) < len(scales):
+            raise ValueError("two scales are the same")
+        return scales
+
+    @field_validator("groups")
+    @classmethod
+    def _once(cls, groups: tuple[Group, ...]) -> tuple[Group, ...]:
+        return tuple(dict.fromkeys(groups))
 
 
 class FilterBank:

@@ -126,10 +126,16 @@ class LabelledVoxels(NamedTuple):
 
 
 def labelled_voxels(volume: Volume, prompts: Prompts) -> LabelledVoxels:
-    """The nearest voxel of each prompt; where several meet, the newest wins."""
-    index = np.rint(apply_affine(volume.to_index, prompts.positions)).astype(np.intp)
+    """The nearest voxel of each prompt; clicks win over scribbles, then the newest wins.
+
+    A scribble covers many voxels in passing, a click means one.
+    """
+    clicked = np.array([p.kind == "click" for p in prompts.points], bool)
+    order = np.argsort(clicked, kind="stable")
+    places = apply_affine(volume.to_index, prompts.positions[order])
+    index = np.rint(places).astype(np.intp)
     inside = ((index >= 0) & (index < volume.shape)).all(axis=1)
-    labels = prompts.labels[inside]
+    labels = prompts.labels[order][inside]
     flat = np.ravel_multi_index(tuple(index[inside].T), volume.shape)
     voxels, last = np.unique(flat[::-1], return_index=True)
     indices = np.stack(np.unravel_index(voxels, volume.shape), axis=1)

@@ -74,6 +74,13 @@ def read(path: str | Path, frame: int | None = None, progress: Progress | None =
             expected="an existing file",
             remedy="check the name",
         )
+    if not (path.is_dir() or path.is_file()):
+        raise UnreadableFile(
+            "neither a file nor a folder",
+            where=path,
+            expected="a scan",
+            remedy="copy it into a file first",
+        )
     parse = None if path.is_dir() else _format(path)
     volume = (
         _read_dicom(path, progress)

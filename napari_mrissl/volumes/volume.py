@@ -17,6 +17,11 @@ from napari_mrissl.geometry.orientation import Reorientation
 from napari_mrissl.volumes.errors import ScanError, UnsupportedVoxels
 
 _TILE = (64, 32, 32)
+# Types that no scan format has and few tools compute in; both are kept without loss.
+_WIDENED: dict[np.dtype[Any], np.dtype[Any]] = {
+    np.dtype(bool): np.dtype(np.uint8),
+    np.dtype(np.float16): np.dtype(np.float32),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,7 +155,7 @@ class Volume:
         stored_affine = as_affine(affine)
         shape = (int(voxels.shape[0]), int(voxels.shape[1]), int(voxels.shape[2]))
         to_canonical = Reorientation.closest_sar(stored_affine)
-        native = np.dtype(np.uint8) if voxels.dtype == bool else voxels.dtype.newbyteorder("=")
+        native = _WIDENED.get(voxels.dtype.newbyteorder("="), voxels.dtype.newbyteorder("="))
         view = to_canonical.forward(voxels)
         ready = view.flags.c_contiguous and view.flags.aligned and view.dtype == native
         data = view if ready and not copy else _contiguous(view, native)

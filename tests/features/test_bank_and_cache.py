@@ -275,3 +275,25 @@ def test_the_limit_is_the_preferred_one_unless_the_environment_says_otherwise(mo
     assert cache.cache_limit_bytes() == 2.5 * 2**30
     monkeypatch.setenv("MRISSL_FEATURE_CACHE_GIB", "1")
     assert cache.cache_limit_bytes() == 2**30
+
+
+@pytest.mark.parametrize("scales", [(1, 1), (1, 1.0000001)])
+def test_scales_that_are_the_same_are_refused(scales):
+    with pytest.raises(ValidationError, match="two scales are the same"):
+        FilterBankSettings(scales_mm=scales)
+
+
+def test_values_scaled_differently_have_their_own_features():
+    voxels = np.random.default_rng(5).integers(0, 99, (8, 9, 10)).astype(np.int16)
+    settings = FilterBankSettings(groups=("intensity",))
+    plain, turned = (Volume.from_stored(voxels, np.eye(4), slope=slope) for slope in (1.0, -2.0))
+    assert plain.identity == turned.identity
+    first, second = (features.compute(v, settings).data[0].ravel() for v in (plain, turned))
+    assert np.corrcoef(first, second)[0, 1] < -0.9
+
+
+def test_half_precision_voxels_get_features():
+    voxels = np.random.default_rng(5).random((8, 9, 10)).astype(np.float16)
+    volume = Volume.from_stored(voxels, np.eye(4))
+    assert volume.data.dtype == np.float32
+    assert np.isfinite(features.compute(volume, FilterBankSettings()).data).all()

@@ -166,3 +166,12 @@ def test_arrays():
     prompts = Prompts.from_arrays([[1, 2, 3], [4, 5, 6]], [1, 2], kind="scribble")
     assert prompts.points[1] == (4.0, 5.0, 6.0, 2, "scribble")
     assert Prompts().positions.shape == (0, 3)
+
+
+def test_a_click_wins_over_a_scribble_whichever_came_first():
+    volume = Volume.from_stored(np.zeros((5, 5, 5), np.uint8), np.eye(4))
+    click, stroke = (1, 2, 3, 1), (1, 2, 3, 2, "scribble")
+    for points in ((click, stroke), (stroke, click)):
+        assert labelled_voxels(volume, Prompts(points=points)).labels.tolist() == [1]
+    newer = (1, 2, 3, 3)
+    assert labelled_voxels(volume, Prompts(points=(click, newer, stroke))).labels.tolist() == [3]

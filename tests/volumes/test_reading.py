@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pickle
 
 import nibabel as nib
@@ -268,3 +269,9 @@ def test_real_scans_read_like_nibabel_reads_them(name):
     np.testing.assert_allclose(volume.stored.affine, image.affine, atol=1e-5)
     values = volume.slope * volume.to_stored(volume.data).astype(float) + volume.intercept
     np.testing.assert_allclose(values, image.get_fdata())
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "scan.nii")
+    with pytest.raises(UnreadableFile, match="neither a file nor a folder"):
+        read(tmp_path / "scan.nii")
