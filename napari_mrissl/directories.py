@@ -7,20 +7,37 @@ from pathlib import Path
 
 import platformdirs
 
+from napari_mrissl.errors import MrisslError
+
 _APP = "napari-mrissl"
 
 
 def cache_directory() -> Path:
     """Folder for things that can be made again; ``$MRISSL_CACHE_DIR`` overrides."""
-    return _made(os.environ.get("MRISSL_CACHE_DIR") or platformdirs.user_cache_path(_APP))
+    return made_directory(os.environ.get("MRISSL_CACHE_DIR") or platformdirs.user_cache_path(_APP))
 
 
 def data_directory() -> Path:
     """Folder for journals, indexes and locks; ``$MRISSL_DATA_DIR`` overrides."""
-    return _made(os.environ.get("MRISSL_DATA_DIR") or platformdirs.user_data_path(_APP))
+    return made_directory(os.environ.get("MRISSL_DATA_DIR") or platformdirs.user_data_path(_APP))
 
 
-def _made(folder: str | Path) -> Path:
+def made_directory(folder: str | Path) -> Path:
+    """The folder, made with those above it where it was not there.
+
+    Raises
+    ------
+    MrisslError
+        If the system refuses.
+    """
     path = Path(folder)
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MrisslError(
+            f"folder could not be made ({error.strerror or type(error).__name__})",
+            where=path,
+            expected="a folder that can be written",
+            remedy="set MRISSL_CACHE_DIR and MRISSL_DATA_DIR to such folders",
+        ) from error
     return path

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from napari_mrissl.directories import cache_directory, data_directory
 from napari_mrissl.errors import MrisslError
 
@@ -33,6 +35,13 @@ def test_directories_are_made_where_the_environment_says(tmp_path, monkeypatch):
     assert data_directory() == tmp_path / "b"
     assert cache_directory().is_dir()
     assert data_directory().is_dir()
+
+
+def test_a_directory_that_cannot_be_made_is_a_sentence(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MRISSL_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(MrisslError, match=r"^file: folder could not be made .*MRISSL_CACHE_DIR"):
+        cache_directory()
 
 
 def test_directories_default_to_the_users_own(tmp_path, monkeypatch):
