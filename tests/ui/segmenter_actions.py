@@ -1,4 +1,4 @@
-"""What a user does with the panel "Click to segment", for several test modules."""
+"""What a user does with the panel "Click segmentation", for several test modules."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def ball(name="ball", seed=0, angle=0.0):
 
 def docked(viewer, qtbot):
     widget = PromptSegmenter(viewer)
-    viewer.window.add_dock_widget(widget, name="Click to segment", area="right")
+    viewer.window.add_dock_widget(widget, name="Click segmentation", area="right")
     settle(widget, qtbot)
     return widget
 

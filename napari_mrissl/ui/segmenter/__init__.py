@@ -1,4 +1,4 @@
-"""Click to segment: prompts in layers, the slice in view at once, the volume behind it."""
+"""Click segmentation: prompts in layers, the slice in view at once, the volume behind it."""
 
 from __future__ import annotations
 

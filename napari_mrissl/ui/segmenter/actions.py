@@ -17,8 +17,8 @@ from qtpy.QtWidgets import (
 
 from napari_mrissl.ui.segmenter.controller import Controller
 from napari_mrissl.ui.segmenter.files import FileJobs
+from napari_mrissl.ui.segmenter.mouse_tool import CLICK, ERASE, LOOK, SCRIBBLE, MouseTool
 from napari_mrissl.ui.segmenter.replaying import Replayer
-from napari_mrissl.ui.segmenter.slice_link import SliceLink
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -32,11 +32,10 @@ CLASS_KEYS = tuple(f"Alt-{number}" for number in range(1, 10))
 class MarkButtons(QWidget):
     """What the mouse does, in the main view and on the slice; undo, redo, clear."""
 
-    def __init__(self, viewer: ViewerModel, controller: Controller, slice_link: SliceLink) -> None:
+    def __init__(self, viewer: ViewerModel, controller: Controller, tool: MouseTool) -> None:
         super().__init__()
         self._viewer = viewer
         self._controller = controller
-        self._slice_link = slice_link
         self._bound: list[str] = []
         self.move = _button("Look", "The mouse moves the view and places nothing")
         self.click = _button("Click", "Place clicks of the selected class, also on the slice")
@@ -57,10 +56,10 @@ class MarkButtons(QWidget):
         column.setSpacing(4)
         column.addLayout(_row(self.move, self.click, self.scribble, self.erase))
         column.addLayout(_row(self.undo, self.redo, self.clear))
-        self.move.clicked.connect(lambda: self._use("pan_zoom"))
-        self.click.clicked.connect(lambda: self._use("add"))
-        self.scribble.clicked.connect(lambda: self._use("paint"))
-        self.erase.clicked.connect(lambda: self._use("erase"))
+        lights = {LOOK: self.move, CLICK: self.click, SCRIBBLE: self.scribble, ERASE: self.erase}
+        for chosen, button in lights.items():
+            button.clicked.connect(lambda _=False, chosen=chosen: tool.use(chosen))
+        tool.changed.connect(lambda chosen: lights[chosen].setChecked(True))
         self.undo.clicked.connect(lambda: self._session_do("undo"))
         self.redo.clicked.connect(lambda: self._session_do("redo"))
         self.clear.clicked.connect(lambda: self._session_do("clear"))
@@ -95,25 +94,6 @@ class MarkButtons(QWidget):
         session = self._controller.session
         if session is not None and place < len(session.state.classes):
             self._controller.class_chosen.emit(session.state.classes[place].label)
-
-    def _use(self, tool: str) -> None:
-        session = self._controller.session
-        if session is None:
-            return
-        self._slice_link.find()
-        self._slice_link.use(tool)
-        if self._viewer.dims.ndisplay == 3 and self._slice_link.pose is None:
-            # napari places neither points nor paint in 3D.
-            self._viewer.dims.ndisplay = 2
-        if tool == "pan_zoom":
-            for holder in (session.sync.clicks, session.sync.scribbles):
-                if holder is not None:
-                    holder.layer.mode = tool
-            return
-        holder = session.need_clicks() if tool == "add" else session.need_scribbles()
-        holder.layer.visible = True
-        self._viewer.layers.selection.active = holder.layer
-        holder.layer.mode = tool
 
     def _session_do(self, what: str) -> None:
         session = self._controller.session

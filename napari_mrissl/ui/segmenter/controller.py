@@ -202,8 +202,7 @@ class Controller(JobBoard):
             return
         session.stack = opened.stack
         if session.identity is None:
-            session.unfinished = opened.unfinished
-            session.start_journal(opened.identity)
+            session.start_journal(opened.identity, opened.unfinished)
         if session is not self.session:
             return
         self.session_changed.emit()
@@ -269,8 +268,8 @@ class Controller(JobBoard):
         session.results.show(result)
         session.results.show_maps(result, segmented.labels, session.state.classes)
         self.labels_shown.emit(session.results.labels)
-        marked = words.counted(len(result.metadata["prompts"]["points"]), "marked place")
-        self.say("ready", f"Segmented from {marked} in {self.elapsed:.1f} s.")
+        placed = len(result.metadata["prompts"]["points"])
+        self.say("ready", words.segmented(placed, segmented.outside, self.elapsed))
         self.finished.emit(result)
 
     def _clear_result(self, session: ScanSession) -> None:

@@ -89,7 +89,7 @@ class FileJobs(QObject):
         prompts, remark = loaded
         count = words.counted(len(prompts.points), "mark")
         self._controller.say("info", f"Loaded {count} from {name}.{remark}")
-        session.replace(prompts)
+        session.load(prompts)
         # They are in a file of the user's already: nothing to recover if this session dies.
         session.mark_saved(session.state.snapshot())
 

@@ -1,4 +1,4 @@
-"""The dock widget "Click to segment"."""
+"""The dock widget "Click segmentation"."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from napari_mrissl.ui.segmenter.actions import FileButtons, MarkButtons
 from napari_mrissl.ui.segmenter.classes_box import ClassesBox
 from napari_mrissl.ui.segmenter.controller import Controller
 from napari_mrissl.ui.segmenter.files import FileJobs
+from napari_mrissl.ui.segmenter.mouse_tool import MouseTool
 from napari_mrissl.ui.segmenter.replaying import Replayer
 from napari_mrissl.ui.segmenter.run_box import RunBox
 from napari_mrissl.ui.segmenter.scan_box import ScanBox
 from napari_mrissl.ui.segmenter.settings_box import SettingsBox
 from napari_mrissl.ui.segmenter.slice_link import SliceLink
+from napari_mrissl.ui.wheel import leave_wheel_alone
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -52,7 +54,7 @@ class PromptSegmenter(QScrollArea):
         super().__init__()
         prepare_renderer()
         prepare()
-        self.setObjectName("Click to segment")
+        self.setObjectName("Click segmentation")
         self.setWidgetResizable(True)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         # The plugin menu hands over a proxy, in which a layer just added is never the layer
@@ -65,7 +67,8 @@ class PromptSegmenter(QScrollArea):
         self.scan_box = ScanBox(viewer, self.controller)
         self.classes_box = ClassesBox(self.controller)
         self.slice_link = SliceLink(self, self.controller)
-        self.mark_buttons = MarkButtons(viewer, self.controller, self.slice_link)
+        self.mouse_tool = MouseTool(viewer, self.controller, self.slice_link)
+        self.mark_buttons = MarkButtons(viewer, self.controller, self.mouse_tool)
         self.run_box = RunBox(self.controller)
         self.settings_box = SettingsBox(self.controller)
         self.file_buttons = FileButtons(self.controller, self.files, self.replayer)
@@ -87,11 +90,14 @@ class PromptSegmenter(QScrollArea):
         # Only ever scrolls up and down: it is as wide as its contents need to be.
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         body.installEventFilter(self)
+        leave_wheel_alone(self)
         self._docked = False
         self._closed = False
         self.controller.finished.connect(self.segmented)
         self.controller.labels_shown.connect(self.labels_shown)
         self.destroyed.connect(self.controller.abandon)
+        # After the scan was chosen: connected later than the box's own handler.
+        self.scan_box.combo.currentIndexChanged.connect(self.slice_link.bring_navigator)
         self.scan_box.refresh()
 
     @property
@@ -182,6 +188,7 @@ class PromptSegmenter(QScrollArea):
         if self._closed:
             return
         self._closed = True
+        self.mouse_tool.close()
         self.slice_link.close()
         self.mark_buttons.unbind()
         self.scan_box.disconnect_viewer()

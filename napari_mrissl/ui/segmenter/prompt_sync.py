@@ -38,11 +38,14 @@ class PromptSync(QObject):
         A `Scribble` of what the user changed on the Labels layer.
     class_chosen : Signal(int)
         A label was chosen in the scribbles layer's own controls.
+    layers_changed : Signal()
+        One of the two layers was made, or left the viewer.
     """
 
     clicked = Signal(object)
     painted = Signal(object)
     class_chosen = Signal(int)
+    layers_changed = Signal()
 
     def __init__(self, viewer: ViewerModel, volume: Volume) -> None:
         super().__init__()
@@ -76,6 +79,7 @@ class PromptSync(QObject):
             self.clicks = ClicksLayer(self._viewer, self._volume)
             self.clicks.show(state.clicks, state.classes)
             self._connect_clicks(self.clicks, state)
+            self.layers_changed.emit()
         return self.clicks
 
     def need_scribbles(self, state: PromptState) -> ScribblesLayer:
@@ -84,17 +88,31 @@ class PromptSync(QObject):
             self.scribbles = ScribblesLayer(self._viewer, self._volume)
             self.scribbles.show(state.scribble)
             self._connect_scribbles(self.scribbles, state)
+            self.layers_changed.emit()
         return self.scribbles
 
     def forget(self, layer: Layer) -> str | None:
         """A layer left the viewer; what it was called, if it was one of ours."""
         if self.clicks is not None and layer is self.clicks.layer:
             self._disconnect_clicks()
+            self.layers_changed.emit()
             return "clicks"
         if self.scribbles is not None and layer is self.scribbles.layer:
             self._disconnect_scribbles()
+            self.layers_changed.emit()
             return "scribbles"
         return None
+
+    def layers(self) -> list[Layer]:
+        """Those of the two layers that are there."""
+        return [holder.layer for holder in (self.clicks, self.scribbles) if holder is not None]
+
+    def set_mode(self, mode: str) -> None:
+        """Give the layer that has it this mode of napari's; the other one lets the view move."""
+        if self.clicks is not None:
+            self.clicks.layer.mode = mode if mode == "add" else "pan_zoom"
+        if self.scribbles is not None:
+            self.scribbles.layer.mode = mode if mode in ("paint", "erase") else "pan_zoom"
 
     def show_classes(self, classes: tuple[PromptClass, ...]) -> None:
         """Give both layers the colours and names of the classes, and remember these there."""
@@ -118,8 +136,9 @@ class PromptSync(QObject):
                 self.painted.emit(painted)
 
     def close(self) -> None:
-        """Let go of the layers; they stay in the viewer."""
+        """Let go of the layers; they stay in the viewer, and the mouse moves the view."""
         self._timer.stop()
+        self.set_mode("pan_zoom")
         self._disconnect_clicks()
         self._disconnect_scribbles()
 

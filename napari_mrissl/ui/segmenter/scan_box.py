@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_mrissl.ui.layers import METADATA_KEY
 from napari_mrissl.ui.segmenter import words
@@ -37,13 +46,22 @@ class ScanBox(QWidget):
         row = QHBoxLayout()
         row.addWidget(label)
         row.addWidget(self.combo, 1)
+        self.notes = QLabel()
+        self.notes.setWordWrap(True)
+        self.notes.setTextFormat(Qt.TextFormat.PlainText)
+        self.notes.setStyleSheet("font-size: 11px;")
+        self.notes.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.notes.setToolTip("What had to be assumed or left out when the scan was read")
+        self.notes.hide()
         self.recovery = _Recovery(controller)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(row)
+        column.addWidget(self.notes)
         column.addWidget(self.recovery)
         self.combo.currentIndexChanged.connect(self._choose)
         controller.session_changed.connect(self.recovery.refresh)
+        controller.session_changed.connect(self._show_notes)
         for event in ("inserted", "removed", "renamed", "reordered"):
             getattr(viewer.layers.events, event).connect(self._on_layers)
 
@@ -73,6 +91,12 @@ class ScanBox(QWidget):
     def _choose(self) -> None:
         index = self.combo.currentIndex()
         self._controller.choose(self._scans[index] if 0 <= index < len(self._scans) else None)
+
+    def _show_notes(self) -> None:
+        session = self._controller.session
+        said = words.notes(session.volume.notes) if session is not None else ""
+        self.notes.setText(said)
+        self.notes.setVisible(bool(said))
 
     def _on_layers(self, _: Any) -> None:
         self.refresh()

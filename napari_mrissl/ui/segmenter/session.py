@@ -133,6 +133,21 @@ class ScanSession(QObject):
         self.hidden = self._hidden_of(prompts.classes)
         self._note(self.state.replace(prompts), show=True)
 
+    def load(self, prompts: Prompts) -> None:
+        """Put a file's prompts in place of all there are; one undoable step.
+
+        A file without names, as CSV is, says nothing of the classes: those there now stay.
+        """
+        classes = {one.label: one for one in prompts.classes if not _nameless(one)}
+        ours = {one.label: one for one in self.state.classes}
+        if classes:
+            used = {one.label for one in prompts.classes}
+            ours = {label: one for label, one in ours.items() if label in used}
+        unnamed = {one.label: one for one in prompts.classes if _nameless(one)}
+        merged = {**unnamed, **ours, **classes}
+        ordered = tuple(merged[label] for label in sorted(merged))
+        self.replace(prompts.model_copy(update={"classes": ordered}))
+
     def _hidden_of(self, classes: tuple[PromptClass, ...]) -> set[int]:
         """Classes that keep their name stay as the user has them; new backgrounds start hidden."""
         known = {(one.label, one.name) for one in self.state.classes}
@@ -194,9 +209,17 @@ class ScanSession(QObject):
             return "segmentation"
         return None
 
-    def start_journal(self, identity: str) -> None:
-        """From now on changes go to disk; what was marked before goes first."""
+    def start_journal(self, identity: str, unfinished: Unfinished | None = None) -> None:
+        """From now on changes go to disk; what was marked before goes first.
+
+        Prompts an earlier session left are offered, unless they are here already, in the
+        layers that were taken over: then the new journal replaces theirs.
+        """
         self.identity = identity
+        if unfinished is not None and self.state.contains(unfinished.prompts):
+            unfinished.discard()
+        else:
+            self.unfinished = unfinished
         if self._unsaved and self._journal is None:
             self._journal = JournalWriter(self.state, identity)
 
@@ -292,3 +315,8 @@ class ScanSession(QObject):
             known = ", ".join(str(one.label) for one in self.state.classes)
             raise MrisslError(f"no class has label {label}", expected=f"one of {known}")
         return label
+
+
+def _nameless(one: PromptClass) -> bool:
+    """Whether nobody named a class: it was made for a label that a file only mentions."""
+    return one == PromptClass.default(one.label)

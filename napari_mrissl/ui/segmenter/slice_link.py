@@ -100,6 +100,14 @@ class SliceLink(QObject):
         chosen = {"add": self.clicks, "paint": self.scribbles, "erase": self.scribbles}
         layers.selection.active = chosen.get(tool, self.navigator.view.layer)
 
+    def bring_navigator(self) -> None:
+        """Let the navigator cut the current scan, where it cuts another one."""
+        self.find()
+        session, navigator = self._controller.session, self.navigator
+        if session is None or navigator is None or navigator.volume is session.volume:
+            return
+        navigator.choose_layer(session.layer)
+
     def refresh(self) -> None:
         """Draw what the slice cuts, after taking what was painted on it."""
         self._take_stroke()

@@ -16,6 +16,9 @@ from napari_mrissl.geometry import apply_affine
 from napari_mrissl.segmentation.prompts import PromptClass, PromptPoint, Prompts
 from napari_mrissl.volumes import Volume
 
+# Places read back from a layer are rounded; nobody clicks twice this close.
+_SAME_MM = 1e-3
+
 Click = tuple[float, float, float, int]
 """World RAS mm and the label."""
 
@@ -231,6 +234,18 @@ class PromptState:
             snapshot.clicks is self.clicks
             and snapshot.scribble is self.scribble
             and snapshot.classes is self.classes
+        )
+
+    def contains(self, prompts: Prompts) -> bool:
+        """Whether every mark of some prompts is here with its label, within 0.001 mm."""
+        scribble = self._scribble_from([p for p in prompts.points if p.kind == "scribble"])
+        if (self.scribble.at(scribble.voxels) != scribble.labels).any():
+            return False
+        ours = np.array(self.clicks, np.float64).reshape(-1, 4)
+        return all(
+            (np.abs(ours - _click(p)).max(axis=1) < _SAME_MM).any()
+            for p in prompts.points
+            if p.kind == "click"
         )
 
     def _scribble_from(self, points: list[PromptPoint]) -> Scribble:

@@ -35,3 +35,16 @@ def progress(fraction: float, text: str, elapsed: float) -> str:
 def counted(number: int, one: str) -> str:
     """``1 click``, ``2 clicks``."""
     return f"{number:,} {one}" + ("" if number == 1 else "s")
+
+
+def segmented(placed: int, outside: int, seconds: float) -> str:
+    """From how many of the placed marks a segmentation was made, and how fast."""
+    said = f"Segmented from {counted(placed - outside, 'marked place')} in {seconds:.1f} s"
+    if outside:
+        said += f"; {outside:,} {'lies' if outside == 1 else 'lie'} outside the scan"
+    return said + "."
+
+
+def notes(remarks: tuple[str, ...]) -> str:
+    """Remarks on a scan as sentences."""
+    return " ".join(f"{remark[:1].upper()}{remark[1:]}." for remark in remarks)

@@ -62,10 +62,13 @@ class Segmented(NamedTuple):
         Of all voxels.
     labels
         Of the classes that had a prompt inside the scan: one per probability channel.
+    outside
+        How many prompts lay outside the scan and were left out.
     """
 
     result: Segmentation
     labels: tuple[int, ...]
+    outside: int
 
 
 def open_scan(volume: Volume, settings: SegmentSettings, control: Control) -> Opened:
@@ -110,8 +113,9 @@ def segment_view_first(
         if group:
             control.send([(p, segmenter.predict_plane(p.affine, p.shape)) for p in group])
     result = segmenter.predict_volume(control.progress, control.cancelled)
-    labels = np.unique(labelled_voxels(volume, prompts).labels)
-    return Segmented(result, tuple(labels.tolist()))
+    marked_voxels = labelled_voxels(volume, prompts)
+    labels = np.unique(marked_voxels.labels)
+    return Segmented(result, tuple(labels.tolist()), marked_voxels.outside)
 
 
 def replay_record(volume: Volume, record: Mapping[str, Any], control: Control) -> Segmentation:
