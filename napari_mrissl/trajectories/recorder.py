@@ -37,6 +37,11 @@ class FlightRecorder:
     **info
         JSON-able facts to keep beside the volume's geometry; no paths, no names.
 
+    Attributes
+    ----------
+    folder, volume
+        As given.
+
     Raises
     ------
     MrisslError
@@ -52,6 +57,7 @@ class FlightRecorder:
         **info: Any,
     ) -> None:
         self.folder = Path(folder)
+        self.volume = volume
         self._frames = 0
         refuse_existing(self.folder)
         make_folder(self.folder)

@@ -5,14 +5,22 @@ import sys
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QDockWidget,
+    QWidget,
+)
 
 sys.path.insert(0, __file__.rpartition("/")[0])
 import navigator_actions as user
 
 from napari_mrissl.geometry import Pose, relative_action
 from napari_mrissl.slicing import render
+from napari_mrissl.ui.docks import tab_with_others
 from napari_mrissl.ui.layers import add_volume
 from napari_mrissl.ui.navigator import SliceNavigator
 from napari_mrissl.ui.navigator.keys import KeySheet, all_keys
@@ -25,7 +33,9 @@ def test_the_canvas_shows_what_the_renderer_gives(navigator, viewer, qtbot):
     navigator.state.move([0.05, 0, 0, 0.3, 0.2, 0, -0.3])
     qtbot.wait(30)
     expected = render(navigator.volume, navigator.pose, 256)
-    np.testing.assert_array_equal(navigator.view.layer.data, expected.values)
+    black = navigator.view.layer.contrast_limits[0]
+    shown = np.where(expected.valid, expected.values, np.float32(black))
+    np.testing.assert_array_equal(navigator.view.layer.data, shown)
     corners = user.layer(viewer, PLANE_NAME).vertices if viewer.dims.ndisplay == 3 else None
     assert corners is None
     for found in (*viewer.layers, *navigator.slice_viewer.layers):
@@ -252,7 +262,57 @@ def test_fields_show_and_set_the_pose(navigator, qtbot):
     panel.interpolation.setCurrentText("nearest")
     qtbot.wait(30)
     expected = render(navigator.volume, navigator.pose, 256, "nearest")
-    np.testing.assert_array_equal(navigator.view.layer.data, expected.values)
+    inside = expected.valid
+    np.testing.assert_array_equal(navigator.view.layer.data[inside], expected.values[inside])
+
+
+def test_the_read_out_follows_a_slice_that_moves_under_the_mouse(navigator, canvas, qtbot):
+    user.mouse(canvas, QEvent.Type.MouseMove, user.middle(canvas), buttons=Qt.MouseButton.NoButton)
+    navigator.read_out.show_cursor((0.0, 0.0))
+    before = navigator.read_out.cursor_text.text()
+    navigator.state.move([0, 0, 0.1, 0, 0, 0, 0])
+    qtbot.waitUntil(lambda: navigator.read_out.cursor_text.text() != before)
+    assert f"S {navigator.pose.center[2]:+.1f}" in navigator.read_out.cursor_text.text()
+
+
+def test_another_tool_on_the_slice_changes_neither_zoom_nor_keys(navigator, canvas, qtbot):
+    clicks = navigator.slice_viewer.add_points(np.zeros((0, 2)), ndim=2, units=("mm", "mm"))
+    navigator.slice_viewer.layers.selection.active = clicks
+    clicks.mode = "add"
+    camera = navigator.slice_viewer.scene.camera
+    zoom, before = camera.zoom, navigator.pose
+    user.wheel(qtbot, canvas, user.middle(canvas), 3)
+    assert camera.zoom == zoom
+    assert user.moved(before, navigator.pose) == [2]
+    before = navigator.pose
+    press(canvas, "K")
+    assert user.moved(before, navigator.pose) == [2]
+
+
+def test_scrolling_the_dock_changes_no_field(navigator, qtbot):
+    before = navigator.pose
+    kinds = (QAbstractSpinBox, QComboBox)
+    for field in [found for kind in kinds for found in navigator.findChildren(kind)]:
+        field.clearFocus()
+        shown = field.text() if isinstance(field, QAbstractSpinBox) else field.currentText()
+        user.wheel(qtbot, field, (5, 5), -1)
+        after = field.text() if isinstance(field, QAbstractSpinBox) else field.currentText()
+        assert after == shown
+    assert navigator.pose == before
+
+
+def test_our_docks_are_tabs_of_one_place(viewer, qtbot):
+    panels = [QWidget(), QWidget()]
+    for name, panel in zip(("one", "two"), panels, strict=True):
+        viewer.window.add_dock_widget(panel, name=name)
+        tab_with_others(panel)
+        qtbot.wait(50)
+    window = panels[0].window()
+    first, second = (
+        next(d for d in window.findChildren(QDockWidget) if d.isAncestorOf(panel))
+        for panel in panels
+    )
+    assert second in window.tabifiedDockWidgets(first)
 
 
 def test_no_scan_at_first(make_napari_viewer_proxy, qtbot):

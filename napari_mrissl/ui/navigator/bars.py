@@ -96,16 +96,26 @@ class ReadOut(QWidget):
         longest = max(map(self.sides.fontMetrics().horizontalAdvance, STATEMENTS.values()))
         self.sides.setMinimumWidth(longest + 4)
         self.sides.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        layout = row((self.cursor_text, 1), (self.sides, 0))
+        self._position: tuple[float, float] | None = None
+        # One above the other: values of a CT are long.
+        layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        self.setLayout(layout)
+        layout.setSpacing(0)
+        layout.addWidget(self.cursor_text)
+        layout.addWidget(self.sides)
 
     def show_cursor(self, position: tuple[float, float]) -> None:
         """Name a position (mm row, column from the middle) in RAS mm, with its value."""
+        self._position = position
         r, a, s = point_at(self._state.pose, position)
         value = self._view.value_at(position)
         shown = "outside" if value is None else f"{value:.4g}"
         self.cursor_text.setText(f"R {r:+.1f}  A {a:+.1f}  S {s:+.1f} mm:  {shown}")
+
+    def refresh(self) -> None:
+        """Another slice is shown under the same mouse."""
+        if self._position is not None:
+            self.show_cursor(self._position)
 
     def show_pose(self, pose: Pose) -> None:
         """State from which side the reader looks."""

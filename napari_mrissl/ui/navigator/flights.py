@@ -18,6 +18,7 @@ from napari_mrissl.trajectories import (
     FlightRecorder,
     pose_at,
     read_flight,
+    remember,
     write_flight,
 )
 from napari_mrissl.ui.navigator.state import NavigatorState
@@ -122,6 +123,9 @@ class FlightDeck(QObject):
             return
         try:
             self.flight = recorder.stop()
+            if recorder.volume.source is not None:
+                # So that the command line finds the scan of this flight by its identity.
+                remember(self.flight.identity, recorder.volume.source)
         except MrisslError as error:
             self.failed.emit(str(error))
         else:

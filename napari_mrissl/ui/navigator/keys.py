@@ -106,6 +106,11 @@ def sequence_of(event: QKeyEvent) -> str:
     )
 
 
+def is_navigator_key(event: QKeyEvent) -> bool:
+    """Whether a key event is one of the navigator's."""
+    return sequence_of(event) in {key.sequence for key in all_keys()}
+
+
 class KeyHandler:
     """Turns key events into moves and commands.
 

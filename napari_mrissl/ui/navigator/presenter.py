@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_mrissl.geometry import Pose
 from napari_mrissl.slicing import render
@@ -27,11 +27,18 @@ _LOOK = ("contrast_limits", "colormap", "gamma")
 class Presenter(QObject):
     """Renders the slice of a state and shows it.
 
+    Attributes
+    ----------
+    presented : Signal()
+        A new slice is shown.
+
     Parameters
     ----------
     state, view, plane, link
         What is shown, and the places where it is shown.
     """
+
+    presented = Signal()
 
     def __init__(
         self, state: NavigatorState, view: SliceView, plane: PlaneLayers, link: MainViewLink
@@ -79,7 +86,10 @@ class Presenter(QObject):
             render(
                 volume, pose, len(values), self._state.interpolation, out=values, valid_out=valid
             )
+            # Nothing is there: in a CT the renderer's 0 would look like water.
+            np.copyto(values, self._limits[0], where=~valid)
         self._view.show_pose(pose)
+        self.presented.emit()
         if volume is not None:
             self._plane.update(pose, values, valid, self._limits, self._table)
             if not self._later.isActive():

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_mrissl.geometry import Pose
 from napari_mrissl.ui.navigator.anatomy import letters
+from napari_mrissl.ui.navigator.keys import is_navigator_key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,6 +71,7 @@ class SliceView(QWidget):
         camera.mouse_zoom = False
         camera.mouse_pan = False
         camera.events.mouse_pan.connect(self._keep_still)
+        camera.events.mouse_zoom.connect(self._keep_still)
         camera.orientation2d = ("down", "right")
         overlays = self.viewer.canvas.overlays
         overlays.scale_bar.visible = True
@@ -169,6 +171,7 @@ class SliceView(QWidget):
         for widget in (self.canvas, self.qt_viewer):
             widget.removeEventFilter(self)
         self.viewer.scene.camera.events.mouse_pan.disconnect(self._keep_still)
+        self.viewer.scene.camera.events.mouse_zoom.disconnect(self._keep_still)
         self.qt_viewer.close()
         # Nothing keeps it, so that canvas and textures go at once and not with this widget.
         self.qt_viewer.setParent(None)
@@ -177,7 +180,8 @@ class SliceView(QWidget):
     def _belongs_to_other_layer(self, event: QEvent) -> bool:
         """Whether a plain key is meant for a layer someone else added, e.g. to paint."""
         active = self.viewer.layers.selection.active
-        if active is None or active is self.layer:
+        # The navigator's keys are none of napari's, so they fly whatever the tool.
+        if active is None or active is self.layer or is_navigator_key(event):
             return False
         commands = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
         return not event.modifiers() & commands
@@ -194,6 +198,9 @@ class SliceView(QWidget):
         self.fit()
 
     def _keep_still(self) -> None:
-        # napari switches panning on again whenever another layer becomes active.
-        if self.viewer.scene.camera.mouse_pan:
-            self.viewer.scene.camera.mouse_pan = False
+        # napari switches both on again whenever another layer becomes active.
+        camera = self.viewer.scene.camera
+        if camera.mouse_pan:
+            camera.mouse_pan = False
+        if camera.mouse_zoom:
+            camera.mouse_zoom = False

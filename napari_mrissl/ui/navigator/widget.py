@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_mrissl.geometry import Pose
+from napari_mrissl.ui.docks import tab_with_others
 from napari_mrissl.ui.layers.shown import prepare_renderer
 from napari_mrissl.ui.navigator.bars import MoveBar, ReadOut, row, section
 from napari_mrissl.ui.navigator.flight_panel import FlightPanel
@@ -38,6 +39,7 @@ from napari_mrissl.ui.navigator.source import SourceBox
 from napari_mrissl.ui.navigator.state import NavigatorState
 from napari_mrissl.ui.navigator.units import matching_units
 from napari_mrissl.ui.preferences import preferences
+from napari_mrissl.ui.wheel import leave_wheel_alone
 from napari_mrissl.volumes.volume import Volume
 
 SLICE_SIZE = 256
@@ -184,6 +186,7 @@ class SliceNavigator(QWidget):
             if self.parent() is not None:
                 self._docked = True
                 self._watch_window()
+                tab_with_others(self)
             elif self._docked:
                 self.shut_down()
         return super().event(event)
@@ -258,7 +261,9 @@ class SliceNavigator(QWidget):
         }
 
     def _connect(self) -> None:
+        leave_wheel_alone(self)
         self.view.key_pressed.connect(self._keys.handle)
+        self.presenter.presented.connect(self.read_out.refresh)
         self.source.chosen.connect(self._on_source)
         self.pose_panel.show_plane.toggled.connect(self._on_show_plane)
         self.pose_panel.follow.toggled.connect(self._on_follow)
