@@ -169,12 +169,35 @@ def test_progress_says_each_quarter_once_from_any_thread(capsys):
 
 def test_the_demo_gets_what_was_asked_for(run, monkeypatch, tmp_path):
     asked = []
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")  # some display, so that none is made
     module = pytest.importorskip("napari_mrissl.ui.demo")
     monkeypatch.setattr(module, "run", lambda out, headless: asked.append((out, headless)))
     assert run("demo", "--out", tmp_path / "a", "--headless").code == 0
     assert run("demo").code == 0
     assert [headless for _, headless in asked] == [True, False]
     assert [out.name for out, _ in asked] == ["a", "demo_output"]
+
+
+@pytest.mark.parametrize("ended", [0, 3])
+def test_a_headless_demo_without_a_display_gets_a_virtual_one(run, monkeypatch, tmp_path, ended):
+    from napari_mrissl.cli import demo
+
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "xvfb-run").write_text(
+        f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {tmp_path}/words\nexit {ended}\n"
+    )
+    (tmp_path / "xvfb-run").chmod(0o755)
+    monkeypatch.setattr(demo.shutil, "which", lambda name: str(tmp_path / name))
+    monkeypatch.setattr(demo.sys, "platform", "linux")
+    if ended:
+        with pytest.raises(SystemExit):
+            run("demo", "--headless", "--out", tmp_path / "a")
+    else:
+        assert run("demo", "--headless", "--out", tmp_path / "a").code == 0
+    words = (tmp_path / "words").read_text().split("\n")
+    assert words[:3] == ["-a", "-s", "-screen 0 1600x1000x24"]
+    assert words[4:9] == ["-m", "napari_mrissl.cli", "demo", "--headless", "--out"]
 
 
 def test_the_demo_without_the_viewer(refused, monkeypatch):

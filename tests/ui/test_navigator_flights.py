@@ -1,5 +1,7 @@
 """Flights in the navigator: record, replay, generate, open, save, and what may come between."""
 
+import errno
+import os
 import sys
 
 import numpy as np
@@ -10,11 +12,12 @@ sys.path.insert(0, __file__.rpartition("/")[0])
 import navigator_actions as user
 
 from napari_mrissl.geometry import Pose
-from napari_mrissl.trajectories import Flight, flight_of, read_flight
+from napari_mrissl.trajectories import Flight, flight_of, journal, locate, read_flight
 from napari_mrissl.ui.layers import add_volume
 from napari_mrissl.ui.navigator import SliceNavigator
 from napari_mrissl.ui.navigator.flights import FlightDeck, flights_directory, new_flight_folder
 from napari_mrissl.ui.navigator.state import NavigatorState
+from napari_mrissl.volumes import read, write_image
 from napari_mrissl.volumes.volume import Volume
 
 
@@ -128,6 +131,32 @@ def test_a_flight_over_another_scan_is_said_to_be_one(deck, state):
     assert state.volume.identity
     deck.replay()
     assert "another scan" in said[-1]
+
+
+def test_a_disk_that_refuses_ends_the_recording_and_is_said(deck, state, qtbot, monkeypatch):
+    said = []
+    deck.failed.connect(said.append)
+    deck.record()
+    qtbot.waitUntil(lambda: deck.frames > 0)
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(journal, "_write", refuse)
+    steps(state)
+    qtbot.waitUntil(lambda: not deck.recording, timeout=5000)
+    assert len(said) == 1
+    assert "No space left" in said[0]
+
+
+def test_the_command_line_finds_the_scan_of_a_recorded_flight(deck, state, tmp_path):
+    path = tmp_path / "scan.nii"
+    write_image(path, state.volume.data, state.volume)
+    state.set_volume(read(path))
+    deck.record()
+    steps(state)
+    deck.stop_recording()
+    assert locate(deck.flight.identity) == path
 
 
 def test_the_scan_going_away_stops_and_keeps_the_recording(deck, state):

@@ -55,6 +55,7 @@ class FlightDeck(QObject):
     changed = Signal()
     said = Signal(str)
     failed = Signal(str)
+    _refused = Signal()
 
     def __init__(
         self,
@@ -75,6 +76,7 @@ class FlightDeck(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(FRAME_MILLISECONDS)
         self._timer.timeout.connect(self._tick)
+        self._refused.connect(self.stop_recording)
         state.pose_changed.connect(self._on_pose)
         state.volume_changed.connect(self._on_volume)
 
@@ -107,7 +109,10 @@ class FlightDeck(QObject):
         self.stop_replay()
         try:
             self._recorder = FlightRecorder(
-                new_flight_folder(self.parent_folder), self._state.volume
+                new_flight_folder(self.parent_folder),
+                self._state.volume,
+                # From the journal's thread: the signal brings it to this one.
+                on_error=lambda _: self._refused.emit(),
             )
             self._recorder.record(self._state.pose)
             self.said.emit(f"Recording into {self._recorder.folder.name}.")

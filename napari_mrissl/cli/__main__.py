@@ -1,0 +1,7 @@
+"""``python -m napari_mrissl.cli``: the command line without its script."""
+
+import sys
+
+from napari_mrissl.cli import main
+
+sys.exit(main())
