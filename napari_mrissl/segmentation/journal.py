@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -22,14 +23,23 @@ class PromptJournal:
         The journal's file, new.
     start
         The prompts before the first edit.
+    on_error
+        Called once, in the journal's thread, if the disk refuses.
     """
 
-    def __init__(self, path: str | Path, start: Prompts | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        start: Prompts | None = None,
+        on_error: Callable[[MrisslError], None] | None = None,
+    ) -> None:
         from napari_mrissl.trajectories import Journal
 
         start = start if start is not None else Prompts()
         self._journal = Journal(
-            Path(path), {"kind": _KIND, "volume_identity": start.volume_identity}
+            Path(path),
+            {"kind": _KIND, "volume_identity": start.volume_identity},
+            on_error=on_error,
         )
         self.append(Replace(prompts=start))
 

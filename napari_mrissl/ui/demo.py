@@ -82,10 +82,9 @@ def run(out: Path, headless: bool = False, resolution: int = 1) -> dict[str, Any
 
 
 def open_widgets(viewer: Viewer) -> tuple[SliceNavigator, PromptSegmenter]:
-    """Both dock widgets as the plugin menu opens them, the navigator's tab in front."""
+    """Both dock widgets as the plugin menu opens them; the newest tab is in front."""
     _, segmenter = viewer.window.add_plugin_dock_widget(PLUGIN, "Click segmentation")
-    dock, navigator = viewer.window.add_plugin_dock_widget(PLUGIN, "Slice navigator", tabify=True)
-    dock.raise_()
+    _, navigator = viewer.window.add_plugin_dock_widget(PLUGIN, "Slice navigator")
     return navigator, segmenter
 
 

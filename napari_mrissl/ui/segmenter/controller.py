@@ -65,6 +65,7 @@ class Controller(JobBoard):
         self.features = self.watch(JobRunner(self))
         self.segmenting = self.watch(JobRunner(self))
         self.features.cancelled.connect(self._on_features_cancelled)
+        self.features.failed.connect(self._on_features_failed)
         self.features.idle.connect(self._compute_wanted)
         self.segmenting.cancelled.connect(partial(self.said.emit, "info", "Cancelled."))
         viewer.layers.events.removed.connect(self._on_layer_removed)
@@ -235,6 +236,11 @@ class Controller(JobBoard):
             self.segment()
         elif session is self.session:
             self.say("ready", "Features are ready: each click now updates the segmentation.")
+
+    def _on_features_failed(self, _: str) -> None:
+        """What failed once fails again: it is tried when the user asks next."""
+        if self._computing is not None:
+            self._computing.wanted = False
 
     def _compute_wanted(self) -> None:
         self._computing = None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from napari_mrissl.directories import data_directory
+from napari_mrissl.directories import data_directory, made_directory
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.segmentation.edits import Add, Paint, PromptEdit, Remove, RemoveClass, SetClass
 from napari_mrissl.segmentation.journal import PromptJournal, recover
@@ -21,6 +23,8 @@ from napari_mrissl.ui.segmenter.state import (
     Scribble,
     scribble_points,
 )
+
+LOGGER = logging.getLogger(__name__)
 
 _LOCK = ".lock"
 
@@ -37,9 +41,16 @@ class JournalWriter:
         Written as it is now, then change by change.
     identity
         Of the scan.
+    on_error
+        Called once, in the journal's thread, if the disk refuses.
     """
 
-    def __init__(self, state: PromptState, identity: str) -> None:
+    def __init__(
+        self,
+        state: PromptState,
+        identity: str,
+        on_error: Callable[[MrisslError], None] | None = None,
+    ) -> None:
         self._state = state
         self.path = journal_folder() / f"{identity[:16]}-{uuid.uuid4().hex[:12]}.jsonl"
         self._lock = _locked(self.path)
@@ -48,7 +59,7 @@ class JournalWriter:
         # edits can name them by place.
         self._order: dict[object, None] = dict.fromkeys(state.scribble.voxels.tolist())
         self._order.update(dict.fromkeys(_counted(state.clicks)))
-        self._journal = PromptJournal(self.path, start)
+        self._journal = PromptJournal(self.path, start, on_error)
 
     def record(self, change: Change) -> None:
         """Append a change; does not wait for the disk."""
@@ -57,13 +68,15 @@ class JournalWriter:
 
     def close(self, *, keep: bool) -> None:
         """End the journal; ``keep`` it to offer its prompts next time, or remove it."""
-        self._journal.close()
-        if not keep:
-            self.path.unlink(missing_ok=True)
-        if self._lock is not None:
-            Path(self._lock.name).unlink(missing_ok=True)
-            self._lock.close()
-            self._lock = None
+        try:
+            self._journal.close()
+        finally:
+            if not keep:
+                self.path.unlink(missing_ok=True)
+            if self._lock is not None:
+                Path(self._lock.name).unlink(missing_ok=True)
+                self._lock.close()
+                self._lock = None
 
     def _edits(self, change: Change) -> list[PromptEdit]:
         edits: list[PromptEdit] = []
@@ -143,8 +156,9 @@ def find_unfinished(identity: str) -> Unfinished | None:
             continue
         try:
             prompts = recover(path)
-        except MrisslError:
-            # Killed before its first line was whole: there is nothing in it.
+        except MrisslError as error:
+            # Killed before its first line was whole, or damaged since: it is left there.
+            LOGGER.warning("left-over marks cannot be read: %s", error)
             continue
         finally:
             Path(lock.name).unlink(missing_ok=True)
@@ -157,9 +171,7 @@ def find_unfinished(identity: str) -> Unfinished | None:
 
 def journal_folder() -> Path:
     """Where the journals of prompts are, in the user's data directory."""
-    folder = data_directory() / "prompts"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return made_directory(data_directory() / "prompts")
 
 
 def _counted(clicks: tuple[Click, ...]) -> list[tuple[Click, int]]:

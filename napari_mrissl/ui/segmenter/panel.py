@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from napari_mrissl.segmentation import SegmentSettings, prepare
+from napari_mrissl.ui.docks import tab_with_others
 from napari_mrissl.ui.layers import prepare_renderer
 from napari_mrissl.ui.segmenter.actions import FileButtons, MarkButtons
 from napari_mrissl.ui.segmenter.classes_box import ClassesBox
@@ -200,6 +201,8 @@ class PromptSegmenter(QScrollArea):
             if self._docked and self.parent() is None:
                 self.shut_down()
             self._docked = self.parent() is not None
+            if self._docked:
+                tab_with_others(self)
         return bool(super().event(event))
 
     def minimumSizeHint(self) -> QSize:

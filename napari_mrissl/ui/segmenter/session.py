@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
+LOGGER = logging.getLogger(__name__)
+
 MOST_PAINTED = 200_000
 
 
@@ -50,6 +54,7 @@ class ScanSession(QObject):
     changed = Signal(object)
     class_chosen = Signal(int)
     complaint = Signal(str)
+    _refused = Signal(str)
 
     def __init__(self, viewer: ViewerModel, layer: Image) -> None:
         super().__init__()
@@ -68,6 +73,7 @@ class ScanSession(QObject):
         self.hidden = {one.label for one in self.state.classes if is_background(one)}
         self.current = self.state.classes[0].label
         self._journal: JournalWriter | None = None
+        self._refused.connect(self._lose_journal)
         self._unsaved = not self.state.empty
         self._need_classes(self.state.labels_in_use())
         self.use_class(self.current)
@@ -221,7 +227,7 @@ class ScanSession(QObject):
         else:
             self.unfinished = unfinished
         if self._unsaved and self._journal is None:
-            self._journal = JournalWriter(self.state, identity)
+            self._journal_change(None)
 
     def mark_saved(self, saved: PromptSnapshot) -> None:
         """These prompts are in a file of the user's: without newer ones, no journal is needed."""
@@ -263,10 +269,7 @@ class ScanSession(QObject):
         if change is None:
             return
         self._unsaved = True
-        if self._journal is not None:
-            self._journal.record(change)
-        elif self.identity is not None:
-            self._journal = JournalWriter(self.state, self.identity)
+        self._journal_change(change)
         clicks = self.sync.clicks
         if show and change.clicks is not None:
             if clicks is None:
@@ -297,10 +300,34 @@ class ScanSession(QObject):
             added = tuple(PromptClass.default(label) for label in missing)
             self.set_classes((*self.state.classes, *added))
 
-    def _close_journal(self, *, keep: bool) -> None:
+    def _journal_change(self, change: Change | None) -> None:
+        """Put a change on disk; a new journal starts with all there is."""
+        try:
+            if self._journal is None and self.identity is not None:
+                # The disk is heard in the journal's thread: the signal brings it here.
+                self._journal = JournalWriter(
+                    self.state, self.identity, lambda error: self._refused.emit(str(error))
+                )
+            elif self._journal is not None and change is not None:
+                self._journal.record(change)
+        except MrisslError as error:
+            self._lose_journal(str(error))
+
+    def _lose_journal(self, sentence: str) -> None:
+        """The disk refused: say it, and let the next change try a new journal."""
         if self._journal is not None:
-            self._journal.close(keep=keep)
-            self._journal = None
+            journal, self._journal = self._journal, None
+            with contextlib.suppress(MrisslError):  # the very error that is being told
+                journal.close(keep=True)
+        self.complaint.emit(f"Marks are not being kept on disk: {sentence}")
+
+    def _close_journal(self, *, keep: bool) -> None:
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            try:
+                journal.close(keep=keep)
+            except MrisslError as error:
+                LOGGER.warning("the last marks are not on disk: %s", error)
 
     def _checked_point(self, point_ras: ArrayLike) -> tuple[float, float, float]:
         point = np.asarray(point_ras, np.float64)
