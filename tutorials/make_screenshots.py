@@ -19,7 +19,7 @@ SMALL_SCREEN = (1366, 768)
 def shrunk(path: Path, target: Path) -> None:
     """Store a screenshot with 256 colours: a window has few, and git keeps every version."""
     with Image.open(path) as picture:
-        picture.convert("RGB").quantize(256).save(target, optimize=True)
+        picture.convert("RGB").quantize(256, kmeans=2).save(target, optimize=True)
 
 
 def small_screen(folder: Path, scratch: Path) -> None:

@@ -117,6 +117,7 @@ def _main_job(viewer: Viewer, volume: Volume, out: Path) -> dict[str, Any]:
 
 def _arrange(viewer: Viewer, navigator: SliceNavigator, segmenter: PromptSegmenter) -> None:
     """The plane in 3D within the head, seen from its own side; the result on the slice."""
+    navigator.parentWidget().raise_()
     for layer in (segmenter.result_layer, segmenter.clicks_layer):
         if layer is not None:
             layer.visible = False

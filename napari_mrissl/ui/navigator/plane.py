@@ -137,8 +137,13 @@ class PlaneLayers:
         axis = hidden[0] - (dims.ndim - 3)
         point = float(dims.point[hidden[0]]) * millimetres(self._viewer)
         vectors = cut(to_napari(pose.corners()), axis, point)
+        if self._box:
+            inside = within(vectors, *self._box)
+            # An outline that leaves the scan would be shown as loose lines at its edges.
+            cropped = len(vectors) == 4 and not np.array_equal(inside, vectors)
+            vectors = inside[:0] if cropped else inside
         with self.line.events.extent.blocker():
-            self.line.data = within(vectors, *self._box) if self._box else vectors
+            self.line.data = vectors
 
 
 def cut(corners: NDArray[np.float64], axis: int, point: float) -> NDArray[np.float64]:
