@@ -9,6 +9,7 @@ from pathlib import Path
 
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import Signal as QtSignal
 
 from napari_mrissl.directories import data_directory
 from napari_mrissl.errors import MrisslError
@@ -55,7 +56,8 @@ class FlightDeck(QObject):
     changed = Signal()
     said = Signal(str)
     failed = Signal(str)
-    _refused = Signal()
+    # Qt's, not psygnal's: it is emitted in the journal's thread and heard in this one.
+    _refused = QtSignal()
 
     def __init__(
         self,
@@ -111,7 +113,6 @@ class FlightDeck(QObject):
             self._recorder = FlightRecorder(
                 new_flight_folder(self.parent_folder),
                 self._state.volume,
-                # From the journal's thread: the signal brings it to this one.
                 on_error=lambda _: self._refused.emit(),
             )
             self._recorder.record(self._state.pose)
