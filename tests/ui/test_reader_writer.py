@@ -88,7 +88,7 @@ def test_painted_labels_are_saved_where_they_were_painted(scan, tmp_path, degree
     (back,) = viewer.open(written, plugin=PLUGIN)
     assert isinstance(back, Labels)
     assert np.array_equal(labels_array(back), labels_array(labels))
-    assert "tumour" in (tmp_path / "painted.json").read_text()
+    assert "tumour" in (tmp_path / "painted_labels.json").read_text()
 
 
 def test_the_scan_itself_is_not_replaced(scan):
