@@ -104,9 +104,10 @@ def test_ctrl_c_ends_a_real_process_with_130(tmp_path):
     pipe = tmp_path / "slow.csv"
     os.mkfifo(pipe)
     words = ["segment", "absent.nii", "--prompts", pipe, "--out", tmp_path / "a.nii.gz"]
-    child = subprocess.Popen(
-        [*MRISSL, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    # A background job starts with Ctrl-C ignored, and its children inherit that.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [*MRISSL[:-1], heard + MRISSL[-1], *map(str, words)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with pipe.open("wb"):  # returns once the command waits for its prompts
         time.sleep(0.3)
         child.send_signal(signal.SIGINT)
