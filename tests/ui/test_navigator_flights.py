@@ -14,7 +14,6 @@ import navigator_actions as user
 from napari_mrissl.geometry import Pose
 from napari_mrissl.trajectories import Flight, flight_of, journal, locate, read_flight
 from napari_mrissl.ui.layers import add_volume
-from napari_mrissl.ui.navigator import SliceNavigator
 from napari_mrissl.ui.navigator.flights import FlightDeck, flights_directory, new_flight_folder
 from napari_mrissl.ui.navigator.state import NavigatorState
 from napari_mrissl.volumes import read, write_image
@@ -211,14 +210,6 @@ def viewer(make_napari_viewer_proxy):
     viewer = make_napari_viewer_proxy(show=True)
     add_volume(viewer, small_volume())
     return viewer
-
-
-@pytest.fixture
-def navigator(viewer, qtbot):
-    navigator = SliceNavigator(viewer)
-    viewer.window.add_dock_widget(navigator, name="Slice navigator")
-    qtbot.waitUntil(lambda: navigator.view.valid.any())
-    return navigator
 
 
 @pytest.mark.gui
