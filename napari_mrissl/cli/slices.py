@@ -63,6 +63,6 @@ def cut(
     check_target(out, pictures.SLICE_SUFFIXES, overwrite=overwrite, source=scan)
     volume = open_scan(scan, frame)
     if out.suffix.lower() == ".png":
-        low, high = volume.value_range()
-        say(f"black is {low:.6g}, white is {high:.6g}: 0.5 and 99.5 percentile of the scan")
+        low, high = volume.display_window()
+        say(f"black is {low:.6g}, white is {high:.6g}")
     pictures.write_slice(out, volume, pose, size, interpolation, overwrite=overwrite)

@@ -54,7 +54,7 @@ def write_slice(
 ) -> Path:
     """Render one slice into a file: ``.npy``, ``.png`` or ``.nii.gz``.
 
-    ``.npy`` holds (N, N) float32 values, ``.png`` 8 bits over `Volume.value_range`.
+    ``.npy`` holds (N, N) float32 values, ``.png`` 8 bits over `Volume.display_window`.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def write_slice(
         case ".png":
             from PIL import Image
 
-            picture = Image.fromarray(gray(slices, volume.value_range()))
+            picture = Image.fromarray(gray(slices, volume.display_window()))
             write_atomically(path, lambda file: picture.save(file, format="PNG"))
         case _:
             placed = slice_volume(volume, pose, slices)

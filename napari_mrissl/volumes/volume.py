@@ -17,6 +17,8 @@ from napari_mrissl.geometry.orientation import Reorientation
 from napari_mrissl.volumes.errors import ScanError, UnsupportedVoxels
 
 _TILE = (64, 32, 32)
+_CT_AIR = (-1100.0, -900.0)
+_CT_SOFT_TISSUE = (-160.0, 240.0)
 # Types that no scan format has and few tools compute in; both are kept without loss.
 _WIDENED: dict[np.dtype[Any], np.dtype[Any]] = {
     np.dtype(bool): np.dtype(np.uint8),
@@ -232,15 +234,34 @@ class Volume:
         A regular grid of voxels is looked at: exact percentiles of a 256^3 volume cost
         50 times as much and differ by less than a grey level.
         """
-        step = max(1, round((self.data.size / 250_000) ** (1 / 3)))
-        sample = self.data[::step, ::step, ::step].astype(np.float64)
-        sample = self.slope * sample[np.isfinite(sample)] + self.intercept
+        sample = self._sample()
         if sample.size == 0:
             return 0.0, 1.0
         bottom, top = (float(v) for v in np.percentile(sample, (low, high)))
         if bottom == top:
             bottom, top = float(sample.min()), float(sample.max())
         return (bottom, top) if bottom < top else (bottom, bottom + 1.0)
+
+    def display_window(self) -> tuple[float, float]:
+        """Values to show as black and white: soft tissue for a CT, else `value_range`.
+
+        A CT is recognised by its air: of what is not padding, at least one voxel in
+        twenty lies around -1000 HU, and as many in the range of soft tissue.
+        """
+        sample = self._sample()
+        inside = sample[sample >= _CT_AIR[0]]
+        shares = (
+            np.count_nonzero((inside >= low) & (inside <= high)) / max(inside.size, 1)
+            for low, high in (_CT_AIR, _CT_SOFT_TISSUE)
+        )
+        return _CT_SOFT_TISSUE if min(shares) >= 0.05 else self.value_range()
+
+    def _sample(self) -> NDArray[np.float64]:
+        """At most about 250,000 finite values on a regular grid."""
+        step = max(1, round((self.data.size / 250_000) ** (1 / 3)))
+        sample = self.data[::step, ::step, ::step].astype(np.float64)
+        values: NDArray[np.float64] = self.slope * sample[np.isfinite(sample)] + self.intercept
+        return values
 
 
 def _contiguous(view: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -90,3 +90,21 @@ def test_value_ranges_are_percentiles_of_finite_values():
     assert Volume.from_stored(rare, np.eye(4)).value_range() == (0, 9)
     nothing = Volume.from_stored(np.full((4, 4, 4), np.nan), np.eye(4))
     assert nothing.value_range() == (0, 1)
+
+
+def test_a_ct_is_shown_in_its_soft_tissue_window_and_nothing_else_is():
+    random = np.random.default_rng(3)
+    body = random.normal(40, 30, (20, 30, 30))
+    body[:, :8] = random.normal(-1000, 10, (20, 8, 30))
+    body[:, 28:] = -3024  # padding outside the scanner's circle
+    ct = Volume.from_stored(body.astype(np.int16), np.eye(4))
+    assert ct.display_window() == (-160, 240)
+    raw = (body + 1024).clip(0).astype(np.uint16)
+    scaled = Volume.from_stored(raw, np.eye(4), slope=1.0, intercept=-1024.0)
+    assert scaled.display_window() == (-160, 240)
+    phase = Volume.from_stored(
+        random.uniform(-4096, 4096, (20, 30, 30)).astype(np.int16), np.eye(4)
+    )
+    magnitude = Volume.from_stored((raw // 4).astype(np.uint16), np.eye(4))
+    for other in (phase, magnitude):
+        assert other.display_window() == other.value_range()

@@ -51,7 +51,7 @@ def image_layer(volume: Volume, **options: Any) -> tuple[Any, dict[str, Any]]:
     settings = {
         "name": volume.name,
         "colormap": "gray",
-        "contrast_limits": volume.value_range(),
+        "contrast_limits": volume.display_window(),
         "metadata": _metadata(volume, data, placement),
         "units": UNITS,
         "axis_labels": AXIS_LABELS,
