@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_mrissl.errors import printable
 from napari_mrissl.ui.layers import image_layer, labels_layer, prepare_viewer
 
 if TYPE_CHECKING:
@@ -97,18 +98,19 @@ def _share_like_neighbour(voxels: np.ndarray, axis: int) -> float:
 
 def _read(path: Path) -> LayerData:
     from napari.utils import progress
-    from napari.utils.notifications import show_info
+    from napari.utils.notifications import show_info, show_warning
 
     from napari_mrissl import volumes
 
-    with progress(total=100, desc=f"Reading {path.name}") as bar:
+    with progress(total=100, desc=printable(f"Reading {path.name}")) as bar:
 
         def report(share: float) -> None:
             bar.update(max(0, round(100 * share) - bar.n))
 
         volume = volumes.read(path, progress=report)
     for note in volume.notes:
-        show_info(f"{volume.name}: {note}")
+        said = printable(f"{volume.name}: {note}")
+        (show_warning if note in volume.disagreements else show_info)(said)
     threading.Thread(target=_remember, args=(volume, path), daemon=True).start()
     if is_label_map(volume, path if path.is_file() else None):
         whole = volume.data if volume.data.dtype.kind in "ui" else volume.data.astype(np.int32)

@@ -34,19 +34,20 @@ def layout(path: Path) -> Layout:
             )
         source = Source.sniffed(voxels)
     shape, frames, notes = _frames(header, path)
-    affine, forms, geometry_notes = locate(header, shape, path)
+    place = locate(header, shape, path)
     slope, intercept, scaling_notes = _scaling(header, path)
     return Layout(
         source,
         shape,
         header.dtype,
-        affine,
+        place.affine,
         skip=header.offset,
         frames=frames,
         slope=slope,
         intercept=intercept,
-        forms=forms,
-        notes=(*notes, *geometry_notes, *scaling_notes),
+        forms=place.forms,
+        notes=(*notes, *place.notes, *scaling_notes),
+        disagreements=place.disagreements,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_mrissl.errors import printable
 from napari_mrissl.volumes import dicom, metaimage, mgh, nifti, nrrd
 from napari_mrissl.volumes.errors import UnknownFormat, UnreadableFile
 from napari_mrissl.volumes.layout import Layout
@@ -93,9 +94,9 @@ def read(path: str | Path, frame: int | None = None, progress: Progress | None =
 
 
 def scan_name(path: Path) -> str:
-    """The name of a file without its scan suffix, e.g. ``"t1"`` for ``t1.nii.gz``."""
+    """The name of a file without its scan suffix, printable, e.g. ``"t1"`` for ``t1.nii.gz``."""
     suffix = _suffix(path)
-    return (path.name[: -len(suffix)] if suffix else path.name) or "scan"
+    return printable(path.name[: -len(suffix)] if suffix else path.name) or "scan"
 
 
 def _suffix(path: Path) -> str:
@@ -131,10 +132,10 @@ def _read_file(path: Path, layout: Layout, frame: int | None, progress: Progress
     voxels, rest = layout.load(frame or 0, progress)
     if layout.tail:
         mgh.check_tail(path, rest)
-    notes = list(layout.notes)
+    notes: tuple[str, ...] = ()
     if layout.frames > 1:
         chosen = "the first" if frame is None else f"frame {frame}"
-        notes.insert(0, f"the file holds {layout.frames} frames; {chosen} is shown")
+        notes = (f"the file holds {layout.frames} frames; {chosen} is shown",)
     return Volume.from_stored(
         voxels,
         layout.affine,
@@ -147,7 +148,8 @@ def _read_file(path: Path, layout: Layout, frame: int | None, progress: Progress
         file_sha256=_file_sha256(path),
         frames=layout.frames,
         frame=frame or 0,
-        notes=(*notes, *_value_notes(voxels)),
+        notes=(*notes, *layout.disagreements, *layout.notes, *_value_notes(voxels)),
+        disagreements=layout.disagreements,
         source=path.resolve(),
     )
 
@@ -159,7 +161,8 @@ def _read_dicom(path: Path, progress: Progress | None) -> Volume:
         series.affine,
         copy=False,
         name=scan_name(path),
-        notes=(*series.notes, *_value_notes(series.voxels)),
+        notes=(*series.notes, *series.disagreements, *_value_notes(series.voxels)),
+        disagreements=series.disagreements,
         source=path.resolve(),
     )
 

@@ -102,6 +102,9 @@ class Volume:
         How many frames the file holds and which one this is.
     notes
         Sentences the user should see, e.g. that a frame was chosen.
+    disagreements
+        Those of the notes by which another program puts the scan elsewhere in space, each
+        with both readings; empty for a scan that all read alike.
     source
         Where the scan was read from, so that it is not written over; never shown,
         saved or pickled.
@@ -117,6 +120,7 @@ class Volume:
     frames: int = 1
     frame: int = 0
     notes: tuple[str, ...] = field(default=())
+    disagreements: tuple[str, ...] = field(default=())
     source: Path | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
