@@ -1,0 +1,56 @@
+"""Files of a dataset are regular files inside its folder, whatever its manifest says."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from napari_mrissl.errors import MrisslError
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of a file below a folder, which it does not leave, not even by a link.
+
+    Raises
+    ------
+    MrisslError
+        If it does.
+    """
+    path = folder / name
+    root = os.path.realpath(folder)
+    try:
+        leaves = os.path.commonpath([root, os.path.realpath(path)]) != root
+    except ValueError:  # another drive, or a NUL character
+        leaves = True
+    if leaves or os.path.islink(path):
+        raise MrisslError(
+            "leads out of the dataset's folder",
+            where=Path(name),
+            expected="a file of the dataset",
+            remedy="do not use this dataset; it may be hostile",
+        )
+    return path
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Content of a regular file of at most ``most`` bytes; a pipe or device is never opened.
+
+    Raises
+    ------
+    MrisslError
+        If it is no regular file, or larger.
+    OSError
+        If the system refuses.
+    """
+    # Without O_NONBLOCK a pipe would block before it could be recognised.
+    descriptor = os.open(
+        path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise MrisslError("is no regular file", where=path, expected="a file of the dataset")
+        if facts.st_size > most:
+            raise MrisslError(f"is larger than {most} bytes", where=path)
+        return file.read(most + 1)

@@ -1,0 +1,250 @@
+"""What a dataset holds when its manifest, a process or a disk let it down."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.trajectories import manifest as manifests
+from napari_mrissl.trajectories.contained import inside
+from napari_mrissl.trajectories.entries import EPISODE_FILE, Entry
+from napari_mrissl.trajectories.episodes import check_content, read_metadata
+from napari_mrissl.trajectories.manifest import MANIFEST, PREVIOUS, DamagedManifest, Manifest
+
+DEFAULT_HERTZ = 20.0
+EPISODES, OPEN, REMOVED, QUARANTINE = "episodes", "open", "removed", "quarantine"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A manifest as good as it can be had.
+
+    Attributes
+    ----------
+    manifest
+        The newest, or what was put together without it.
+    notes
+        A sentence for each thing that was not as it should be.
+    damaged
+        Whether the newest manifest could not be used.
+    """
+
+    manifest: Manifest
+    notes: tuple[str, ...] = ()
+    damaged: bool = False
+
+
+def load(folder: Path) -> Loaded:
+    """The manifest of a dataset; where it is damaged, the one before and the episodes' own word.
+
+    Raises
+    ------
+    MrisslError
+        If the folder holds no dataset, or one that may be hostile.
+    """
+    try:
+        return Loaded(manifests.read(folder))
+    except DamagedManifest as error:
+        wrong = error
+    stored = episode_files(folder)
+    try:
+        base, which = manifests.read(folder, PREVIOUS), "the generation before"
+    except DamagedManifest:
+        if not stored:
+            if os.path.lexists(folder / MANIFEST):
+                raise wrong from None
+            raise MrisslError(
+                "no dataset here", where=folder, expected=f"a folder with {MANIFEST}"
+            ) from wrong
+        base, which = Manifest(hertz=0.0), "the episodes themselves"
+    notes = [f"{str(wrong).rstrip('.')}; {which} told what the dataset holds."]
+    there = {f"{EPISODES}/{path.name}" for path in stored}
+    lost = [entry for entry in base.entries if entry.file not in there]
+    notes += [f"{Path(entry.file).name} is not there any more." for entry in lost]
+    kept = tuple(entry for entry in base.entries if entry.file in there)
+    found, refused = adopted(folder, replace(base, entries=kept))
+    # Not one episode was readable: any rate will do.
+    found = replace(found, hertz=found.hertz or DEFAULT_HERTZ)
+    notes += [str(error) for error in refused]
+    return Loaded(found, tuple(notes), damaged=True)
+
+
+def adopted(folder: Path, manifest: Manifest) -> tuple[Manifest, list[MrisslError]]:
+    """The manifest with those unlisted episodes that vouch for themselves, and the other errors.
+
+    Older writings of listed episodes, and undone ones, are neither.
+    """
+    listed = {entry.file for entry in manifest.entries}
+    uids = {entry.uid for entry in (*manifest.entries, *manifest.removed)}
+    refused: list[MrisslError] = []
+    for path in reversed(episode_files(folder)):
+        name = f"{EPISODES}/{path.name}"
+        if name in listed:
+            continue
+        try:
+            entry = read_metadata(inside(folder, name), name)
+            if entry.uid in uids:
+                continue
+            check_content(path, entry)
+            manifest = _with(manifest, entry, path)
+            uids.add(entry.uid)
+        except MrisslError as error:
+            refused.append(error)
+    return manifest, refused
+
+
+def renew(folder: Path, manifest: Manifest) -> None:
+    """Write a manifest in the place of a damaged one, which is set aside.
+
+    Raises
+    ------
+    MrisslError
+        If the system refuses.
+    """
+    newest = inside(folder, MANIFEST)
+    if newest.exists():
+        aside(folder, newest, QUARANTINE)
+    manifests.write(folder, manifest)
+
+
+def settled(folder: Path, manifest: Manifest) -> Manifest:
+    """Finish what a killed process had begun: files go where the manifest says they are.
+
+    Raises
+    ------
+    MrisslError
+        If the system refuses.
+    """
+    for place in (folder, folder / EPISODES):
+        for path in files_in(place, ".mrissl-*.tmp"):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+    listed = {entry.file for entry in manifest.entries}
+    strays = [p for p in episode_files(folder) if f"{EPISODES}/{p.name}" not in listed]
+    if strays:
+        before = manifest
+        manifest, _ = adopted(folder, manifest)
+        if manifest is not before:
+            manifests.write(folder, manifest)
+        _put_away(folder, manifest, strays)
+    uids = {entry.uid for entry in manifest.entries}
+    for path in files_in(folder / OPEN, "*.jsonl"):
+        if path.stem in uids:
+            aside(folder, path, REMOVED)
+    return manifest
+
+
+def _put_away(folder: Path, manifest: Manifest, strays: list[Path]) -> None:
+    listed = {entry.file for entry in manifest.entries}
+    uids = {entry.uid for entry in (*manifest.entries, *manifest.removed)}
+    for path in strays:
+        name = f"{EPISODES}/{path.name}"
+        if name in listed:
+            continue
+        try:
+            known = read_metadata(inside(folder, name), name).uid in uids
+        except MrisslError:
+            # Not ours to judge in passing: `repair` sets it aside and says so.
+            continue
+        if known:
+            aside(folder, path, REMOVED)
+
+
+def _with(manifest: Manifest, entry: Entry, path: Path) -> Manifest:
+    """The manifest with one more entry at its place."""
+    if manifest.hertz and entry.hertz != manifest.hertz:
+        raise MrisslError(f"has {entry.hertz:g} frames a second", where=path)
+    grown, task = replace(manifest, hertz=entry.hertz).with_task(entry.task)
+    entries = sorted(
+        (*grown.entries, replace(entry, task_index=task)), key=lambda e: e.episode_index
+    )
+    for before, after in zip(entries, entries[1:], strict=False):
+        if (
+            after.episode_index == before.episode_index
+            or after.first_index < before.first_index + before.frames
+        ):
+            raise MrisslError("takes the number of another episode", where=path)
+    return replace(grown, entries=tuple(entries))
+
+
+def episode_files(folder: Path) -> list[Path]:
+    """Files of episodes, listed or not, in order of number and writing."""
+    found = []
+    for path in files_in(folder / EPISODES, "*.parquet"):
+        match = EPISODE_FILE.fullmatch(f"{EPISODES}/{path.name}")
+        if match:
+            found.append((int(match[1]), int(match[2] or 0), path))
+    return [path for *_, path in sorted(found)]
+
+
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    """Files of a folder of the dataset by name; none where the folder is not there."""
+    if folder.is_symlink():
+        raise MrisslError(
+            "leads out of the dataset's folder",
+            where=folder,
+            remedy="do not use this dataset; it may be hostile",
+        )
+    try:
+        return sorted(folder.glob(pattern))
+    except OSError as error:
+        raise MrisslError(
+            f"could not be read ({error.strerror or type(error).__name__})", where=folder
+        ) from error
+
+
+def aside(folder: Path, path: Path, place: str, name: str | None = None) -> Path:
+    """Move a file of a dataset to another of its folders, beside what is there already.
+
+    Raises
+    ------
+    MrisslError
+        If the system refuses.
+    """
+    target = inside(folder, f"{place}/{name or path.name}")
+    try:
+        make_folder(target.parent)
+        stem, number = target.stem, 1
+        while target.exists():
+            number += 1
+            target = target.with_name(f"{stem}.{number}{target.suffix}")
+        os.rename(path, target)
+        for changed in (path.parent, target.parent):
+            sync_folder(changed)
+    except OSError as error:
+        raise MrisslError(
+            f"could not be moved to {place} ({error.strerror or type(error).__name__})",
+            where=path,
+            expected="a dataset that can be written",
+        ) from error
+    return target
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, or raise a `MrisslError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise MrisslError(
+            f"folder could not be made ({reason})",
+            where=folder,
+            expected="a folder that can be written",
+            remedy="choose another folder",
+        ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on disk."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # Some network file systems cannot sync a folder; the files themselves are synced.
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
