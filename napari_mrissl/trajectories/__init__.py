@@ -1,5 +1,6 @@
 """Flights through a volume: journal, record, replay, and where volumes lie."""
 
+from napari_mrissl.trajectories.checking import Report, validate
 from napari_mrissl.trajectories.dataset import Dataset, open_or_create
 from napari_mrissl.trajectories.entries import Entry
 from napari_mrissl.trajectories.flight import (
@@ -20,7 +21,9 @@ from napari_mrissl.trajectories.journal import (
 )
 from napari_mrissl.trajectories.old_recorder import FlightRecorder
 from napari_mrissl.trajectories.recorder import Recorder
+from napari_mrissl.trajectories.repair import repair
 from napari_mrissl.trajectories.scan_index import locate, remember
+from napari_mrissl.trajectories.splines import spline
 from napari_mrissl.trajectories.unfinished import Unfinished
 
 __all__ = [
@@ -31,6 +34,7 @@ __all__ = [
     "Journal",
     "Record",
     "Recorder",
+    "Report",
     "Unfinished",
     "flight_info",
     "flight_of",
@@ -43,5 +47,8 @@ __all__ = [
     "read_records",
     "recoverable_records",
     "remember",
+    "repair",
+    "spline",
+    "validate",
     "write_flight",
 ]

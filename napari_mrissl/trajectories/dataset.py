@@ -37,6 +37,7 @@ from napari_mrissl.trajectories.restoring import (
     aside,
     load,
     make_folder,
+    removed_name,
     renew,
     settled,
 )
@@ -319,7 +320,7 @@ class Dataset:
             *kept, last = self._manifest.entries
             removed = (*self._manifest.removed, last)
             self._commit(replace(self._manifest, entries=tuple(kept), removed=removed))
-            aside(self.folder, inside(self.folder, last.file), REMOVED, _removed_name(last))
+            aside(self.folder, inside(self.folder, last.file), REMOVED, removed_name(last))
             return last
 
     def redo_last(self) -> Entry:
@@ -334,7 +335,7 @@ class Dataset:
             if not self._manifest.removed:
                 raise MrisslError("no episode to redo", where=self.folder)
             *left, entry = self._manifest.removed
-            stored = inside(self.folder, f"{REMOVED}/{_removed_name(entry)}")
+            stored = inside(self.folder, f"{REMOVED}/{removed_name(entry)}")
             if file_digest(stored) != (entry.sha256, entry.bytes):
                 raise MrisslError("does not match its checksum", where=stored)
             aside(self.folder, stored, EPISODES, Path(entry.file).name)
@@ -540,10 +541,6 @@ def _volume(identity: str, info: dict[str, Any]) -> dict[str, Any]:
         )
     facts = {name: info.get(name, 0) for name in VOLUME_FACTS}
     return {"identity": identity, **facts}
-
-
-def _removed_name(entry: Entry) -> str:
-    return f"{entry.uid}-{entry.sha256[:12]}.parquet"
 
 
 def _signature(path: Path) -> tuple[int, int, int]:

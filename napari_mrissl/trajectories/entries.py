@@ -186,7 +186,7 @@ def cleaned(text: str) -> str:
 
 def is_rate(value: object) -> bool:
     """Whether this is a usable number of frames a second."""
-    return type(value) in (int, float) and 0.01 <= value <= HIGHEST_HERTZ  # type: ignore[operator]
+    return isinstance(value, int | float) and _is_finite(value) and 0.01 <= value <= HIGHEST_HERTZ
 
 
 def _is_count(value: object) -> bool:
@@ -194,7 +194,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_seconds(value: object) -> bool:
-    return _is_finite(value) and value >= 0  # type: ignore[operator]
+    return isinstance(value, int | float) and _is_finite(value) and value >= 0
 
 
 def _is_finite(value: object) -> bool:
@@ -202,7 +202,7 @@ def _is_finite(value: object) -> bool:
 
 
 def _is_whole(value: object) -> bool:
-    return type(value) is int and abs(value) < 1 << 64
+    return isinstance(value, int) and type(value) is int and abs(value) < 1 << 64
 
 
 def _is_hex(value: object) -> bool:

@@ -421,7 +421,8 @@ def _check_memory(entry: Entry, names: Sequence[str], frames: int, path: Path) -
 
 def _groups(file: Any, start: int, stop: int) -> tuple[list[int], int]:
     """The row groups with these frames, and the first frame of the first of them."""
-    groups, first, begin = [], 0, 0
+    groups: list[int] = []
+    first = begin = 0
     for number in range(file.metadata.num_row_groups):
         end = begin + file.metadata.row_group(number).num_rows
         if end > start and begin < stop:

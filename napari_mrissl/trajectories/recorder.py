@@ -1,4 +1,4 @@
-"""Record a flight while it is flown: every event goes to a journal at once, an episode at the end."""
+"""Record a flight while it is flown: each event goes to a journal at once; an episode follows."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ class Recorder:
 
     def _close(self, *, keep: bool) -> None:
         path = self._journal.path
-        # A refusing disk was told to `on_error`; what was recorded is in the episode, or not wanted.
+        # A refusing disk was told to `on_error`; the episode holds all of it, or is not wanted.
         with contextlib.suppress(MrisslError):
             self._journal.close()
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -161,7 +162,7 @@ def _with(manifest: Manifest, entry: Entry, path: Path) -> Manifest:
     entries = sorted(
         (*grown.entries, replace(entry, task_index=task)), key=lambda e: e.episode_index
     )
-    for before, after in zip(entries, entries[1:], strict=False):
+    for before, after in itertools.pairwise(entries):
         if (
             after.episode_index == before.episode_index
             or after.first_index < before.first_index + before.frames
@@ -221,6 +222,11 @@ def aside(folder: Path, path: Path, place: str, name: str | None = None) -> Path
             expected="a dataset that can be written",
         ) from error
     return target
+
+
+def removed_name(entry: Entry) -> str:
+    """What the file of an undone episode is called in ``removed``."""
+    return f"{entry.uid}-{entry.sha256[:12]}.parquet"
 
 
 def make_folder(folder: Path) -> None:
