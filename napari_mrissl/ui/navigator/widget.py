@@ -31,14 +31,14 @@ from napari_mrissl.ui.navigator.flights import FlightDeck
 from napari_mrissl.ui.navigator.keys import KeyHandler, KeySheet
 from napari_mrissl.ui.navigator.main_view import MainViewLink
 from napari_mrissl.ui.navigator.mouse import SliceMouse
-from napari_mrissl.ui.navigator.plane import PlaneLayers, share_state, shared_state
+from napari_mrissl.ui.navigator.plane import PlaneLayers
 from napari_mrissl.ui.navigator.pose_panel import PosePanel
 from napari_mrissl.ui.navigator.presenter import Presenter
+from napari_mrissl.ui.navigator.sharing import real_viewer, state_of
 from napari_mrissl.ui.navigator.slice_view import SliceView
 from napari_mrissl.ui.navigator.source import SourceBox
 from napari_mrissl.ui.navigator.state import NavigatorState
 from napari_mrissl.ui.navigator.units import matching_units
-from napari_mrissl.ui.preferences import preferences
 from napari_mrissl.ui.wheel import leave_wheel_alone
 from napari_mrissl.volumes.volume import Volume
 
@@ -78,13 +78,14 @@ class SliceNavigator(QWidget):
         prepare_renderer()
         self._viewer = viewer
         self._closed = False
-        _open.add(self)
         self._docked = False
         self._watched: Callable[[], QWidget | None] = _nothing
-        shared = shared_state(viewer)
-        self.state: NavigatorState = shared or NavigatorState()
-        if shared is None:
-            self.state.set_convention(preferences().convention)
+        self.state: NavigatorState = state_of(viewer)
+        plane_shown = any(
+            not other.closed and real_viewer(other._viewer) is real_viewer(viewer)
+            for other in _open
+        )
+        _open.add(self)
         self.view = SliceView(SLICE_SIZE)
         self.plane = PlaneLayers(viewer, SLICE_SIZE)
         self.link = MainViewLink(viewer, self.state)
@@ -103,11 +104,11 @@ class SliceNavigator(QWidget):
         self._arrange()
         self._keys = KeyHandler(self.state, self._commands())
         self._connect()
-        share_state(self.plane, self.state)
-        if shared is not None:
+        if plane_shown:
             # One plane for one pose: the first navigator shows it.
             self.pose_panel.show_plane.setChecked(False)
-        self.source.refresh()
+        # What another widget shows already is not exchanged for the topmost scan.
+        self.source.refresh(self.state.source)
         self._show_settings()
         self._show_pose(self.state.pose)
 
