@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 
 from napari_mrissl.assets import asset
-from napari_mrissl.trajectories import read_flight
+from napari_mrissl.trajectories import Dataset
 from napari_mrissl.volumes.samples import mni152
 
 TUTORIALS = Path(__file__).resolve().parents[1] / "tutorials"
@@ -32,13 +32,15 @@ def test_first_flight(tmp_path):
     scores = [float(line.split(": ")[1]) for line in said.splitlines() if line.startswith("Dice")]
     assert len(scores) == 3
     assert np.mean(scores[:2]) >= 0.8
-    assert len(read_flight(tmp_path / "made" / "flight")) == 40
+    flights = Dataset.open(tmp_path / "made" / "flights")
+    assert [entry.frames for entry in flights.entries] == [40]
+    assert flights.flight(0).identity == source.identity
     assert (tmp_path / "made" / "flight.gif").stat().st_size > 10_000
 
 
 def test_the_shipped_flight_is_the_one_the_tutorial_composes(tmp_path):
     run("fly_a_path.py", tmp_path / "made")
-    made, shipped = read_flight(tmp_path / "made"), read_flight(asset("demo/flight"))
+    made, shipped = (Dataset.open(p).flight(0) for p in (tmp_path / "made", asset("demo/flight")))
     np.testing.assert_array_equal(made.times_ns, shipped.times_ns)
     np.testing.assert_allclose(
         [p.to_row() for p in made.poses], [p.to_row() for p in shipped.poses], atol=1e-9
