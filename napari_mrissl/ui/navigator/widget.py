@@ -27,7 +27,7 @@ from napari_mrissl.ui.docks import tab_with_others
 from napari_mrissl.ui.layers.shown import prepare_renderer
 from napari_mrissl.ui.navigator.bars import MoveBar, ReadOut, row, section
 from napari_mrissl.ui.navigator.flight_panel import FlightPanel
-from napari_mrissl.ui.navigator.flights import FlightDeck
+from napari_mrissl.ui.navigator.flights import deck_of
 from napari_mrissl.ui.navigator.keys import KeyHandler, KeySheet
 from napari_mrissl.ui.navigator.main_view import MainViewLink
 from napari_mrissl.ui.navigator.mouse import SliceMouse
@@ -94,8 +94,9 @@ class SliceNavigator(QWidget):
         self.mouse.on_gone = self._on_gone
         self.source = SourceBox(viewer)
         self.pose_panel = PosePanel(self.state)
-        self.deck = FlightDeck(self.state, self)
-        self.flight_panel = FlightPanel(self.deck, self.state)
+        self.deck = deck_of(viewer)
+        self.deck.enter()
+        self.flight_panel = FlightPanel(self.deck, viewer)
         self.moves = MoveBar(self.state)
         self.read_out = ReadOut(self.state, self.view)
         self.message = QLabel()
@@ -154,8 +155,8 @@ class SliceNavigator(QWidget):
             application.aboutToQuit.disconnect(self._on_quit)
         self._watch_window()
         self.source.disconnect_layers()
-        self.flight_panel.close_jobs()
-        self.deck.close()
+        self.flight_panel.let_go()
+        self.deck.leave(wait=not remove_layers)
         self.presenter.close()
         self.link.disconnect()
         self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
