@@ -29,11 +29,13 @@ from napari_mrissl.ui.navigator.bars import MoveBar, ReadOut, row, section
 from napari_mrissl.ui.navigator.flight_panel import FlightPanel
 from napari_mrissl.ui.navigator.flights import deck_of
 from napari_mrissl.ui.navigator.keys import KeyHandler, KeySheet
+from napari_mrissl.ui.navigator.labels_overlay import LabelsOverlay
 from napari_mrissl.ui.navigator.main_view import MainViewLink
 from napari_mrissl.ui.navigator.mouse import SliceMouse
 from napari_mrissl.ui.navigator.plane import PlaneLayers
 from napari_mrissl.ui.navigator.pose_panel import PosePanel
 from napari_mrissl.ui.navigator.presenter import Presenter
+from napari_mrissl.ui.navigator.remembered import remembered, take_up
 from napari_mrissl.ui.navigator.sharing import real_viewer, state_of
 from napari_mrissl.ui.navigator.slice_view import SliceView
 from napari_mrissl.ui.navigator.source import SourceBox
@@ -69,9 +71,12 @@ class SliceNavigator(QWidget):
     ----------
     pose_changed : psygnal.Signal(Pose)
         Every change of the pose, as it happens.
+    session_key : str
+        Under which the session keeps what `session_state` gives.
     """
 
     pose_changed = Signal(Pose)
+    session_key = "navigator"
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -89,7 +94,8 @@ class SliceNavigator(QWidget):
         self.view = SliceView(SLICE_SIZE)
         self.plane = PlaneLayers(viewer, SLICE_SIZE)
         self.link = MainViewLink(viewer, self.state)
-        self.presenter = Presenter(self.state, self.view, self.plane, self.link)
+        self.labels = LabelsOverlay(viewer, self.state, self.view)
+        self.presenter = Presenter(self.state, self.view, self.plane, self.link, self.labels)
         self.mouse = SliceMouse(self.view, self.state, self._on_cursor)
         self.mouse.on_gone = self._on_gone
         self.source = SourceBox(viewer)
@@ -144,6 +150,16 @@ class SliceNavigator(QWidget):
     def show_keys(self) -> None:
         """Open the sheet of keys and mouse gestures."""
         KeySheet(self).show()
+
+    def session_state(self) -> dict[str, object]:
+        """What a session keeps: scan, pose, and how the slice is shown."""
+        return remembered(self)
+
+    def restore_session(self, state: dict[str, object]) -> None:
+        """Take up what `session_state` gave; what cannot be used is said and left out."""
+        if problem := take_up(self, state):
+            self.message.setText(problem)
+            self.message.setVisible(True)
 
     def shut_down(self, *, remove_layers: bool = True) -> None:
         """Stop, keep a recording, and let go of the viewer; the widget is of no more use."""
