@@ -6,15 +6,14 @@ Every file is opened by those of napari-mrissl, nibabel and SimpleITK that read 
 each in a process of its own that is started anew when it dies or hangs. A file counts as
 
 same
-    opened with the voxels, geometry and scaling that were stored, noticed or not;
-
+    opened with the voxels, geometry and scaling that were stored, the damage unsaid;
 silent wrong
     opened without complaint with other voxels than were stored, other geometry or scaling;
 moved
     opened with the voxels that were stored but placed or scaled otherwise, after a random
     change of just those header fields, which nothing in the file could tell;
 refused
-    an exception; in brackets those that no class of the reader names, such as EOFError;
+    an exception; in brackets those by an error that is not the reader's own;
 crashed
     the process ended, or gave no answer in ten seconds.
 """
@@ -228,7 +227,7 @@ def table(
         "Damaged files, each opened by every reader of its format: "
         + ", ".join(f"{reader} {version(reader)}" for reader in READERS),
         "",
-        "| damage | reader | files | same | moved | silent wrong | refused (by another's error) | crashed |",
+        "| damage | reader | files | same | moved | silent wrong | refused | crashed |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for (damage, reader), found in seen.items():
