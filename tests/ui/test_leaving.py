@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from napari_mrissl.directories import data_directory
-from napari_mrissl.trajectories import read_flight
+from napari_mrissl.trajectories import Dataset
 
 pytestmark = pytest.mark.gui
 
@@ -52,4 +52,5 @@ def test_leaving_while_recording_and_segmenting(how):
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     (folder,) = (data_directory() / "flights").iterdir()
-    assert len(read_flight(folder)) >= 2
+    assert len(Dataset.open(folder).flight(0)) >= 2
+    assert not list((folder / "open").iterdir())
