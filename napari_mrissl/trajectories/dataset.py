@@ -16,7 +16,7 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import Pose
 from napari_mrissl.trajectories import manifest as manifests
 from napari_mrissl.trajectories.contained import inside
-from napari_mrissl.trajectories.entries import SOURCES, Entry, cleaned, is_rate
+from napari_mrissl.trajectories.entries import SOURCES, Entry, check_volume, cleaned, is_rate
 from napari_mrissl.trajectories.episodes import (
     Pictures,
     Table,
@@ -34,6 +34,7 @@ from napari_mrissl.trajectories.restoring import (
     OPEN,
     QUARANTINE,
     REMOVED,
+    Loaded,
     aside,
     load,
     make_folder,
@@ -67,12 +68,12 @@ class Dataset:
         Sentences about what was not as it should be, to be shown.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, loaded: Loaded | None = None) -> None:
         self.folder = Path(folder)
         self.notes: tuple[str, ...] = ()
         self._verified: dict[str, tuple[int, int, int]] = {}
         self._manifest = Manifest(DEFAULT_HERTZ)
-        self.reload()
+        self._take(load(self.folder) if loaded is None else loaded)
 
     @classmethod
     def open(cls, folder: str | Path) -> Dataset:
@@ -134,8 +135,7 @@ class Dataset:
         MrisslError
             As `open`.
         """
-        loaded = load(self.folder)
-        self._manifest, self.notes = loaded.manifest, loaded.notes
+        self._take(load(self.folder))
 
     def table(
         self, n: int, columns: Sequence[str] | None = None, start: int = 0, stop: int = -1
@@ -450,11 +450,14 @@ class Dataset:
             raise MrisslError("is no unfinished recording", where=path)
         return path
 
+    def _take(self, loaded: Loaded) -> None:
+        self._manifest, self.notes = loaded.manifest, loaded.notes
+
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """Alone with the dataset, which is then as the manifest says."""
         with locked(self.folder):
-            loaded = load(self.folder)
+            loaded = load(self.folder, again=True)
             if loaded.damaged:
                 renew(self.folder, loaded.manifest)
             self._manifest = settled(self.folder, loaded.manifest)
@@ -502,7 +505,7 @@ def open_or_create(folder: str | Path, hertz: float | None = None) -> Dataset:
         for name in (manifests.MANIFEST, manifests.PREVIOUS, EPISODES)
     ):
         return Dataset.create(folder, DEFAULT_HERTZ if hertz is None else hertz)
-    dataset = Dataset.open(folder)
+    dataset = Dataset(folder, load(folder, again=True))
     if hertz is not None and hertz != dataset.hertz:
         raise MrisslError(
             f"dataset has {dataset.hertz:g} frames a second",
@@ -540,6 +543,7 @@ def _volume(identity: str, info: dict[str, Any]) -> dict[str, Any]:
             f"flight does not say its volume's {missing[0]}", expected="the facts of flight_info"
         )
     facts = {name: info.get(name, 0) for name in VOLUME_FACTS}
+    check_volume(facts, Path("flight"))
     return {"identity": identity, **facts}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -126,7 +127,12 @@ def entry_of(content: object, where: Path) -> Entry:
     number = EPISODE_FILE.fullmatch(content["file"])
     if number is None or int(number[1]) != content["episode_index"]:
         raise MrisslError("an episode's file does not have its number", where=where)
-    check_volume(content["volume"], where)
+    try:
+        _check_known_volume(canonical(content["volume"]), where.name)
+    except ValueError as error:
+        if isinstance(error, MrisslError):
+            raise
+        raise MrisslError("an episode's volume is not usable", where=where) from error
     return Entry(
         **{
             **content,
@@ -167,6 +173,12 @@ def check_volume(facts: Mapping[str, Any], where: Path) -> None:
             where=where,
             expected="a finite, invertible 4x4 matrix",
         ) from error
+
+
+@functools.lru_cache(maxsize=64)
+def _check_known_volume(facts: str, name: str) -> None:
+    """Episodes of one dataset are mostly of one volume, and a look at it costs a while."""
+    check_volume(json.loads(facts), Path(name))
 
 
 def is_text(value: object) -> bool:
@@ -228,10 +240,11 @@ def _is_statistics(value: object) -> bool:
             or not _is_count(found["count"])
         ):
             return False
-        for name in _STATISTICS - {"count"}:
-            numbers = found[name]
-            if not _is_list_of(numbers, _is_finite, 16):
-                return False
+        parts = [found[name] for name in ("min", "max", "mean", "std")]
+        if not all(isinstance(part, list) and len(part) <= 16 for part in parts):
+            return False
+        if not all(type(n) is float and math.isfinite(n) for part in parts for n in part):
+            return False
     return True
 
 
@@ -242,7 +255,7 @@ _CHECKS = {
     "uid": lambda v: isinstance(v, str) and _UID.fullmatch(v) is not None,
     "episode_index": _is_count,
     "first_index": _is_count,
-    "frames": lambda v: _is_count(v) and v > 0,
+    "frames": lambda v: _is_count(v) and v != 0,
     "hertz": is_rate,
     "duration_s": _is_seconds,
     "cut_s": _is_seconds,

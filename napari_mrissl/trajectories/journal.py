@@ -147,6 +147,22 @@ class Journal:
         if self._error is not None:
             raise self._error
 
+    def drop(self) -> None:
+        """Close and remove the file, whose content is safe elsewhere; nothing more is written.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be removed.
+        """
+        with self._lock:
+            self._closing.set()
+            self._lines.clear()
+        self._work.set()
+        self._writer.join()
+        atexit.unregister(self._close_at_exit)
+        self.path.unlink(missing_ok=True)
+
     def __enter__(self) -> Journal:
         return self
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import threading
 import time
@@ -19,9 +20,11 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from napari_mrissl.directories import data_directory, made_directory
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.volumes.atomic import write_text
 
 _PATIENCE_SECONDS = 0.5
+
+# At DEBUG it logs where the lock lies: a path, and in it the user's name.
+logging.getLogger("filelock").setLevel(logging.INFO)
 
 
 @dataclass
@@ -132,10 +135,13 @@ def _acquired(key: str, folder: Path) -> _Held:
     except OSError as error:
         raise _unusable(error) from error
     try:
-        write_text(owner, json.dumps({"pid": os.getpid(), "since": time.time()}))
-    except MrisslError:
+        # Not synced to disk: it says nothing any more once the machine is off.
+        temporary = owner.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps({"pid": os.getpid(), "since": time.time()}), "utf-8")
+        os.replace(temporary, owner)
+    except OSError as error:
         lock.release()
-        raise
+        raise _unusable(error) from error
     return _Held(lock, owner, os.getpid())
 
 

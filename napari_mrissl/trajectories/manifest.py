@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -27,6 +28,9 @@ _VERSION = 1
 _MOST_PARTS = 5_000_000
 _MOST_TASKS = 10_000
 _START = b'{"checksum":"'
+_MOST_KNOWN = 8
+_guard = threading.Lock()
+_known: dict[str, tuple[tuple[int, ...], Manifest]] = {}
 _FIELDS = {"episodes", "format", "hertz", "removed", "software", "tasks", "version"}
 
 
@@ -166,6 +170,24 @@ def read(folder: Path, name: str = MANIFEST) -> Manifest:
     return parsed(content, path)
 
 
+def read_again(folder: Path) -> Manifest:
+    """The manifest, not parsed anew where this process knows the file; for a lock's holder.
+
+    Raises
+    ------
+    MrisslError
+        As `read`.
+    """
+    signature = _signature(folder)
+    with _guard:
+        known = _known.get(os.path.realpath(folder))
+    if known is not None and signature is not None and known[0] == signature:
+        return known[1]
+    manifest = read(folder)
+    _note(folder, signature, manifest)
+    return manifest
+
+
 def write(folder: Path, manifest: Manifest) -> None:
     """Make a manifest the newest; the one there before becomes the previous generation.
 
@@ -187,6 +209,23 @@ def write(folder: Path, manifest: Manifest) -> None:
         file.write(content)
 
     write_atomically(newest, put)
+    _note(folder, _signature(folder), manifest)
+
+
+def _signature(folder: Path) -> tuple[int, ...] | None:
+    try:
+        facts = os.stat(folder / MANIFEST)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+
+
+def _note(folder: Path, signature: tuple[int, ...] | None, manifest: Manifest) -> None:
+    with _guard:
+        if signature is not None:
+            _known[os.path.realpath(folder)] = signature, manifest
+        while len(_known) > _MOST_KNOWN:
+            del _known[next(iter(_known))]
 
 
 def _keep_generation(newest: Path, previous: Path) -> None:

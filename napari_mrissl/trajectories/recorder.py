@@ -264,7 +264,10 @@ class Recorder:
             pictures=pictures,
             progress=progress,
         )
-        self._close(keep=False)
+        # If it stays, the next to write puts the journal of a listed episode aside.
+        with contextlib.suppress(OSError):
+            self._journal.drop()
+        self._let_go()
         return entry
 
     def discard(self) -> None:
@@ -275,26 +278,25 @@ class Recorder:
         MrisslError
             If the disk refuses.
         """
-        self.stop()
-        self._close(keep=True)
+        try:
+            self.leave()
+            aside(self.folder, self._journal.path, REMOVED)
+        finally:
+            self._let_go()
 
-    def _close(self, *, keep: bool) -> None:
-        path = self._journal.path
-        # A refusing disk was told to `on_error`; the episode holds all of it, or is not wanted.
+    def leave(self) -> None:
+        """End the recording and keep its journal, to be recovered another time.
+
+        A disk that refused was told to `on_error`; what it took is in the journal.
+        """
+        self.stop()
         with contextlib.suppress(MrisslError):
             self._journal.close()
-        try:
-            if keep:
-                aside(self.folder, path, REMOVED)
-            else:
-                path.unlink(missing_ok=True)
-        except OSError as error:
-            raise MrisslError(
-                f"journal could not be removed ({error.strerror})", where=path
-            ) from error
-        finally:
-            live.discard(os.path.realpath(path))
-            self._lock.release()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        live.discard(os.path.realpath(self._journal.path))
+        self._lock.release()
 
     def _show(self, event: Event) -> None:
         """Something that stays until the next such event; in a pause only noted for later."""

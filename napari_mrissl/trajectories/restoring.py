@@ -38,8 +38,13 @@ class Loaded:
     damaged: bool = False
 
 
-def load(folder: Path) -> Loaded:
+def load(folder: Path, *, again: bool = False) -> Loaded:
     """The manifest of a dataset; where it is damaged, the one before and the episodes' own word.
+
+    Parameters
+    ----------
+    again
+        Trust what this process knows of an unchanged file.
 
     Raises
     ------
@@ -47,7 +52,7 @@ def load(folder: Path) -> Loaded:
         If the folder holds no dataset, or one that may be hostile.
     """
     try:
-        return Loaded(manifests.read(folder))
+        return Loaded(manifests.read_again(folder) if again else manifests.read(folder))
     except DamagedManifest as error:
         wrong = error
     stored = episode_files(folder)

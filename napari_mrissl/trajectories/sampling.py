@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import Pose
+from napari_mrissl.trajectories.entries import is_layer
 
 IDLE_SECONDS = 2.0
 """Of a longer stretch in which nothing changes, this much is kept."""
@@ -135,7 +136,10 @@ def _is_good(event: Event) -> bool:
             return False
     if "layers" in event:
         named = event["layers"]
-        return isinstance(named, dict) and all(type(seen) is bool for seen in named.values())
+        if not isinstance(named, dict):
+            return False
+        if not all(is_layer(name) and type(seen) is bool for name, seen in named.items()):
+            return False
     return type(event.get("paused", False)) is bool and isinstance(event.get("task", ""), str)
 
 
