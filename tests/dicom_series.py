@@ -8,8 +8,8 @@ LPS = np.diag([-1.0, -1.0, 1.0])
 SHAPE = (8, 7, 5)
 
 
-def write_series(folder, affine, voxels=None, *, uid="1.2.3", skip=(), **edits):
-    """A series on a grid given in RAS; ``edits`` change tags of slice 2."""
+def write_series(folder, affine, voxels=None, *, uid="1.2.3", skip=(), shared=None, **edits):
+    """A series on a grid given in RAS; ``edits`` change tags of slice 2, ``shared`` of all."""
     folder.mkdir(exist_ok=True)
     voxels = numbered(SHAPE) if voxels is None else voxels
     axes = LPS @ affine[:3, :3]
@@ -32,6 +32,7 @@ def write_series(folder, affine, voxels=None, *, uid="1.2.3", skip=(), **edits):
             "0020|0032": "\\".join(f"{v:.6f}" for v in origin),
             "0020|0037": "\\".join(f"{v:.9f}" for v in (axes[:, :2] / spacing[:2]).T.ravel()),
         }
+        tags |= shared or {}
         tags |= edits if k == 2 else {}
         for key, value in tags.items():
             image.SetMetaData(key, value)
