@@ -45,7 +45,7 @@ def tab_with_others(panel: QWidget) -> None:
     timer = QTimer(panel)
     timer.setSingleShot(True)
     timer.timeout.connect(lambda: _join(panel))
-    timer.timeout.connect(lambda: _keep_session(panel))
+    timer.timeout.connect(lambda: keep_session(panel))
     timer.timeout.connect(timer.deleteLater)
     timer.start(0)
 
@@ -53,6 +53,20 @@ def tab_with_others(panel: QWidget) -> None:
 def mark_placed(panel: QWidget) -> None:
     """A place was found for a panel: it looks for none by itself when it is docked."""
     panel.setProperty(_PLACED, True)
+
+
+def keep_session(panel: QWidget) -> None:
+    """Keep the session of the window that a panel was docked in, and offer the last one."""
+    from napari import current_viewer
+
+    from napari_mrissl.ui.session import keep, offer_in
+
+    owner = getattr(panel, "controller", panel)
+    for held in (getattr(owner, "viewer", None), getattr(owner, "_viewer", None), current_viewer()):
+        viewer = getattr(held, "__wrapped__", held)
+        if viewer is not None and main_window(viewer) is panel.window():
+            offer_in(panel, keep(viewer))
+            return
 
 
 def main_window(viewer: ViewerModel) -> QMainWindow | None:
@@ -239,19 +253,6 @@ def _join(panel: QWidget) -> None:
         if window.dockWidgetArea(other) == area and dock not in window.tabifiedDockWidgets(other):
             window.tabifyDockWidget(other, dock)
             dock.raise_()
-
-
-def _keep_session(panel: QWidget) -> None:
-    from napari import current_viewer
-
-    from napari_mrissl.ui.session import keep, offer_in
-
-    owner = getattr(panel, "controller", panel)
-    for held in (getattr(owner, "viewer", None), getattr(owner, "_viewer", None), current_viewer()):
-        viewer = getattr(held, "__wrapped__", held)
-        if viewer is not None and main_window(viewer) is panel.window():
-            offer_in(panel, keep(viewer))
-            return
 
 
 def _widgets() -> dict[str, tuple[str, str]]:

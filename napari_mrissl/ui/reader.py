@@ -51,9 +51,12 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     """
     from napari import current_viewer
 
+    from napari_mrissl.ui.session import keep
+
     viewer = current_viewer()
     if viewer is not None:
         prepare_viewer(viewer)
+        keep(viewer)
     return [_read(Path(p)) for p in ([path] if isinstance(path, str) else path)]
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
+from napari_mrissl.ui.docks import keep_session
+
 _SHARE = 0.66
 """Of the width that dock and main canvas have together."""
 _PLACED = "mrissl_placed"
@@ -16,6 +18,7 @@ _PLACED = "mrissl_placed"
 def give_room(panel: QWidget) -> None:
     """Once the panel is docked, split it off our other docks and make it wide."""
     _soon(panel, lambda: _place(panel))
+    _soon(panel, lambda: keep_session(panel))
 
 
 def _soon(panel: QWidget, what: Callable[[], None]) -> None:
