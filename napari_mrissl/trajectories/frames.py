@@ -227,12 +227,21 @@ def pixels_inside(facts: Mapping[str, Any], poses: Sequence[Pose], size: int) ->
     """Whether pixels (K, N, N) lie in a volume of which only shape and affine are known."""
     to_index = np.linalg.inv(np.asarray(facts["affine"], np.float64))
     planes = planes_of_poses(to_index, poses, size)
-    steps = np.arange(size)
-    found = np.ones((len(poses), size, size), bool)
+    columns = np.arange(size)
+    first, last = np.zeros((len(poses), size)), np.full((len(poses), size), size - 1.0)
     for axis, side in enumerate(facts["shape"]):
-        origin, down, across = (planes[:, part, axis][:, None, None] for part in range(3))
-        at = origin + steps[:, None] * down + steps * across
-        found &= (at >= -_BORDER) & (at <= side - 1 + _BORDER)
+        origin, down, across = (planes[:, part, axis][:, None] for part in range(3))
+        begin = origin + columns * down
+        # Along a row the pixels inside are consecutive: where it enters, and where it leaves.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            one, other = (-_BORDER - begin) / across, (side - 1 + _BORDER - begin) / across
+        low, high = np.minimum(one, other), np.maximum(one, other)
+        level = np.broadcast_to(across == 0, begin.shape)
+        within = (begin >= -_BORDER) & (begin <= side - 1 + _BORDER)
+        low[level] = np.where(within, 0, size)[level]
+        high[level] = size
+        first, last = np.maximum(first, np.ceil(low)), np.minimum(last, np.floor(high))
+    found: NDArray[np.bool_] = (columns >= first[..., None]) & (columns <= last[..., None])
     return found
 
 

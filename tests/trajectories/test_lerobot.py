@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -233,18 +234,25 @@ def test_the_same_dataset_gives_the_same_export(dataset, volumes, tmp_path):
             assert path.read_bytes() == other.read_bytes()
 
 
-@pytest.mark.slow
-def test_lerobot_itself_reads_an_export(dataset, tmp_path, tmp_path_factory):
-    """In an environment of its own: ``MRISSL_LEROBOT_PYTHON``, or one made here (8 GB)."""
+@pytest.fixture
+def lerobot_python():
+    """A python with lerobot: ``MRISSL_LEROBOT_PYTHON``, or an environment made here (8 GB)."""
     python = os.environ.get("MRISSL_LEROBOT_PYTHON")
-    if python is None:
-        home = tmp_path_factory.mktemp("lerobot")
+    if python is not None:
+        yield python
+        return
+    with tempfile.TemporaryDirectory() as home:
         subprocess.run([sys.executable, "-m", "venv", home], check=True, timeout=120)
-        python = str(home / "bin" / "python")
+        python = str(Path(home) / "bin" / "python")
         install = [python, "-m", "pip", "install", "-q", "lerobot==0.4.4"]
-        installed = subprocess.run(install, timeout=1800, capture_output=True, text=True)
-        if installed.returncode:
-            pytest.skip(f"lerobot could not be installed: {installed.stderr[-300:]}")
+        ran = subprocess.run(install, timeout=1800, capture_output=True, text=True, check=False)
+        if ran.returncode:
+            pytest.skip(f"lerobot could not be installed: {ran.stderr[-300:]}")
+        yield python
+
+
+@pytest.mark.slow
+def test_lerobot_itself_reads_an_export(dataset, tmp_path, lerobot_python):
     out = export(dataset, tmp_path / "out", SIZE)
     expected = Reader(out)
     images = [e.columns["observation.image"] for e in expected.episodes]
@@ -260,7 +268,7 @@ def test_lerobot_itself_reads_an_export(dataset, tmp_path, tmp_path_factory):
         **os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf"), "PYTHONPATH": "",
     }  # fmt: skip
     ran = subprocess.run(
-        [python, script, out, tmp_path / "expected.npz"],
+        [lerobot_python, script, out, tmp_path / "expected.npz"],
         capture_output=True, text=True, timeout=600, env=environment, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-3000:]

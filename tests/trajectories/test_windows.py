@@ -12,7 +12,7 @@ from napari_mrissl.slicing import render
 from napari_mrissl.trajectories import Dataset, frames, remember
 from napari_mrissl.trajectories.frames import Scans
 from napari_mrissl.trajectories.windows import Windows
-from napari_mrissl.volumes import read
+from napari_mrissl.volumes import Volume, read
 
 SIZE = 24
 
@@ -145,6 +145,24 @@ def test_stored_frames_are_taken_as_they_are(volumes, tmp_path):
     assert Windows(dataset, 4, hertz=30.0)[0].frames.shape == (4, 16, 16)
     with pytest.raises(MrisslError, match=volumes[0].identity):
         Windows(dataset, 6, size=17)[0]
+
+
+def test_what_is_inside_is_told_without_the_voxels():
+    rng = np.random.default_rng(0)
+    for k in range(20):
+        affine = np.diag([0.5, 1, 2, 1.0])
+        if k % 2:
+            affine[:3, :3] = np.linalg.qr(rng.normal(size=(3, 3)))[0] @ affine[:3, :3]
+        voxels = np.zeros(rng.integers(1, 40, 3), np.uint8)
+        volume = Volume.from_stored(voxels, affine)
+        facts = {"shape": volume.shape, "affine": volume.affine}
+        poses = [Pose.from_normal_up(volume.center, (0, 0, 1), (0, 1, 0), 32.0)]
+        poses += [
+            Pose.from_normal_up(volume.center + rng.normal(size=3), *rng.normal(size=(2, 3)), fov)
+            for fov in (4.0, 20.0, 60.0)
+        ]
+        found = frames.pixels_inside(facts, poses, 32)
+        np.testing.assert_array_equal(found, render(volume, poses, 32).valid)
 
 
 def test_columns_come_along(volumes, tmp_path):
