@@ -213,6 +213,8 @@ class PromptSegmenter(QScrollArea):
         if event.type() == QEvent.Type.ParentChange:
             if self._docked and self.parent() is None:
                 self.shut_down()
+                # Python cannot collect what Qt's connections to functions hold.
+                self.deleteLater()
             self._docked = self.parent() is not None
             if self._docked:
                 tab_with_others(self)

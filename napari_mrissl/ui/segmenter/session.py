@@ -263,6 +263,8 @@ class ScanSession(QObject):
         """Let go of the layers; unsaved prompts stay in their journal for the next time."""
         self.sync.close()
         self.close_journal()
+        # Its signals' connections hold the scan; Python cannot see and collect them.
+        self.deleteLater()
 
     def close_journal(self) -> None:
         """Put everything unsaved on disk and close the journal."""

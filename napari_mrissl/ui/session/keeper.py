@@ -67,7 +67,6 @@ class SessionKeeper(QObject):
     def __init__(self, viewer: ViewerModel, window: QMainWindow) -> None:
         super().__init__(window)
         self._viewer = weakref.ref(viewer)
-        self.window = window
         self._versions: dict[int, int] = {}
         self._labels: weakref.WeakSet[Labels] = weakref.WeakSet()
         self._last: Snapshot | None = None
@@ -94,6 +93,11 @@ class SessionKeeper(QObject):
         self._turn.setSingleShot(True)
         self._turn.timeout.connect(self._settle)
         self._timer.start()
+
+    @property
+    def window(self) -> QMainWindow:
+        """Whose child this is; not held, or the writer's thread would keep a closed one."""
+        return self.parent()
 
     @property
     def viewer(self) -> ViewerModel | None:
