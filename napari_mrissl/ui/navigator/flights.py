@@ -204,14 +204,14 @@ class FlightDeck(QObject):
                 frame_size=FRAME_SIZE if self.keep_frames else None,
                 on_error=lambda error: self._refused.emit(str(error)),
             )
-            self._recorder.pose(self._state.pose)
         except MrisslError as error:
-            self._recorder = None
             self.failed.emit(str(error))
         else:
             self._recorded = volume
             self.said.emit(f"Recording into {self.shelf.name}.")
+            # What is kept beside the poses is there before the first of them.
             self.recording_changed.emit(True)
+            self._give("pose", self._state.pose)
         self.changed.emit()
 
     def pause(self) -> None:

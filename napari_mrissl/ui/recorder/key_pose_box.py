@@ -11,7 +11,7 @@ from napari_mrissl.ui.recorder.parts import button, column, decimal, label_of, r
 
 _TIMINGS = {
     "Duration": (1.0, 3600.0, 10.0, " s", "Seconds from the first key pose to the last"),
-    "Speed": (1.0, 1000.0, 20.0, " mm/s", "How fast the slice's middle moves, on average"),
+    "Speed": (1.0, 1000.0, 20.0, " mm/s", "How fast the edge of the slice moves, on average"),
 }
 
 
