@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl.errors import printable
+from napari_mrissl.geometry.affines import spacing
 from napari_mrissl.volumes import dicom, metaimage, mgh, nifti, nrrd
-from napari_mrissl.volumes.errors import UnknownFormat, UnreadableFile
+from napari_mrissl.volumes.errors import BadGeometry, UnknownFormat, UnreadableFile
 from napari_mrissl.volumes.layout import Layout
 from napari_mrissl.volumes.nifti_header import looks_like_nifti
 from napari_mrissl.volumes.streams import Progress, Source
@@ -44,6 +45,7 @@ READABLE_SUFFIXES = (*_BY_SUFFIX, ".dcm")
 """Suffixes of files that `read` opens, beside folders of DICOM files."""
 
 _SNIFFED = 512
+_SMALLEST_MM, _LARGEST_MM = 1e-6, 1e6
 
 
 def read(path: str | Path, frame: int | None = None, progress: Progress | None = None) -> Volume:
@@ -128,7 +130,21 @@ def _format(path: Path) -> Callable[[Path], Layout] | None:
     return by_suffix
 
 
+def _check_place(affine: NDArray[np.float64], path: Path) -> None:
+    """Refuse voxel sizes and positions that no scanner has and no display can hold."""
+    sizes, corner = spacing(affine), np.abs(affine[:3, 3])
+    if sizes.min() < _SMALLEST_MM or max(sizes.max(), corner.max()) > _LARGEST_MM:
+        said = ", ".join(f"{size:.3g}" for size in sizes)
+        raise BadGeometry(
+            f"voxels of {said} mm, the first one {corner.max():.3g} mm from the origin",
+            where=path,
+            expected=f"voxel sizes from {_SMALLEST_MM:g} mm, nothing beyond {_LARGEST_MM:g} mm",
+            remedy="repair the header with the tool that wrote it",
+        )
+
+
 def _read_file(path: Path, layout: Layout, frame: int | None, progress: Progress | None) -> Volume:
+    _check_place(layout.affine, path)
     voxels, rest = layout.load(frame or 0, progress)
     if layout.tail:
         mgh.check_tail(path, rest)
@@ -156,6 +172,7 @@ def _read_file(path: Path, layout: Layout, frame: int | None, progress: Progress
 
 def _read_dicom(path: Path, progress: Progress | None) -> Volume:
     series = dicom.read_series(path, progress)
+    _check_place(series.affine, path)
     return Volume.from_stored(
         series.voxels,
         series.affine,
