@@ -252,6 +252,7 @@ def lerobot_python():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2700)
 def test_lerobot_itself_reads_an_export(dataset, tmp_path, lerobot_python):
     out = export(dataset, tmp_path / "out", SIZE)
     expected = Reader(out)
