@@ -20,17 +20,17 @@ from napari_mrissl.trajectories.episodes import (
     read_metadata,
 )
 from napari_mrissl.trajectories.manifest import MANIFEST, PREVIOUS
-from napari_mrissl.trajectories.restoring import (
+from napari_mrissl.trajectories.places import (
     EPISODES,
     OPEN,
     REMOVED,
     episode_files,
     files_in,
-    load,
     removed_name,
 )
+from napari_mrissl.trajectories.restoring import load
 from napari_mrissl.trajectories.sampling import actions_between
-from napari_mrissl.trajectories.unfinished import read_interrupted, unfinished_in
+from napari_mrissl.trajectories.unfinished import holds_nothing, read_interrupted, unfinished_in
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,8 @@ def check_journal(path: Path) -> None:
     MrisslError
         If so.
     """
+    if holds_nothing(path):
+        return
     damage = read_interrupted(path).damage
     if damage is not None:
         raise damage

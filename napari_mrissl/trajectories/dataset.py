@@ -28,20 +28,16 @@ from napari_mrissl.trajectories.episodes import (
 from napari_mrissl.trajectories.flight import Flight
 from napari_mrissl.trajectories.locks import holder, locked
 from napari_mrissl.trajectories.manifest import SOFTWARE, Manifest
-from napari_mrissl.trajectories.restoring import (
-    DEFAULT_HERTZ,
+from napari_mrissl.trajectories.places import (
     EPISODES,
     OPEN,
     QUARANTINE,
     REMOVED,
-    Loaded,
     aside,
-    load,
     make_folder,
     removed_name,
-    renew,
-    settled,
 )
+from napari_mrissl.trajectories.restoring import DEFAULT_HERTZ, Loaded, load, renew, settled
 from napari_mrissl.trajectories.sampling import Samples, actions_between, frame_times, sample
 from napari_mrissl.trajectories.unfinished import (
     Unfinished,
@@ -374,6 +370,20 @@ class Dataset:
             self._commit(replace(grown, entries=entries))
             aside(self.folder, inside(self.folder, old.file), REMOVED)
             return new
+
+    def settle(self) -> None:
+        """Finish what a killed process had begun: list whole episodes, remove temporary files.
+
+        Whatever writes into the dataset does so first; this is for those who want to see
+        the result before they write.
+
+        Raises
+        ------
+        MrisslError
+            If another process is writing, or the disk refuses.
+        """
+        with self._writing():
+            pass
 
     def unfinished(self) -> list[Unfinished]:
         """Recordings that were cut off and that no living recorder is writing.

@@ -24,8 +24,8 @@ from napari_mrissl.volumes.volume import Volume
 if TYPE_CHECKING:
     import pyarrow
 
-FRAMES_TOGETHER = 64
-"""Frames in a row group where rendered slices are stored, so that a few can be read alone."""
+_FRAMES_TOGETHER = 64
+_BYTES_TOGETHER = 1 << 28
 
 _WIDTHS = {"pose": 8, "action": 7, "cursor_ras": 3, "window": 2}
 _WHOLE = ("frame_index", "episode_index", "index", "task_index", "layers")
@@ -92,7 +92,7 @@ def write_episode(
 
     def put(file: BinaryIO) -> None:
         counted = _Hashing(file)
-        step = FRAMES_TOGETHER if pictures else entry.frames
+        step = _together(entry) if pictures else entry.frames
         schema = _schema(columns)
         with parquet.ParquetWriter(
             cast("Any", counted),
@@ -203,12 +203,18 @@ def check_content(path: Path, entry: Entry) -> None:
         If they are not.
     """
     digests = {name: hashlib.sha256() for name in entry.columns}
-    for start in range(0, entry.frames, FRAMES_TOGETHER if "frame" in digests else entry.frames):
-        stop = start + FRAMES_TOGETHER if "frame" in digests else entry.frames
+    step = _together(entry) if "frame" in digests else entry.frames
+    for start in range(0, entry.frames, step):
+        stop = min(start + step, entry.frames)
         for name, values in read_episode(path, entry, entry.columns, start, stop).items():
             digests[name].update(_bytes_of(name, values))
     if _content(entry.columns, digests) != entry.content:
         raise MrisslError("is not as it was written", where=path, expected="an episode")
+
+
+def _together(entry: Entry) -> int:
+    """Frames in a row group with rendered slices, so that a few can be read alone."""
+    return max(1, min(_FRAMES_TOGETHER, _BYTES_TOGETHER // (4 * (entry.frame_size or 1) ** 2)))
 
 
 def file_digest(path: Path) -> tuple[str, int]:
@@ -303,6 +309,7 @@ def _schema(columns: Sequence[str]) -> pyarrow.Schema:
 
 
 def _arrow(part: Table, schema: pyarrow.Schema) -> pyarrow.Table:
+    """The columns as arrow arrays, made of their buffers: `pyarrow.array` would import pandas."""
     import pyarrow as pa
 
     arrays = []
@@ -310,26 +317,47 @@ def _arrow(part: Table, schema: pyarrow.Schema) -> pyarrow.Table:
         values = part[field.name]
         if field.name in _WIDTHS:
             absent = np.isnan(values).any(1)
-            mask = pa.array(absent) if absent.any() else None
-            flat = pa.array(np.where(absent[:, None], 0.0, values).ravel())
-            arrays.append(pa.FixedSizeListArray.from_arrays(flat, _WIDTHS[field.name], mask=mask))
+            bits = pa.py_buffer(np.packbits(~absent, bitorder="little")) if absent.any() else None
+            flat = _flat(pa.float64(), np.where(absent[:, None], 0.0, values))
+            arrays.append(pa.Array.from_buffers(field.type, len(values), [bits], children=[flat]))
         elif field.name == "clicks":
-            names = ("x", "y", "z", "label")
-            rows = [[dict(zip(names, c, strict=True)) for c in clicks] for clicks in values]
-            arrays.append(pa.array(rows, field.type))
+            arrays.append(_click_lists(values, field.type))
         elif field.name == "frame":
-            arrays.append(pa.array([picture.tobytes() for picture in values], field.type))
+            pixels = np.ascontiguousarray(values, "<f4")
+            ends = np.arange(len(values) + 1) * (pixels.nbytes // len(values))
+            buffers = [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(pixels)]
+            arrays.append(pa.Array.from_buffers(field.type, len(values), buffers))
         else:
-            arrays.append(pa.array(values, field.type))
+            arrays.append(_flat(field.type, values))
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _flat(kind: pyarrow.DataType, values: NDArray[Any]) -> pyarrow.Array:
+    import pyarrow as pa
+
+    numbers = np.ascontiguousarray(values, kind.to_pandas_dtype())
+    return pa.Array.from_buffers(kind, numbers.size, [None, pa.py_buffer(numbers)])
+
+
+def _click_lists(values: list[list[Click]], kind: pyarrow.DataType) -> pyarrow.Array:
+    import pyarrow as pa
+
+    every = [click for clicks in values for click in clicks]
+    parts = [
+        _flat(field.type, np.array([click[n] for click in every]))
+        for n, field in enumerate(kind.value_type)
+    ]
+    ends = np.cumsum([0, *(len(clicks) for clicks in values)]).astype(np.int32)
+    inner = pa.Array.from_buffers(kind.value_type, len(every), [None], children=parts)
+    buffers = [None, pa.py_buffer(ends)]
+    return pa.Array.from_buffers(kind, len(values), buffers, children=[inner])
 
 
 def _numpy(name: str, column: Any, frame_size: int | None) -> Any:
     if name in _WIDTHS:
         chunk = column.combine_chunks()
         rows = np.full((len(chunk), _WIDTHS[name]), np.nan)
-        present = np.asarray(chunk.is_valid())
-        rows[present] = np.asarray(chunk.flatten(), np.float64).reshape(-1, _WIDTHS[name])
+        rows[_present(chunk)] = _numbers(chunk.flatten()).reshape(-1, _WIDTHS[name])
         return rows
     if column.null_count:
         raise MrisslError(f"column {name} has gaps")
@@ -341,7 +369,26 @@ def _numpy(name: str, column: Any, frame_size: int | None) -> Any:
         if any(picture.size != size * size for picture in pictures):
             raise MrisslError("column frame has slices of another size")
         return np.array(pictures, np.float32).reshape(-1, size, size)
-    return np.asarray(column.combine_chunks())
+    return _numbers(column.combine_chunks())
+
+
+def _numbers(array: Any) -> NDArray[Any]:
+    """A numeric arrow array as numpy, by its buffer: arrow's own way would import pandas."""
+    kind = np.dtype(array.type.to_pandas_dtype())
+    if not len(array):
+        return np.empty(0, kind)
+    return np.frombuffer(
+        array.buffers()[1], kind, count=len(array), offset=array.offset * kind.itemsize
+    ).copy()
+
+
+def _present(array: Any) -> NDArray[np.bool_]:
+    """Which rows of an arrow array are not null."""
+    bits = array.buffers()[0]
+    if bits is None:
+        return np.ones(len(array), bool)
+    flags = np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little")
+    return flags[array.offset : array.offset + len(array)].astype(bool)
 
 
 def _click(click: dict[str, Any]) -> Click:

@@ -235,9 +235,11 @@ def _keep_generation(newest: Path, previous: Path) -> None:
         os.link(newest, link)
         os.replace(link, previous)
     except OSError:
+        _copy(newest, previous)
+    finally:
+        # Renaming a second name of the very same file does nothing, and leaves it there.
         with contextlib.suppress(OSError):
             link.unlink()
-        _copy(newest, previous)
 
 
 def _copy(newest: Path, previous: Path) -> None:

@@ -22,7 +22,7 @@ from napari_mrissl.trajectories.episodes import rendered
 from napari_mrissl.trajectories.flight import flight_info
 from napari_mrissl.trajectories.journal import Journal
 from napari_mrissl.trajectories.locks import DatasetLock
-from napari_mrissl.trajectories.restoring import OPEN, REMOVED, aside, make_folder
+from napari_mrissl.trajectories.places import OPEN, REMOVED, aside, make_folder
 from napari_mrissl.trajectories.sampling import OPTIONAL_COLUMNS, Event, sample
 from napari_mrissl.trajectories.unfinished import KIND, live
 from napari_mrissl.volumes.volume import Volume
@@ -113,6 +113,7 @@ class Recorder:
                 "frame_size": frame_size,
                 "task": self._task,
             }
+            live.add(os.path.realpath(path))
             self._journal = Journal(
                 path,
                 lambda: {**header, "identity": volume.identity},
@@ -120,9 +121,9 @@ class Recorder:
                 **settings,
             )
         except BaseException:
+            live.discard(os.path.realpath(self.folder / OPEN / f"{self.uid}.jsonl"))
             self._lock.release()
             raise
-        live.add(os.path.realpath(path))
 
     @property
     def poses(self) -> int:

@@ -22,7 +22,7 @@ from napari_mrissl.trajectories.entries import Entry
 from napari_mrissl.trajectories.journal import journal_bytes
 from napari_mrissl.trajectories.locks import locked
 from napari_mrissl.trajectories.manifest import PREVIOUS, DamagedManifest, Manifest
-from napari_mrissl.trajectories.restoring import (
+from napari_mrissl.trajectories.places import (
     EPISODES,
     OPEN,
     QUARANTINE,
@@ -30,13 +30,11 @@ from napari_mrissl.trajectories.restoring import (
     aside,
     episode_files,
     files_in,
-    load,
     make_folder,
     removed_name,
-    renew,
-    settled,
     sync_folder,
 )
+from napari_mrissl.trajectories.restoring import load, renew, settled
 from napari_mrissl.trajectories.unfinished import live, read_interrupted
 from napari_mrissl.volumes.atomic import write_atomically
 from napari_mrissl.volumes.errors import WriteError

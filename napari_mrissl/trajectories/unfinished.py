@@ -13,7 +13,7 @@ from typing import Any
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.trajectories.entries import check_volume, is_rate
 from napari_mrissl.trajectories.journal import Record, recoverable_records
-from napari_mrissl.trajectories.restoring import OPEN, files_in
+from napari_mrissl.trajectories.places import OPEN, files_in
 from napari_mrissl.trajectories.sampling import OPTIONAL_COLUMNS, Samples, checked, sample
 
 KIND = "recording"
@@ -119,6 +119,23 @@ def unfinished_in(folder: Path) -> list[Unfinished]:
                 Unfinished(path, told.identity, started, poses, seconds, told.task, damage)
             )
     return sorted(found, key=lambda one: one.started)
+
+
+def holds_nothing(path: Path) -> bool:
+    """Whether a recording was killed before the first line of its journal was written.
+
+    Raises
+    ------
+    MrisslError
+        If it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return not file.readline(LONGEST_LINE).endswith(b"\n")
+    except OSError as error:
+        raise MrisslError(
+            f"could not be read ({error.strerror or type(error).__name__})", where=path
+        ) from error
 
 
 def _check(header: Mapping[str, Any], path: Path) -> None:
