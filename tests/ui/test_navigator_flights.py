@@ -11,11 +11,13 @@ sys.path.insert(0, __file__.rpartition("/")[0])
 import navigator_actions as user
 
 from napari_mrissl.geometry import Pose
-from napari_mrissl.trajectories import Dataset, Flight, flight_of, journal, locate
+from napari_mrissl.trajectories import Dataset, Flight, Recorder, flight_of, journal, locate
 from napari_mrissl.ui.layers import add_volume
-from napari_mrissl.ui.navigator import SliceNavigator
-from napari_mrissl.ui.navigator.flights import FlightDeck
+from napari_mrissl.ui.navigator import SliceNavigator, flights
+from napari_mrissl.ui.navigator.flight_panel import FlightPanel
+from napari_mrissl.ui.navigator.flights import FlightDeck, deck_of
 from napari_mrissl.ui.navigator.state import NavigatorState
+from napari_mrissl.ui.recorder import FlightRecorder
 from napari_mrissl.ui.recorder.work import default_folder
 from napari_mrissl.volumes import read, write_image
 from napari_mrissl.volumes.volume import Volume
@@ -326,6 +328,21 @@ def test_a_recording_into_a_place_that_cannot_be_is_refused(deck, state, tmp_pat
     assert heard[-1][1]
 
 
+def test_a_recording_that_was_cut_off_is_told_of_in_the_navigator(deck, state, qtbot):
+    cut_off = Recorder(default_folder(), state.volume)
+    cut_off.pose(state.pose)
+    (journal_file,) = (default_folder() / "open").iterdir()
+    qtbot.waitUntil(lambda: b'"pose"' in journal_file.read_bytes(), timeout=5000)
+    left = journal_file.read_bytes()
+    cut_off.discard()
+    (default_folder() / "open" / f"{'0' * 31}1.jsonl").write_bytes(left)
+    panel = FlightPanel(deck, None)
+    qtbot.addWidget(panel)
+    qtbot.waitUntil(lambda: "cut off" in panel.message.text(), timeout=10_000)
+    settled(deck, qtbot)
+    panel.let_go()
+
+
 @pytest.fixture
 def viewer(make_napari_viewer_proxy):
     viewer = make_napari_viewer_proxy(show=True)
@@ -375,11 +392,15 @@ def test_the_layer_deleted_while_recording(navigator, viewer, qtbot):
 @pytest.mark.gui
 def test_the_window_closed_while_recording(navigator, viewer, qtbot):
     deck = navigator.deck
+    viewer.window.add_dock_widget(FlightRecorder(viewer), name="Flight recorder")
+    assert deck_of(viewer) is deck
     deck.record()
     navigator.state.move([0.01, 0, 0, 0, 0, 0, 0])
     viewer.close()
     assert len(Dataset.open(default_folder())) == 1
     qtbot.waitUntil(lambda: not deck.shelf.busy, timeout=10_000)
+    # Nothing keeps the deck of a window that is gone.
+    qtbot.waitUntil(lambda: deck not in flights._decks.values(), timeout=10_000)
 
 
 @pytest.mark.gui

@@ -108,8 +108,10 @@ def test_record_pause_discard_undo_redo_and_the_task(recorder, navigator, viewer
     assert Dataset.open(default_folder()).entries[0].task == "find the top"
 
     # Closing the dock leaves the navigator recording; closing both keeps the flight.
-    record.record.click()
+    recorder.setFocus()
+    qtbot.keyClick(recorder, user.Qt.Key.Key_Q)
     deck = recorder.deck
+    assert deck.recording
     viewer.window.remove_dock_widget(recorder)
     assert deck.recording
     navigator.state.move([0.01, 0, 0, 0, 0, 0, 0])

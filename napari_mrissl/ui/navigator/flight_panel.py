@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 PLUGIN, RECORDER = "napari-mrissl", "Flight recorder"
 _REFRESH_MS = 200
+_FIRST_LOOK_MS = 1000
+_NO_FLIGHT = "No flight yet."
+_CUT_OFF = "A recording was cut off; Recorder... offers to bring it back."
 
 
 class FlightPanel(QWidget):
@@ -48,11 +51,17 @@ class FlightPanel(QWidget):
         self.progress.setFixedHeight(6)
         self.progress.setToolTip("How far the replay is")
         self.message = sentence("The flight at hand, or what went wrong")
-        self.message.setText("No flight yet.")
+        self.message.setText(_NO_FLIGHT)
         outer = column(self)
         outer.addLayout(row((self.record, 3), (self.replay, 2), (self.recorder, 2)))
         outer.addWidget(self.progress)
         outer.addWidget(self.message)
+        # Not while the window is still being built.
+        self._first_look = QTimer(self)
+        self._first_look.setSingleShot(True)
+        self._first_look.setInterval(_FIRST_LOOK_MS)
+        self._first_look.timeout.connect(deck.shelf.look_once)
+        self._first_look.start()
         self._timer = QTimer(self)
         self._timer.setInterval(_REFRESH_MS)
         self._timer.timeout.connect(self.update_buttons)
@@ -102,12 +111,15 @@ class FlightPanel(QWidget):
         self.replay.setText("Stop" if deck.replaying else "Replay")
         self.replay.setEnabled(deck.player.ready and not recording)
         self.progress.setValue(round(1000 * deck.progress))
+        if deck.shelf.cut_off and self.message.text() == _NO_FLIGHT:
+            self.message.setText(_CUT_OFF)
         if recording != self._timer.isActive():
             self._timer.start() if recording else self._timer.stop()
 
     def let_go(self) -> None:
         """Hear nothing of the deck any more."""
         self._timer.stop()
+        self._first_look.stop()
         self._deck.changed.disconnect(self.update_buttons)
         self._deck.player.changed.disconnect(self.update_buttons)
         self._deck.said.disconnect(self.say)

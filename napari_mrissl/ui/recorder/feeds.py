@@ -258,6 +258,13 @@ class LayerFeed(QObject):
             self._deck.note_layers({self._names[one]: bool(one.visible) for one in there})
 
 
+def find_navigator(widget: QWidget) -> SliceNavigator | None:
+    """A slice navigator docked in the same window as a widget, or None."""
+    from napari_mrissl.ui.navigator import SliceNavigator
+
+    return next((n for n in widget.window().findChildren(SliceNavigator) if not n.closed), None)
+
+
 def find_segmenter(widget: QWidget) -> PromptSegmenter | None:
     """A segmentation panel docked in the same window as a widget, or None."""
     # Loading its code takes a while; where it was never loaded there is no panel.

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import weakref
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import napari.viewer
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QStyle, QVBoxLayout, QWidget
 
 from napari_mrissl.ui.docks import tab_with_others
 from napari_mrissl.ui.navigator.bars import section
 from napari_mrissl.ui.navigator.flights import COLUMNS, FlightDeck, deck_of
+from napari_mrissl.ui.navigator.keys import all_keys, sequence_of
 from napari_mrissl.ui.navigator.sharing import real_viewer
 from napari_mrissl.ui.recorder.dataset_box import DatasetBox
 from napari_mrissl.ui.recorder.episodes_box import EpisodesBox
-from napari_mrissl.ui.recorder.feeds import Feeds
+from napari_mrissl.ui.recorder.feeds import Feeds, find_navigator
 from napari_mrissl.ui.recorder.key_pose_box import KeyPoseBox
 from napari_mrissl.ui.recorder.key_poses import KeyPoses
 from napari_mrissl.ui.recorder.maker import FlightMaker
@@ -24,7 +28,6 @@ from napari_mrissl.ui.recorder.parts import sentence
 from napari_mrissl.ui.recorder.policy_box import PolicyBox
 from napari_mrissl.ui.recorder.record_box import RecordBox
 from napari_mrissl.ui.recorder.replay_box import ReplayBox
-from napari_mrissl.ui.segmenter.slice_link import find_navigator
 from napari_mrissl.ui.wheel import leave_wheel_alone
 
 PLUGIN = "napari-mrissl"
@@ -54,6 +57,10 @@ class FlightRecorder(QWidget):
         self._closed = False
         self._feeds: Feeds | None = None
         self._wanted_episode: int | None = None
+        commands = {"record": self._on_record_key, "replay": self._on_replay_key}
+        self._keys = {
+            key.sequence: commands[key.command] for key in all_keys() if key.command in commands
+        }
         self.deck: FlightDeck = deck_of(self._viewer)
         self.deck.enter()
         self.maker = FlightMaker(self.deck, self)
@@ -92,8 +99,9 @@ class FlightRecorder(QWidget):
         self._first_look = QTimer(self)
         self._first_look.setSingleShot(True)
         self._first_look.timeout.connect(self.find_navigator)
-        application = QApplication.instance()
-        application.aboutToQuit.connect(self._on_quit)
+        QApplication.instance().aboutToQuit.connect(self._on_quit)
+        # A window that is destroyed around its docks takes them out of nothing first.
+        self.destroyed.connect(partial(_on_destroyed, weakref.ref(self)))
         deck.shelf.look_once()
         self.refresh()
 
@@ -158,10 +166,17 @@ class FlightRecorder(QWidget):
         """Let go of the viewer; the navigator goes on without this dock."""
         if self._closed:
             return
-        self._closed = True
         QApplication.instance().aboutToQuit.disconnect(self._on_quit)
         self._look.stop()
+        self._first_look.stop()
         self.maker.close()
+        self.let_go(wait=wait)
+
+    def let_go(self, *, wait: bool = False) -> None:
+        """Hear nothing of the deck any more, and leave it."""
+        if self._closed:
+            return
+        self._closed = True
         deck = self.deck
         deck.changed.disconnect(self.refresh)
         deck.said.disconnect(self._say)
@@ -179,6 +194,15 @@ class FlightRecorder(QWidget):
                 tab_with_others(self)
                 self._first_look.start(0)
         return bool(super().event(event))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """The navigator's keys for flights work here too, unless a field took them."""
+        command = self._keys.get(sequence_of(event))
+        if command is None:
+            super().keyPressEvent(event)
+            return
+        command()
+        event.accept()
 
     def closeEvent(self, event: QEvent) -> None:
         """A window of its own that is closed."""
@@ -262,7 +286,10 @@ class FlightRecorder(QWidget):
         return True
 
     def _on_scan_wanted(self, path: Path) -> None:
-        self._viewer.open(path, plugin=PLUGIN)
+        layers = self._viewer.open(path, plugin=PLUGIN)
+        navigator = find_navigator(self)
+        if layers and navigator is not None:
+            navigator.choose_layer(layers[0])
 
     def _say(self, text: str) -> None:
         self.message.setStyleSheet("")
@@ -272,8 +299,23 @@ class FlightRecorder(QWidget):
         self.message.setStyleSheet(_ERROR)
         self.message.setText(text)
 
+    def _on_record_key(self) -> None:
+        self.record_box.record.click()
+
+    def _on_replay_key(self) -> None:
+        if self.deck.replaying:
+            self.deck.stop_replay()
+        else:
+            self.deck.replay()
+
     def _on_quit(self) -> None:
         self.shut_down(wait=True)
+
+
+def _on_destroyed(panel: weakref.ref[FlightRecorder], _: object = None) -> None:
+    found = panel()
+    if found is not None:
+        found.let_go(wait=True)
 
 
 _RESTORED = ("dataset", "task", "hertz", "columns", "key_poses", "episode")
