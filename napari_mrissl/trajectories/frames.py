@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import Pose
-from napari_mrissl.slicing import BlockedVolume, Slices, render
+from napari_mrissl.slicing import BlockedVolume, Slices, compiled, render
 from napari_mrissl.slicing.planes import planes_of_poses
 from napari_mrissl.trajectories.dataset import Dataset
 from napari_mrissl.trajectories.scan_index import locate
@@ -64,12 +64,14 @@ class Scans:
         if identity in self._given:
             volume = self._given[identity]
             _check_geometry(volume, facts)
+            compiled.settle("linear", volume.data.dtype)
             return volume
         if identity not in self._read:
             volume = _read_again(identity, facts.get("frame") or 0)
             while len(self._read) >= self._kept:
                 self._read.popitem(last=False)
             self._read[identity] = BlockedVolume.of(volume)
+            compiled.settle("blocked", volume.data.dtype)
         self._read.move_to_end(identity)
         found = self._read[identity]
         _check_geometry(found.volume, facts)
