@@ -25,7 +25,6 @@ _SUFFIXES = (
     *(".nii", ".nii.gz", ".hdr", ".img", ".mgh", ".mgz"),
     *(".nrrd", ".nhdr", ".mha", ".mhd", ".dcm"),
 )
-_NIFTI = (".nii", ".nii.gz", ".hdr", ".img")
 _LABEL_INTENT = 1002
 _SAME_AS_NEIGHBOUR = 0.75
 
@@ -60,7 +59,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     return [_read(Path(p)) for p in ([path] if isinstance(path, str) else path)]
 
 
-def is_label_map(volume: Volume, path: Path | None = None) -> bool:
+def is_label_map(volume: Volume) -> bool:
     """Whether a scan is shown as labels.
 
     The rule: whole numbers >= 0 without scaling (some tools store them as floats) and
@@ -70,12 +69,9 @@ def is_label_map(volume: Volume, path: Path | None = None) -> bool:
     """
     if (volume.slope, volume.intercept) != (1.0, 0.0) or not _whole_numbers(volume.data):
         return False
-    if path is not None and path.name.lower().endswith(_NIFTI):
-        import nibabel
-
-        header = nibabel.load(path).header
-        if "intent_code" in header and int(header["intent_code"]) == _LABEL_INTENT:
-            return True
+    forms = volume.stored.forms
+    if forms is not None and forms.intent_code == _LABEL_INTENT:
+        return True
     shares = (_share_like_neighbour(volume.data, axis) for axis in range(3))
     return any(share >= _SAME_AS_NEIGHBOUR for share in shares)
 
@@ -115,7 +111,7 @@ def _read(path: Path) -> LayerData:
         said = printable(f"{volume.name}: {note}")
         (show_warning if note in volume.disagreements else show_info)(said)
     threading.Thread(target=_remember, args=(volume, path), daemon=True).start()
-    if is_label_map(volume, path if path.is_file() else None):
+    if is_label_map(volume):
         whole = volume.data if volume.data.dtype.kind in "ui" else volume.data.astype(np.int32)
         data, settings = labels_layer(volume, whole, volume.name)
         return data, settings, "labels"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from napari_mrissl.volumes.errors import (
     DamagedStream,
     MissingReader,
     UnknownFormat,
+    UnreadableFile,
     UnsupportedVoxels,
 )
 from napari_mrissl.volumes.streams import Progress
@@ -121,6 +123,7 @@ def _quiet(sitk: Any) -> Iterator[None]:
 
 def _files(sitk: Any, path: Path) -> tuple[list[Path], tuple[str, ...]]:
     folder = path if path.is_dir() else path.parent
+    _check_members(folder)
     finder = sitk.ImageSeriesReader
     series = {
         name: [Path(file) for file in finder.GetGDCMSeriesFileNames(str(folder), name)]
@@ -143,6 +146,27 @@ def _files(sitk: Any, path: Path) -> tuple[list[Path], tuple[str, ...]]:
         return chosen, ()
     note = f"the folder holds {len(series)} DICOM series; the one with {len(chosen)} files was read"
     return chosen, (note,)
+
+
+def _check_members(folder: Path) -> None:
+    """Refuse a folder with pipes or devices: whoever opens them to look may wait forever."""
+    try:
+        for member in folder.iterdir():
+            # Links are followed: one may lead to a device.
+            if os.path.exists(member) and not (os.path.isfile(member) or os.path.isdir(member)):
+                raise UnreadableFile(
+                    "a pipe, socket or device",
+                    where=member,
+                    expected="only files in a folder of DICOM slices",
+                    remedy="move it out of the folder",
+                )
+    except OSError as error:
+        raise UnreadableFile(
+            f"cannot be listed ({error.strerror or type(error).__name__})",
+            where=folder,
+            expected="a readable folder",
+            remedy="check the permissions",
+        ) from error
 
 
 def _inspect(sitk: Any, file: Path) -> _Slice:

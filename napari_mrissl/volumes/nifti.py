@@ -58,7 +58,7 @@ def _partner(path: Path, suffix: str, other: str) -> Path | None:
             stem = path.name[: -len(suffix + packed)]
             for ending in (other + packed, other, other + ".gz", (other + packed).upper()):
                 candidate = path.with_name(stem + ending)
-                if candidate.exists():
+                if candidate.is_file():
                     return candidate
     return None
 

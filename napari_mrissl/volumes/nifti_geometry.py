@@ -112,6 +112,7 @@ def locate(header: NiftiHeader, shape: tuple[int, int, int], where: Path) -> Pla
         sform_code if sform is not None else 0,
         unit,
         header.version,
+        int(fields["intent_code"]),
     )
     return Place(as_affine(to_mm @ affine), forms, tuple(notes), tuple(disagreements))
 

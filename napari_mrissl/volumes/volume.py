@@ -40,6 +40,8 @@ class NiftiForms:
         ``"mm"``, ``"m"``, ``"um"`` or ``"unknown"``.
     version
         1 or 2.
+    intent_code
+        What the file says its numbers mean; 1002 for labels.
     """
 
     qform: NDArray[np.float64] | None
@@ -48,6 +50,7 @@ class NiftiForms:
     sform_code: int
     space_unit: str = "mm"
     version: int = 1
+    intent_code: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -263,9 +266,12 @@ class Volume:
     def _sample(self) -> NDArray[np.float64]:
         """At most about 250,000 finite values on a regular grid."""
         step = max(1, round((self.data.size / 250_000) ** (1 / 3)))
-        sample = self.data[::step, ::step, ::step].astype(np.float64)
-        values: NDArray[np.float64] = self.slope * sample[np.isfinite(sample)] + self.intercept
-        return values
+        # What a damaged scaling puts beyond all numbers is no value to show; a signalling
+        # NaN says so when it is converted.
+        with np.errstate(over="ignore", invalid="ignore"):
+            sample = self.data[::step, ::step, ::step].astype(np.float64)
+            values: NDArray[np.float64] = self.slope * sample + self.intercept
+        return values[np.isfinite(values)]
 
 
 def _contiguous(view: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
