@@ -247,7 +247,8 @@ class Volume:
         bottom, top = (float(v) for v in np.percentile(sample, (low, high)))
         if bottom == top:
             bottom, top = float(sample.min()), float(sample.max())
-        return (bottom, top) if bottom < top else (bottom, bottom + 1.0)
+        # Of a very large value, one more is the same number.
+        return (bottom, top) if bottom < top else (bottom, bottom + max(1.0, 1e-6 * abs(bottom)))
 
     def display_window(self) -> tuple[float, float]:
         """Values to show as black and white: soft tissue for a CT, else `value_range`.
