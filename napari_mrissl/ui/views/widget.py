@@ -132,6 +132,8 @@ class SliceViews(QWidget):
                 give_room(self)
             elif self._docked:
                 self.shut_down()
+                # Python cannot collect what Qt's connections to functions hold.
+                self.deleteLater()
         return super().event(event)
 
     def showEvent(self, event: QEvent) -> None:
@@ -163,9 +165,9 @@ class SliceViews(QWidget):
         leave_wheel_alone(self)
         bar = self.bar
         bar.layout_chosen.connect(self._on_layout)
-        bar.mode_chosen.connect(lambda mode: setattr(self.presenter, "mode", mode))
-        bar.style_chosen.connect(lambda style: setattr(self.presenter, "style", style))
-        bar.rate.valueChanged.connect(lambda hertz: setattr(self.presenter, "hertz", hertz))
+        bar.mode_chosen.connect(self.presenter.set_mode)
+        bar.style_chosen.connect(self.presenter.set_style)
+        bar.rate.valueChanged.connect(self.presenter.set_hertz)
         bar.contrast_chosen.connect(self._on_contrast_chosen)
         bar.auto.clicked.connect(self._on_auto)
         bar.fit.clicked.connect(self.fit)
