@@ -147,6 +147,7 @@ def compared(scan: Volume, over: Volume, *, labelled: bool, rounds: int) -> Tabl
         "scipy affine_transform, numpy": lambda _: rivals.composed(),
     }
     rows = measure(candidates, rounds=rounds, warm_up=4, seconds_each=4.0)
+    used = {name: processor_ms(candidates[name]) for name in (OURS, PAINTING)}
     rivals.close()
     views.close()
     viewer.close()
@@ -157,8 +158,18 @@ def compared(scan: Volume, over: Volume, *, labelled: bool, rounds: int) -> Tabl
         notes=[
             "all three planes of the crosshair and the oblique slice move every round",
             "their redraw: software GL where there is no GPU",
+            "time of the processor, all threads together, which other programs do not add to: "
+            + ", ".join(f"{name} {spent:.1f} ms" for name, spent in used.items()),
         ],
     )
+
+
+def processor_ms(run: Callable[[int], Any], rounds: int = 20) -> float:
+    """Mean processor time of a round, of all threads together."""
+    begin = time.process_time()
+    for number in range(rounds):
+        run(number)
+    return 1e3 * (time.process_time() - begin) / rounds
 
 
 def main() -> None:

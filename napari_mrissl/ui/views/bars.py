@@ -88,13 +88,9 @@ class ViewsBar(QWidget):
         self.help = _button("?", "All keys and mouse gestures")
         self.help.setFixedWidth(28)
         self._arrange()
-        self.layout_box.currentIndexChanged.connect(
-            lambda: self.layout_chosen.emit(self.layout_box.currentData())
-        )
+        self.layout_box.currentIndexChanged.connect(self._on_layout)
         self.mode_box.currentIndexChanged.connect(self._on_mode)
-        self.style_box.currentIndexChanged.connect(
-            lambda: self.style_chosen.emit(self.style_box.currentData())
-        )
+        self.style_box.currentIndexChanged.connect(self._on_style)
         self.contrast_box.currentIndexChanged.connect(self._on_contrast)
 
     def show_images(self, layers: list[Image], target: Image | None) -> None:
@@ -117,6 +113,12 @@ class ViewsBar(QWidget):
         index = box.findData(value)
         if index >= 0:
             box.setCurrentIndex(index)
+
+    def _on_layout(self) -> None:
+        self.layout_chosen.emit(self.layout_box.currentData())
+
+    def _on_style(self) -> None:
+        self.style_chosen.emit(self.style_box.currentData())
 
     def _on_mode(self) -> None:
         mode = self.mode_box.currentData()

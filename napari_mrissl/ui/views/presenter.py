@@ -84,8 +84,8 @@ class ViewsPresenter(QObject):
         """How several volumes are compared."""
         return self._mode
 
-    @mode.setter
-    def mode(self, mode: Mode) -> None:
+    def set_mode(self, mode: Mode) -> None:
+        """Compare volumes in another way."""
         self._mode = mode
         self._turn = 0
         self.request()
@@ -95,8 +95,8 @@ class ViewsPresenter(QObject):
         """How labels are drawn."""
         return self._style
 
-    @style.setter
-    def style(self, style: LabelStyle) -> None:
+    def set_style(self, style: LabelStyle) -> None:
+        """Draw labels in another way."""
         self._style = style
         self.request()
 
@@ -105,8 +105,8 @@ class ViewsPresenter(QObject):
         """How many volumes a second the flicker shows."""
         return 1000 / self._flicker.interval()
 
-    @hertz.setter
-    def hertz(self, hertz: float) -> None:
+    def set_hertz(self, hertz: float) -> None:
+        """Let the flicker be faster or slower."""
         self._flicker.setInterval(round(1000 / hertz))
 
     @property
