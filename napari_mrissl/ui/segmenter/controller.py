@@ -110,17 +110,20 @@ class Controller(JobBoard):
 
     def set_settings(self, settings: SegmentSettings) -> None:
         """Use other features or another classifier from now on."""
+        self.take_settings(settings)
+        if self.session is not None:
+            self._update()
+
+    def take_settings(self, settings: SegmentSettings) -> None:
+        """As `set_settings`, without computing anything before the user asks for it."""
         refeature = settings.features != self.settings.features
         self.settings = settings
-        if self.session is None:
-            return
-        if refeature:
+        if self.session is not None and refeature:
             for session in self.sessions:
                 session.stack = None
                 session.segmenters.clear()
             self.features.cancel()
             self._open(self.session)
-        self._update()
 
     def segment(self) -> None:
         """Segment now; the features are computed first when there are none."""

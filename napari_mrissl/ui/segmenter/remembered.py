@@ -73,14 +73,18 @@ def _take_settings(panel: PromptSegmenter, kept: dict[str, Any]) -> str:
     problem = ""
     if "settings" in kept:
         try:
-            panel.settings = SegmentSettings.model_validate(kept["settings"])
+            settings = SegmentSettings.model_validate(kept["settings"])
+            panel.settings_box.show_settings(settings)
+            panel.controller.take_settings(settings)
         except ValidationError:
             problem = "The kept settings are of another version; these are the usual ones."
     if isinstance(kept.get("settings_open"), bool):
         fold = panel.settings_box.fold
         (fold.expand if kept["settings_open"] else fold.collapse)(animate=False)
     if isinstance(kept.get("live"), bool):
-        panel.run_box.live.setChecked(kept["live"])
+        # Not through the box: switched on by hand it segments at once, features and all.
+        panel.controller.live = kept["live"]
+        panel.run_box.show_live(kept["live"])
     return problem
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
@@ -73,6 +74,12 @@ class RunBox(QWidget):
     def refresh(self) -> None:
         """Enable what can be done."""
         self.segment.setEnabled(self._controller.session is not None)
+
+    def show_live(self, live: bool) -> None:
+        """Show whether every change is followed, without starting anything."""
+        blocker = QSignalBlocker(self.live)
+        self.live.setChecked(live)
+        del blocker
 
     def _set_live(self, live: bool) -> None:
         self._controller.set_live(live)

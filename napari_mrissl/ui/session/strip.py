@@ -82,8 +82,9 @@ class ReopeningStrip(QWidget):
     def refresh(self) -> None:
         """Show what is missing as it is now."""
         while (item := self._rows.takeAt(0)) is not None:
-            item.widget().setParent(None)
-            item.widget().deleteLater()
+            row = item.widget()
+            row.hide()
+            row.deleteLater()
         for problem in self.reopening.problems:
             self._rows.addWidget(self._row(problem))
         busy = not self._finished or self.reopening.jobs.running
