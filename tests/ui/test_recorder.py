@@ -55,7 +55,7 @@ def test_record_pause_discard_undo_redo_and_the_task(recorder, navigator, viewer
     assert recorder.deck is navigator.deck
     assert not record.pause.isEnabled()
     assert not episodes.undo.isEnabled()
-    record.task.setText("find  the\tmiddle")
+    record.task.setText("look around")
     canvas = navigator.view.canvas
     x, y = user.middle(canvas)
     record.record.click()
@@ -64,6 +64,7 @@ def test_record_pause_discard_undo_redo_and_the_task(recorder, navigator, viewer
     user.wheel(qtbot, canvas, (x, y), 2)
     qtbot.wait(60)
     assert "poses" in record.elapsed.text()
+    record.task.setText("find  the\tmiddle")
     record.pause.click()
     assert record.pause.text() == "Go on"
     assert "paused" in navigator.flight_panel.record.text()

@@ -89,7 +89,7 @@ class FlightDeck(QObject):
         self._recorder: Recorder | None = None
         self._recorded: Volume | None = None
         self._ending: Ending | None = None
-        self.task = ""
+        self._task = ""
         self.columns: frozenset[str] = frozenset()
         self.keep_frames = False
         self.number: int | None = None
@@ -138,6 +138,20 @@ class FlightDeck(QObject):
     def seconds(self) -> float:
         """How long the recording is so far, without pauses."""
         return self._recorder.seconds if self._recorder is not None else 0.0
+
+    @property
+    def task(self) -> str:
+        """What is to be done in the next episodes, and in the one being recorded."""
+        return self._task
+
+    @task.setter
+    def task(self, text: str) -> None:
+        self._task = text
+        if self._recorder is not None:
+            try:
+                self._recorder.task = text
+            except MrisslError as error:
+                self._on_refused(str(error))
 
     @property
     def hertz(self) -> float:

@@ -26,7 +26,7 @@ _KEPT = {
     "layers": ("Layers", "Which scans and labels are visible; never their names"),
 }
 _WARNING = "color: #d08000;"
-FACES = "Frames show the scan: faces in them identify people."
+FACES = "Faces in them identify people."
 
 
 class RecordBox(QWidget):
@@ -43,14 +43,14 @@ class RecordBox(QWidget):
         self._deck = deck
         self.record = button("Record", "Record every move as an episode, or stop (Q)")
         self.pause = button("Pause", "Let the recording wait; what you do meanwhile is not in it")
-        self.discard = button("Discard", "End the recording without an episode")
+        self.discard = button("Discard", "End the recording without an episode; Redo returns it")
         self.elapsed = QLabel()
         self.elapsed.setToolTip("Length of the recording without pauses, and its poses so far")
         self.task = QLineEdit()
         self.task.setMaxLength(_LONGEST_TASK)
         self.task.setPlaceholderText("e.g. find the hippocampus")
         self.task.setToolTip(
-            "What is to be done in the next episodes, in a few words; no names of people"
+            "What is to be done in this and the next episodes, in a few words; no names of people"
         )
         self.rate = decimal(
             1,
@@ -96,7 +96,7 @@ class RecordBox(QWidget):
         self.pause.setEnabled(recording)
         self.discard.setEnabled(recording)
         self.rate.setEnabled(not recording and deck.shelf.contents.hertz is None)
-        for field in (self.task, self.frames, *self.kept.values()):
+        for field in (self.frames, *self.kept.values()):
             field.setEnabled(not recording)
         self._show_settings()
         self._show_elapsed()
@@ -170,8 +170,8 @@ class RecordBox(QWidget):
         grid.addWidget(keep, 2, 0)
         for number, box in enumerate(self.kept.values()):
             grid.addWidget(box, 2 + number // 2, 1 + number % 2)
-        grid.addWidget(self.frames, 4, 1, 1, 3)
-        grid.addWidget(self.warning, 5, 1, 1, 3)
+        grid.addWidget(self.frames, 4, 1)
+        grid.addWidget(self.warning, 4, 2, 1, 2)
         grid.setColumnStretch(3, 1)
         outer.addLayout(grid)
 
