@@ -151,10 +151,19 @@ class Composer:
     def compose(self, layers: Sequence[tuple[NDArray[np.integer], Table]]) -> NDArray[np.uint8]:
         """Draw codes (N, M) with their tables, the lowest first, on black; the picture."""
         canvas, found = self._canvas, self._found
-        canvas.fill(0)
-        for codes, table in layers:
+        if not layers:
+            canvas.fill(0)
+        for number, (codes, table) in enumerate(layers):
             *colors, lost = table.planes
             gray = np.array_equal(colors[0], colors[1]) and np.array_equal(colors[0], colors[2])
+            if number == 0:
+                # On black nothing is left of what lies below.
+                for channel, color in zip(canvas, colors, strict=True):
+                    if gray and color is not colors[0]:
+                        np.copyto(channel, canvas[0])
+                    else:
+                        np.take(color, codes, out=channel, mode="clip")
+                continue
             if table.mode == "over":
                 np.take(lost, codes, out=self._lost, mode="clip")
                 np.subtract(1, self._lost, out=self._lost)
