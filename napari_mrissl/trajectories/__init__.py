@@ -1,4 +1,4 @@
-"""Flights through a volume: journal, record, replay, and where volumes lie."""
+"""Flights through a volume: record, store as datasets, replay, and where volumes lie."""
 
 from napari_mrissl.trajectories.checking import Report, validate
 from napari_mrissl.trajectories.dataset import Dataset, open_or_create
@@ -7,10 +7,7 @@ from napari_mrissl.trajectories.flight import (
     Flight,
     flight_info,
     flight_of,
-    has_flight,
     pose_at,
-    read_flight,
-    write_flight,
 )
 from napari_mrissl.trajectories.journal import (
     Journal,
@@ -19,7 +16,6 @@ from napari_mrissl.trajectories.journal import (
     read_records,
     recoverable_records,
 )
-from napari_mrissl.trajectories.old_recorder import FlightRecorder
 from napari_mrissl.trajectories.recorder import Recorder
 from napari_mrissl.trajectories.repair import repair
 from napari_mrissl.trajectories.scan_index import locate, remember
@@ -30,7 +26,6 @@ __all__ = [
     "Dataset",
     "Entry",
     "Flight",
-    "FlightRecorder",
     "Journal",
     "Record",
     "Recorder",
@@ -38,11 +33,9 @@ __all__ = [
     "Unfinished",
     "flight_info",
     "flight_of",
-    "has_flight",
     "locate",
     "open_or_create",
     "pose_at",
-    "read_flight",
     "read_journal",
     "read_records",
     "recoverable_records",
@@ -50,5 +43,4 @@ __all__ = [
     "repair",
     "spline",
     "validate",
-    "write_flight",
 ]

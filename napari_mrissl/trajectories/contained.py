@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from napari_mrissl.errors import MrisslError
 
@@ -33,8 +34,27 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, open for reading; a pipe or device is never waited for.
+
+    Raises
+    ------
+    MrisslError
+        If it is no regular file.
+    OSError
+        If the system refuses.
+    """
+    # Without O_NONBLOCK a pipe would block before it could be recognised.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    file = os.fdopen(os.open(path, flags), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise MrisslError("is no regular file", where=path, expected="a file of the dataset")
+    return file
+
+
 def read_bytes(path: Path, most: int) -> bytes:
-    """Content of a regular file of at most ``most`` bytes; a pipe or device is never opened.
+    """Content of a regular file of at most ``most`` bytes; see `open_regular`.
 
     Raises
     ------
@@ -43,14 +63,7 @@ def read_bytes(path: Path, most: int) -> bytes:
     OSError
         If the system refuses.
     """
-    # Without O_NONBLOCK a pipe would block before it could be recognised.
-    descriptor = os.open(
-        path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    )
-    with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode):
-            raise MrisslError("is no regular file", where=path, expected="a file of the dataset")
-        if facts.st_size > most:
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size > most:
             raise MrisslError(f"is larger than {most} bytes", where=path)
         return file.read(most + 1)

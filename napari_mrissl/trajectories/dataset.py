@@ -298,8 +298,9 @@ class Dataset:
             )
             make_folder(inside(self.folder, EPISODES))
             table = _table(samples, entry, columns)
-            entry = write_episode(self.folder, entry, table, pictures, progress)
-            self._commit(replace(grown, entries=(*grown.entries, entry), removed=()))
+            with self._removed_on_error(entry.file):
+                entry = write_episode(self.folder, entry, table, pictures, progress)
+                self._commit(replace(grown, entries=(*grown.entries, entry), removed=()))
             return entry
 
     def undo_last(self) -> Entry:
@@ -365,9 +366,10 @@ class Dataset:
                 def pictures(start: int, stop: int) -> Any:
                     return self.table(n, ("frame",), start, stop)["frame"]
 
-            new = write_episode(self.folder, new, table, pictures)
-            entries = tuple(new if entry is old else entry for entry in grown.entries)
-            self._commit(replace(grown, entries=entries))
+            with self._removed_on_error(new.file):
+                new = write_episode(self.folder, new, table, pictures)
+                entries = tuple(new if entry is old else entry for entry in grown.entries)
+                self._commit(replace(grown, entries=entries))
             aside(self.folder, inside(self.folder, old.file), REMOVED)
             return new
 
@@ -472,6 +474,18 @@ class Dataset:
                 renew(self.folder, loaded.manifest)
             self._manifest = settled(self.folder, loaded.manifest)
             yield
+
+    @contextlib.contextmanager
+    def _removed_on_error(self, name: str) -> Iterator[None]:
+        """A new file that no manifest came to list is not left to be listed later."""
+        try:
+            yield
+        except BaseException:
+            # Where even this is refused, the error that led here is the one to be told.
+            with contextlib.suppress(OSError, MrisslError):
+                if all(entry.file != name for entry in manifests.read(self.folder).entries):
+                    inside(self.folder, name).unlink(missing_ok=True)
+            raise
 
     def _commit(self, manifest: Manifest) -> None:
         manifests.write(self.folder, manifest)

@@ -18,7 +18,7 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry.affines import as_affine
 
 SOURCES = ("recorded", "policy", "spline")
-EPISODE_FILE = re.compile(r"episodes/episode_(\d{6})(?:-(\d{1,6}))?\.parquet")
+EPISODE_FILE = re.compile(r"episodes/episode_([0-9]{6})(?:-([0-9]{1,6}))?\.parquet")
 LONGEST_TEXT = 1000
 HIGHEST_HERTZ = 1000.0
 

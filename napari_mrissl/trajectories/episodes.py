@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import Pose
-from napari_mrissl.trajectories.contained import inside
+from napari_mrissl.trajectories.contained import inside, open_regular
 from napari_mrissl.trajectories.entries import Entry, canonical, entry_of
 from napari_mrissl.trajectories.sampling import Click
 from napari_mrissl.volumes.atomic import write_atomically
@@ -227,7 +227,7 @@ def file_digest(path: Path) -> tuple[str, int]:
     """
     digest, size = hashlib.sha256(), 0
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             while part := file.read(1 << 20):
                 digest.update(part)
                 size += len(part)
@@ -409,7 +409,7 @@ class _Translating:
         from pyarrow import parquet
 
         try:
-            self._file = open(self._path, "rb")
+            self._file = open_regular(self._path)
         except OSError as error:
             raise _unreadable(self._path, error) from error
         try:

@@ -17,7 +17,7 @@ from napari_mrissl.trajectories.checking import (
     check_removed,
     validate,
 )
-from napari_mrissl.trajectories.contained import inside
+from napari_mrissl.trajectories.contained import inside, read_bytes
 from napari_mrissl.trajectories.entries import Entry
 from napari_mrissl.trajectories.journal import journal_bytes
 from napari_mrissl.trajectories.locks import locked
@@ -161,7 +161,7 @@ def _mend_journal(folder: Path, path: Path, done: list[str]) -> None:
 def _copy_to_quarantine(folder: Path, path: Path) -> None:
     """Before the journal is cut, so that a kill in between loses nothing."""
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, 1 << 40)
         name = f"{path.stem}-{hashlib.sha256(content).hexdigest()[:12]}{path.suffix}"
         target = inside(folder, f"{QUARANTINE}/{name}")
         make_folder(target.parent)

@@ -22,6 +22,7 @@ from napari_mrissl.trajectories.places import (
     aside,
     episode_files,
     files_in,
+    removed_name,
 )
 from napari_mrissl.trajectories.unfinished import holds_nothing, live
 
@@ -155,17 +156,18 @@ def settled(folder: Path, manifest: Manifest) -> Manifest:
 def _put_away(folder: Path, manifest: Manifest, strays: list[Path]) -> None:
     listed = {entry.file for entry in manifest.entries}
     uids = {entry.uid for entry in (*manifest.entries, *manifest.removed)}
+    undone = {(entry.uid, entry.sha256): removed_name(entry) for entry in manifest.removed}
     for path in strays:
         name = f"{EPISODES}/{path.name}"
         if name in listed:
             continue
         try:
-            known = read_metadata(inside(folder, name), name).uid in uids
+            own = read_metadata(inside(folder, name), name)
         except MrisslError:
             # Not ours to judge in passing: `repair` sets it aside and says so.
             continue
-        if known:
-            aside(folder, path, REMOVED)
+        if own.uid in uids:
+            aside(folder, path, REMOVED, undone.get((own.uid, own.sha256)))
 
 
 def _with(manifest: Manifest, entry: Entry, path: Path) -> Manifest:

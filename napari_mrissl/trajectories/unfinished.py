@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.trajectories.contained import open_regular
 from napari_mrissl.trajectories.entries import check_volume, is_rate
 from napari_mrissl.trajectories.journal import Record, recoverable_records
 from napari_mrissl.trajectories.places import OPEN, files_in
@@ -93,6 +94,8 @@ def read_interrupted(path: Path) -> Interrupted:
     MrisslError
         If there is none, or it holds what no recorder writes.
     """
+    if holds_nothing(path):
+        raise MrisslError("no complete first line", where=path, expected="a journal")
     header, records, damage = recoverable_records(path, LONGEST_LINE)
     _check(header, path)
     checked([(record.t_ns, record.event) for record in records], path)
@@ -130,7 +133,7 @@ def holds_nothing(path: Path) -> bool:
         If it cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return not file.readline(LONGEST_LINE).endswith(b"\n")
     except OSError as error:
         raise MrisslError(
