@@ -48,6 +48,8 @@ _SNIFFED = 512
 _SMALLEST_MM, _LARGEST_MM = 1e-6, 1e6
 
 
+# Numbers beyond all reason overflow on their way to being refused.
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def read(path: str | Path, frame: int | None = None, progress: Progress | None = None) -> Volume:
     """Open a scan: NIfTI, MGH/MGZ, NRRD, MetaImage, or a folder with a DICOM series.
 
