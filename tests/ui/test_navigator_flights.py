@@ -2,31 +2,18 @@
 
 import errno
 import os
-import sys
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, __file__.rpartition("/")[0])
-import navigator_actions as user
+from flight_actions import rows, settled, small_volume, steps
 
 from napari_mrissl.geometry import Pose
 from napari_mrissl.trajectories import Dataset, Flight, Recorder, flight_of, journal, locate
-from napari_mrissl.ui.layers import add_volume
-from napari_mrissl.ui.navigator import SliceNavigator, flights
 from napari_mrissl.ui.navigator.flight_panel import FlightPanel
-from napari_mrissl.ui.navigator.flights import FlightDeck, deck_of
+from napari_mrissl.ui.navigator.flights import FlightDeck
 from napari_mrissl.ui.navigator.state import NavigatorState
-from napari_mrissl.ui.recorder import FlightRecorder
 from napari_mrissl.ui.recorder.work import default_folder
 from napari_mrissl.volumes import read, write_image
-from napari_mrissl.volumes.volume import Volume
-
-
-def small_volume(value=1.0):
-    index = np.indices((24, 24, 24), np.float32)
-    voxels = value * np.exp(-((index - 11.5) ** 2).sum(axis=0) / 60)
-    return Volume.from_stored(voxels.astype(np.float32), np.diag([2.0, 2, 2, 1]), name="ball")
 
 
 class Clock:
@@ -63,24 +50,6 @@ def heard(deck):
     deck.said.connect(lambda text: heard.append((text, False)))
     deck.failed.connect(lambda text: heard.append((text, True)))
     return heard
-
-
-def settled(deck, qtbot):
-    qtbot.waitUntil(lambda: not deck.shelf.busy and not deck.saving, timeout=20_000)
-
-
-def steps(state, count=5, qtbot=None):
-    poses = [state.pose]
-    for _ in range(count):
-        if qtbot is not None:
-            qtbot.wait(60)
-        state.move([0.01, 0.02, 0, 0.05, 0, 0, 0])
-        poses.append(state.pose)
-    return poses
-
-
-def rows(poses):
-    return np.array([pose.to_row() for pose in poses])
 
 
 def test_a_recording_becomes_an_episode_of_todays_dataset(deck, state, qtbot, heard):
@@ -341,85 +310,3 @@ def test_a_recording_that_was_cut_off_is_told_of_in_the_navigator(deck, state, q
     qtbot.waitUntil(lambda: "cut off" in panel.message.text(), timeout=10_000)
     settled(deck, qtbot)
     panel.let_go()
-
-
-@pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    viewer = make_napari_viewer_proxy(show=True)
-    add_volume(viewer, small_volume())
-    return viewer
-
-
-@pytest.mark.gui
-def test_record_by_button_fly_by_mouse_replay_by_button(navigator, viewer, qtbot):
-    panel, canvas = navigator.flight_panel, navigator.view.canvas
-    assert not panel.replay.isEnabled()
-    panel.record.click()
-    assert panel.record.text().startswith("Stop")
-    assert "background" in panel.record.styleSheet()
-    x, y = user.middle(canvas)
-    user.drag(qtbot, canvas, (x, y), (x + 10, y + 10), user.SHIFT)
-    for _ in range(3):
-        user.wheel(qtbot, canvas, (x, y), 1)
-    end = navigator.pose
-    panel.record.click()
-    assert panel.record.text() == "Record"
-    settled(navigator.deck, qtbot)
-    assert "Recorded" in panel.message.text()
-    navigator.state.reset()
-    before = navigator.pose
-    panel.replay.click()
-    assert panel.replay.text() == "Stop"
-    qtbot.waitUntil(lambda: not navigator.deck.replaying, timeout=20_000)
-    np.testing.assert_allclose(navigator.pose.to_row(), end.to_row(), atol=1e-9)
-    assert panel.replay.text() == "Replay"
-    navigator.moves.undo.click()
-    assert navigator.pose == before
-
-
-@pytest.mark.gui
-def test_the_layer_deleted_while_recording(navigator, viewer, qtbot):
-    navigator.deck.record()
-    navigator.state.move([0.01, 0, 0, 0, 0, 0, 0])
-    viewer.layers.remove(next(x for x in viewer.layers if x.name == "ball"))
-    assert not navigator.deck.recording
-    settled(navigator.deck, qtbot)
-    assert "The scan changed" in navigator.flight_panel.message.text()
-    assert len(Dataset.open(default_folder())) == 1
-    assert not navigator.flight_panel.record.isEnabled()
-
-
-@pytest.mark.gui
-def test_the_window_closed_while_recording(navigator, viewer, qtbot):
-    deck = navigator.deck
-    viewer.window.add_dock_widget(FlightRecorder(viewer), name="Flight recorder")
-    assert deck_of(viewer) is deck
-    deck.record()
-    navigator.state.move([0.01, 0, 0, 0, 0, 0, 0])
-    viewer.close()
-    assert len(Dataset.open(default_folder())) == 1
-    qtbot.waitUntil(lambda: not deck.shelf.busy, timeout=10_000)
-    # Nothing keeps the deck of a window that is gone.
-    qtbot.waitUntil(lambda: deck not in flights._decks.values(), timeout=10_000)
-
-
-@pytest.mark.gui
-def test_the_dock_closed_while_recording_and_while_replaying(navigator, viewer, qtbot):
-    deck = navigator.deck
-    deck.record()
-    poses = steps(navigator.state)
-    viewer.window.remove_dock_widget(navigator)
-    assert not deck.recording
-    settled(deck, qtbot)
-    assert len(Dataset.open(default_folder())) == 1
-
-    again = SliceNavigator(viewer)
-    viewer.window.add_dock_widget(again, name="Slice navigator")
-    assert again.deck is not deck
-    again.deck.set_flight(flight_of(again.volume, poses, hertz=1))
-    again.deck.replay()
-    viewer.window.remove_dock_widget(again)
-    assert not again.deck.replaying
-    pose = again.pose
-    qtbot.wait(50)
-    assert again.pose == pose
