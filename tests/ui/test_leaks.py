@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -105,22 +106,32 @@ def test_volumes_leave_nothing(make_napari_viewer, qtbot):
     assert watch(qtbot, cycle, 10) == {}
 
 
-@pytest.mark.parametrize("name", DOCKS)
-def test_docks_leave_nothing(make_napari_viewer, qtbot, name):
-    viewer = make_napari_viewer(show=True)
-
-    def cycle(number: int) -> None:
-        layer = add_volume(viewer, scan(number))
-        dock, widget = viewer.window.add_plugin_dock_widget("napari-mrissl", name)
+def open_and_close(viewer, qtbot, names, number: int) -> None:
+    """A scan and docks beside each other, each used, all closed again."""
+    add_volume(viewer, scan(number))
+    opened = [viewer.window.add_plugin_dock_widget("napari-mrissl", name) for name in names]
+    widgets = [widget for _, widget in opened]
+    for widget in widgets:
         use(widget)
-        settled(qtbot, [widget])
+    settled(qtbot, widgets)
+    for dock, _ in opened:
         viewer.window.remove_dock_widget(dock)
-        viewer.layers.remove(layer)
-        while viewer.layers:
-            viewer.layers.pop()
-        settled(qtbot)
+    while viewer.layers:
+        viewer.layers.pop()
 
+
+def test_docks_leave_nothing(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    cycle = partial(open_and_close, viewer, qtbot, DOCKS)
     assert watch(qtbot, cycle, 2) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DOCKS)
+def test_each_dock_alone_leaves_nothing(make_napari_viewer, qtbot, name):
+    viewer = make_napari_viewer(show=True)
+    cycle = partial(open_and_close, viewer, qtbot, [name])
+    assert watch(qtbot, cycle, 10) == {}
 
 
 def use(widget) -> None:
