@@ -146,7 +146,10 @@ def _acquired(key: str, folder: Path) -> _Held:
 
 
 def _key(folder: str | Path) -> str:
-    return hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()
+    try:
+        return hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()
+    except ValueError as error:  # a NUL character
+        raise MrisslError("is no name of a folder", where=Path(folder)) from error
 
 
 def _folder() -> Path:
