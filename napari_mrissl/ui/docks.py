@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -201,12 +202,36 @@ def _fill(
             elif place["front"]:
                 dock.raise_()
             dock.setVisible(bool(place["shown"]))
-    sizes = [wanted[group[0]]["size"] for group in groups]
+    sizes = [tuple(wanted[group[0]]["size"]) for group in groups]
+    _resize(window, faces, sizes)
+    # Qt has the docks' places only after a turn of the event loop, and until then gives way.
+    timer = QTimer(window)
+    timer.setSingleShot(True)
+    # Weakly: a window that is closed before the time must not be held by its own timer.
+    held = [weakref.ref(face) for face in faces]
+    timer.timeout.connect(lambda: _resize_later(held, sizes))
+    timer.timeout.connect(timer.deleteLater)
+    timer.start(0)
+
+
+def _resize_later(held: list[weakref.ref[QDockWidget]], sizes: list[tuple[int, int]]) -> None:
+    kept = [(face(), size) for face, size in zip(held, sizes, strict=True)]
+    faces = [face for face, _ in kept if face is not None]
+    if faces and isinstance(faces[0].window(), QMainWindow):
+        chosen = [size for face, size in kept if face is not None]
+        _resize(faces[0].window(), faces, chosen)
+
+
+def _resize(window: QMainWindow, faces: list[QDockWidget], sizes: list[tuple[int, int]]) -> None:
+    there = window.findChildren(QDockWidget)
     for axis, along in enumerate((Qt.Orientation.Horizontal, Qt.Orientation.Vertical)):
-        chosen = [(face, size[axis]) for face, size in zip(faces, sizes, strict=True)]
-        chosen = [(face, length) for face, length in chosen if length > 0]
+        chosen = [
+            (face, size[axis])
+            for face, size in zip(faces, sizes, strict=True)
+            if size[axis] > 0 and face in there
+        ]
         if chosen:
-            window.resizeDocks([f for f, _ in chosen], [n for _, n in chosen], along)
+            window.resizeDocks([face for face, _ in chosen], [n for _, n in chosen], along)
 
 
 def _groups(

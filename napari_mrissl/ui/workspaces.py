@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -112,17 +113,19 @@ def places(
     """Where each dock of a workspace goes, as `docks.arrange` takes it.
 
     In a wide window the slices stand beside one stack of panels, to which the navigator
-    belongs; in a narrow one the navigator is a tab behind the views.
+    belongs. A narrow one, as of 1366 pixels, has no room for two columns beside the canvas:
+    all are tabs of one stack, with the task's own panel in front.
     """
-    wide = window.width() >= WIDE
-    slices = list(workspace.slices[:1] if wide else workspace.slices)
-    panels = [*workspace.panels, *(workspace.slices[1:] if wide else ()), *others]
     canvas = window.centralWidget()
     free = window.width() - (canvas.x() if canvas is not None else 0)
-    if panels:
-        free -= _PANEL_WIDTH
-    width = max(_LEAST_SLICES, round(_SHARE_OF_SLICES * free))
-    groups = [(slices, width), *([(panels, _PANEL_WIDTH)] if panels else [])]
+    if window.width() >= WIDE:
+        panels = [*workspace.panels, *workspace.slices[1:], *others]
+        width = max(_LEAST_SLICES, round(_SHARE_OF_SLICES * (free - _PANEL_WIDTH)))
+        groups = [(list(workspace.slices[:1]), width), (panels, _PANEL_WIDTH)]
+    else:
+        stack = [*workspace.panels, *workspace.slices, *others]
+        share = 0.5 if workspace.panels else _SHARE_OF_SLICES
+        groups = [(stack, round(share * free))]
     return {
         title: {
             "area": "right",
@@ -141,8 +144,12 @@ def places(
 def _fit_later(viewer: ViewerModel, window: QMainWindow, before: int) -> None:
     """Show scans whole again once the main canvas has its new width, if that is another."""
 
+    # Weakly: a window that is closed before the time must not be held by its own timer.
+    held, shown = weakref.ref(window), weakref.ref(getattr(viewer, "__wrapped__", viewer))
+
     def fit() -> None:
-        canvas = window.centralWidget()
+        window, viewer = held(), shown()
+        canvas = window.centralWidget() if window is not None and viewer is not None else None
         if canvas is not None and len(viewer.layers) and abs(canvas.width() - before) > 40:
             viewer.reset_view()
 

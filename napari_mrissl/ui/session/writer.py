@@ -89,6 +89,8 @@ class SessionWriter:
         """Write what is left, in the writer's thread, and let go of the session."""
         with self._condition:
             self._closing = True
+            # The window goes; the thread must not hold it while it writes the last state.
+            self._found, self._complained = _nobody, LOGGER.warning
             self._condition.notify_all()
 
     def wait(self, seconds: float = _PATIENCE) -> bool:
@@ -233,3 +235,7 @@ class SessionWriter:
             name = None if own else self._session.write_labels(copy)
             self._kept[id(labels)] = (labels, layer.version, name)
         return self._kept[id(labels)][2]
+
+
+def _nobody(_: object) -> None:
+    return None
