@@ -1,8 +1,8 @@
 """Open and close in one viewer, many times, and say how much the process has grown.
 
-Called with what to open (``image`` and ``canvas`` are napari's own; ``volume``, or the name of
-a dock widget of ours) and how often. The last line says in JSON what there is more of after
-the last tenth of the cycles than after the first.
+Called with what to open (``image``, ``canvas`` and ``plane`` are napari's own; ``volume``, or
+the name of a dock widget of ours) and how often. The last line says in JSON what there is more
+of in the last tenth of the cycles than in the second.
 """
 
 import gc
@@ -43,6 +43,16 @@ class Canvas(QWidget):
         self.canvas = None
 
 
+def add_plane(viewer: napari.Viewer) -> None:
+    """A textured Surface layer and a Vectors layer, as our navigator adds and takes away."""
+    corners = np.array([[0, 1], [1, 1], [1, 0], [0, 0]], np.float32)
+    mesh = (np.zeros((4, 3)), np.array([[0, 1, 2], [0, 2, 3]]), np.ones(4))
+    viewer.add_surface(
+        mesh, texture=np.zeros((256, 256, 4), np.uint8), texcoords=corners, shading="none"
+    )
+    viewer.add_vectors(np.zeros((0, 2, 3)), ndim=3)
+
+
 def settle(seconds: float = 0.03) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -53,19 +63,21 @@ def settle(seconds: float = 0.03) -> None:
 
 def cycle(viewer: napari.Viewer, what: str, number: int) -> None:
     voxels = VOXELS + number
-    if what in ("image", "canvas"):
+    if what in ("image", "canvas", "plane"):
         viewer.add_image(voxels, scale=(2, 2, 2))
     else:
         add_volume(viewer, Volume.from_stored(voxels, AFFINE))
     dock = None
-    if what == "canvas":
+    if what in ("canvas", "plane"):
+        if what == "plane":
+            add_plane(viewer)
         dock = viewer.window.add_dock_widget(Canvas(), name=what)
     elif what not in ("image", "volume"):
         dock, widget = viewer.window.add_plugin_dock_widget("napari-mrissl", what)
         while getattr(widget, "busy", False):
             settle()
     settle(0.06)
-    if what == "canvas":
+    if what in ("canvas", "plane"):
         dock.widget().shut_down()
     if dock is not None:
         viewer.window.remove_dock_widget(dock)
