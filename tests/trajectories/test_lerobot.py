@@ -245,14 +245,17 @@ def lerobot_python():
         subprocess.run([sys.executable, "-m", "venv", home], check=True, timeout=120)
         python = str(Path(home) / "bin" / "python")
         install = [python, "-m", "pip", "install", "-q", "lerobot==0.4.4"]
-        ran = subprocess.run(install, timeout=1800, capture_output=True, text=True, check=False)
+        try:
+            ran = subprocess.run(install, timeout=3000, capture_output=True, text=True, check=False)
+        except subprocess.TimeoutExpired:
+            pytest.skip("lerobot could not be installed in 50 minutes")
         if ran.returncode:
             pytest.skip(f"lerobot could not be installed: {ran.stderr[-300:]}")
         yield python
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(2700)
+@pytest.mark.timeout(4000)
 def test_lerobot_itself_reads_an_export(dataset, tmp_path, lerobot_python):
     out = export(dataset, tmp_path / "out", SIZE)
     expected = Reader(out)
