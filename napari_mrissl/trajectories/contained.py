@@ -64,6 +64,7 @@ def read_bytes(path: Path, most: int) -> bytes:
         If the system refuses.
     """
     with open_regular(path) as file:
-        if os.fstat(file.fileno()).st_size > most:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
             raise MrisslError(f"is larger than {most} bytes", where=path)
-        return file.read(most + 1)
+        return file.read(size)
