@@ -134,8 +134,8 @@ def settled(folder: Path, manifest: Manifest) -> Manifest:
     MrisslError
         If the system refuses.
     """
-    for place in (folder, folder / EPISODES):
-        for path in files_in(place, ".mrissl-*.tmp"):
+    for place in ("", EPISODES, OPEN, QUARANTINE):
+        for path in files_in(folder / place, ".mrissl-*.tmp"):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
     listed = {entry.file for entry in manifest.entries}
