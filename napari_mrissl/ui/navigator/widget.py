@@ -106,6 +106,7 @@ class SliceNavigator(QWidget):
         self.moves = MoveBar(self.state)
         self.read_out = ReadOut(self.state, self.view)
         self.message = QLabel()
+        self.message.setTextFormat(Qt.TextFormat.PlainText)
         self.message.setWordWrap(True)
         self.message.setToolTip("What to know about this scan")
         self._arrange()

@@ -26,8 +26,10 @@ class DatasetBox(QWidget):
         super().__init__(parent)
         self._deck = deck
         self.name = QLabel()
+        self.name.setTextFormat(Qt.TextFormat.PlainText)
         self.name.setStyleSheet("font-weight: bold;")
         self.held = QLabel()
+        self.held.setTextFormat(Qt.TextFormat.PlainText)
         self.held.setToolTip("Episodes in the dataset, and their poses a second")
         self.choose = button("Choose...", "Use another dataset: one used lately, or any folder")
         self.new = button("New", "Begin a new dataset with the next recording")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSignalBlocker
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
@@ -45,6 +45,7 @@ class RunBox(QWidget):
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("Stop what is running; nothing half-done is kept")
         self.status = QLabel()
+        self.status.setTextFormat(Qt.TextFormat.PlainText)
         self.status.setWordWrap(True)
         self.status.setToolTip("What is happening")
         self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)

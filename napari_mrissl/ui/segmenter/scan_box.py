@@ -116,6 +116,7 @@ class _Recovery(QFrame):
         self._controller = controller
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.text = QLabel()
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
         self.text.setWordWrap(True)
         self.recover = QPushButton("Recover clicks")
         self.recover.setToolTip("Put the marks of the earlier session in place; can be undone")

@@ -152,6 +152,7 @@ class Values(QWidget):
         super().__init__(parent)
         self.text = QLabel(" ")
         self.note = QLabel()
+        self.note.setTextFormat(Qt.TextFormat.PlainText)
         self._whole = ""
         # The line changes under a moving mouse; the panes must keep their size meanwhile.
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
