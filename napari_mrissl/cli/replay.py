@@ -160,7 +160,7 @@ class _Source:
 
         volume = self._volume(number)
         if volume is not None:
-            return volume.value_range()
+            return volume.display_window()
         return Frames(Episodes(self.dataset), self.size, Scans()).value_range(number)
 
     def _volume(self, number: int) -> Volume | None:
