@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,13 @@ from typing import Any
 import numpy as np
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.geometry import Pose
 from napari_mrissl.trajectories import manifest as manifests
+from napari_mrissl.trajectories.columns import table_of, volume_of
 from napari_mrissl.trajectories.contained import inside
-from napari_mrissl.trajectories.entries import SOURCES, Entry, check_volume, cleaned, is_rate
+from napari_mrissl.trajectories.entries import SOURCES, Entry, cleaned, is_rate
 from napari_mrissl.trajectories.episodes import (
     Pictures,
-    Table,
     file_digest,
-    read_episode,
     rendered,
     write_episode,
 )
@@ -37,8 +35,9 @@ from napari_mrissl.trajectories.places import (
     make_folder,
     removed_name,
 )
-from napari_mrissl.trajectories.restoring import DEFAULT_HERTZ, Loaded, load, renew, settled
-from napari_mrissl.trajectories.sampling import Samples, actions_between, frame_times, sample
+from napari_mrissl.trajectories.restoring import DEFAULT_HERTZ, load, renew, settled
+from napari_mrissl.trajectories.sampling import Samples, sample
+from napari_mrissl.trajectories.stored import StoredEpisodes
 from napari_mrissl.trajectories.unfinished import (
     Unfinished,
     live,
@@ -47,11 +46,9 @@ from napari_mrissl.trajectories.unfinished import (
 )
 from napari_mrissl.volumes.volume import Volume
 
-VOLUME_FACTS = ("shape", "spacing_mm", "affine", "frame")
 
-
-class Dataset:
-    """The episodes of a folder, as they were when it was opened or last reloaded.
+class Dataset(StoredEpisodes):
+    """The episodes of a folder, to be read and to be added to.
 
     Whatever changes it takes the dataset's lock for as long as it takes, and sees first
     what others have written.
@@ -63,13 +60,6 @@ class Dataset:
     notes
         Sentences about what was not as it should be, to be shown.
     """
-
-    def __init__(self, folder: str | Path, loaded: Loaded | None = None) -> None:
-        self.folder = Path(folder)
-        self.notes: tuple[str, ...] = ()
-        self._verified: dict[str, tuple[int, int, int]] = {}
-        self._manifest = Manifest(DEFAULT_HERTZ)
-        self._take(load(self.folder) if loaded is None else loaded)
 
     @classmethod
     def open(cls, folder: str | Path) -> Dataset:
@@ -99,111 +89,6 @@ class Dataset:
             _refuse_filled(folder)
             manifests.write(folder, Manifest(float(hertz)))
         return cls(folder)
-
-    @property
-    def hertz(self) -> float:
-        """Frames a second of all episodes."""
-        return self._manifest.hertz
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Texts that ``task_index`` counts in."""
-        return self._manifest.tasks
-
-    @property
-    def entries(self) -> list[Entry]:
-        """What is known of each episode, in order."""
-        return list(self._manifest.entries)
-
-    @property
-    def undone(self) -> list[Entry]:
-        """Episodes that `redo_last` can bring back, the next one last."""
-        return list(self._manifest.removed)
-
-    def __len__(self) -> int:
-        return len(self._manifest.entries)
-
-    def reload(self) -> None:
-        """See what others have written since.
-
-        Raises
-        ------
-        MrisslError
-            As `open`.
-        """
-        self._take(load(self.folder))
-
-    def table(
-        self, n: int, columns: Sequence[str] | None = None, start: int = 0, stop: int = -1
-    ) -> Table:
-        """Columns of an episode by name, after its checksum was found to be right.
-
-        Arrays of float64 or int64: ``timestamp``, ``frame_index``, ``episode_index``,
-        ``index``, ``task_index``, ``pose`` (frames, 8), ``action`` (frames, 7), and where
-        recorded ``cursor_ras`` (frames, 3) and ``window`` (frames, 2), NaN where absent,
-        ``layers``, ``clicks`` as one list of (x, y, z, label) a frame, and ``frame``
-        (frames, size, size) float32.
-
-        Parameters
-        ----------
-        n
-            Which episode; negative numbers count from the end.
-        columns
-            Names; None for all but ``frame``.
-        start, stop
-            Frames; all by default.
-
-        Raises
-        ------
-        MrisslError
-            If there is no such episode, or its file is damaged.
-        """
-        entry = self._entry(n)
-        self.verify(n)
-        return read_episode(inside(self.folder, entry.file), entry, columns, start, stop)
-
-    def verify(self, n: int, *, again: bool = False) -> None:
-        """Refuse an episode whose file is not as it was written.
-
-        Once it was right, it is read again only if the file has changed, or on demand.
-
-        Raises
-        ------
-        MrisslError
-            If it is damaged or missing.
-        """
-        entry = self._entry(n)
-        path = inside(self.folder, entry.file)
-        signature = _signature(path)
-        if not again and self._verified.get(entry.file) == signature:
-            return
-        if file_digest(path) != (entry.sha256, entry.bytes):
-            raise MrisslError(
-                "does not match its checksum",
-                where=path,
-                remedy="run mrissl trajectory repair on the dataset, or use a copy",
-            )
-        self._verified[entry.file] = signature
-
-    def flight(self, n: int) -> Flight:
-        """An episode as a flight, to be replayed.
-
-        Raises
-        ------
-        MrisslError
-            As `table`.
-        """
-        entry = self._entry(n)
-        table = self.table(n, ("pose",))
-        facts = {name: entry.volume[name] for name in VOLUME_FACTS}
-        made = {"policy": entry.policy, "seed": entry.seed, "task": entry.task}
-        return Flight(
-            entry.identity,
-            [Pose.from_row(row) for row in table["pose"]],
-            frame_times(entry.frames, entry.hertz),
-            {**facts, "software": entry.software, "source": entry.source}
-            | {name: value for name, value in made.items() if value not in (None, "")},
-        )
 
     def append(
         self,
@@ -285,7 +170,7 @@ class Dataset:
                 cut_s=samples.cut_s,
                 task_index=number,
                 task=cleaned(task),
-                volume=_volume(identity, info),
+                volume=volume_of(identity, info),
                 software=SOFTWARE,
                 source=source,
                 policy=None if policy is None else cleaned(str(policy)),
@@ -297,7 +182,7 @@ class Dataset:
                 content="",
             )
             make_folder(inside(self.folder, EPISODES))
-            table = _table(samples, entry, columns)
+            table = table_of(samples, entry, columns)
             with self._removed_on_error(entry.file):
                 entry = write_episode(self.folder, entry, table, pictures, progress)
                 self._commit(replace(grown, entries=(*grown.entries, entry), removed=()))
@@ -462,9 +347,6 @@ class Dataset:
             raise MrisslError("is no unfinished recording", where=path)
         return path
 
-    def _take(self, loaded: Loaded) -> None:
-        self._manifest, self.notes = loaded.manifest, loaded.notes
-
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """Alone with the dataset, which is then as the manifest says."""
@@ -490,14 +372,6 @@ class Dataset:
     def _commit(self, manifest: Manifest) -> None:
         manifests.write(self.folder, manifest)
         self._manifest = manifest
-
-    def _entry(self, n: int) -> Entry:
-        try:
-            return self._manifest.entries[n]
-        except IndexError:
-            raise MrisslError(
-                f"no episode {n}", where=self.folder, expected=f"one of {len(self)}"
-            ) from None
 
     def _listed(self, uid: str) -> Entry | None:
         return next((entry for entry in self._manifest.entries if entry.uid == uid), None)
@@ -538,49 +412,6 @@ def open_or_create(folder: str | Path, hertz: float | None = None) -> Dataset:
             remedy="record at its rate or choose another folder",
         )
     return dataset
-
-
-def _table(samples: Samples, entry: Entry, columns: frozenset[str]) -> Table:
-    frames = np.arange(entry.frames, dtype=np.int64)
-    table: Table = {
-        "timestamp": frames / entry.hertz,
-        "frame_index": frames,
-        "episode_index": np.full(entry.frames, entry.episode_index, np.int64),
-        "index": frames + entry.first_index,
-        "task_index": np.full(entry.frames, entry.task_index, np.int64),
-        "pose": samples.poses,
-        "action": actions_between(samples.poses),
-    }
-    optional = {
-        "cursor": ("cursor_ras", samples.cursor),
-        "window": ("window", samples.window),
-        "clicks": ("clicks", samples.clicks),
-        "layers": ("layers", samples.layers),
-    }
-    return table | dict(optional[name] for name in optional if name in columns)
-
-
-def _volume(identity: str, info: dict[str, Any]) -> dict[str, Any]:
-    missing = [name for name in VOLUME_FACTS if name != "frame" and name not in info]
-    if missing:
-        raise MrisslError(
-            f"flight does not say its volume's {missing[0]}", expected="the facts of flight_info"
-        )
-    facts = {name: info.get(name, 0) for name in VOLUME_FACTS}
-    check_volume(facts, Path("flight"))
-    return {"identity": identity, **facts}
-
-
-def _signature(path: Path) -> tuple[int, int, int]:
-    try:
-        facts = os.stat(path)
-    except OSError as error:
-        raise MrisslError(
-            f"could not be read ({error.strerror or type(error).__name__})",
-            where=path,
-            expected="an episode of the dataset",
-        ) from error
-    return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def _refuse_filled(folder: Path) -> None:

@@ -14,30 +14,32 @@ from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import Pose
+from napari_mrissl.trajectories.columns import (
+    ORDER,
+    REQUIRED,
+    WIDTHS,
+    Moments,
+    Table,
+    bytes_of,
+    schema_of,
+    to_arrow,
+    to_numpy,
+)
 from napari_mrissl.trajectories.contained import inside, open_regular
-from napari_mrissl.trajectories.entries import Entry, canonical, entry_of
-from napari_mrissl.trajectories.sampling import Click
+from napari_mrissl.trajectories.entries import Entry, entry_of
 from napari_mrissl.volumes.atomic import write_atomically
 from napari_mrissl.volumes.budget import check_voxels
 from napari_mrissl.volumes.volume import Volume
 
 if TYPE_CHECKING:
-    import pyarrow
+    pass
 
 _FRAMES_TOGETHER = 64
 _BYTES_TOGETHER = 1 << 28
 
-_WIDTHS = {"pose": 8, "action": 7, "cursor_ras": 3, "window": 2}
-_WHOLE = ("frame_index", "episode_index", "index", "task_index", "layers")
-_ORDER = (
-    "timestamp", "frame_index", "episode_index", "index", "task_index", "pose", "action",
-    "cursor_ras", "window", "clicks", "layers", "frame",
-)  # fmt: skip
-_REQUIRED = _ORDER[:7]
 _ENTRY_KEY, _CHECKSUM_KEY = b"napari_mrissl.entry", b"napari_mrissl.sha256"
 _LARGEST_METADATA = 1 << 22
 
-Table = dict[str, Any]
 Pictures = Callable[[int, int], NDArray[np.float32]]
 """Gives the rendered slices from a frame to another, (n, size, size)."""
 
@@ -84,16 +86,16 @@ def write_episode(
     path = inside(folder, entry.file)
     if path.exists():
         raise MrisslError("episode is there already", where=path)
-    columns = (*(n for n in _ORDER if n in table), *(("frame",) if pictures else ()))
+    columns = (*(n for n in ORDER if n in table), *(("frame",) if pictures else ()))
     entry = replace(entry, columns=columns, sha256="", bytes=0)
-    moments = {name: _Moments() for name in columns if name in ("timestamp", *_WIDTHS, "frame")}
+    moments = {name: Moments() for name in columns if name in ("timestamp", *WIDTHS, "frame")}
     digests = {name: hashlib.sha256() for name in columns}
     done: list[Entry] = []
 
     def put(file: BinaryIO) -> None:
         counted = _Hashing(file)
         step = _together(entry) if pictures else entry.frames
-        schema = _schema(columns)
+        schema = schema_of(columns)
         with parquet.ParquetWriter(
             cast("Any", counted),
             schema,
@@ -108,10 +110,10 @@ def write_episode(
                 if pictures:
                     part["frame"] = np.ascontiguousarray(pictures(start, stop), "<f4")
                 for name, values in part.items():
-                    digests[name].update(_bytes_of(name, values))
+                    digests[name].update(bytes_of(name, values))
                     if name in moments:
                         moments[name].add(values)
-                writer.write_table(_arrow(part, schema))
+                writer.write_table(to_arrow(part, schema))
                 if progress:
                     progress(stop / entry.frames)
             described = replace(
@@ -160,7 +162,7 @@ def read_episode(
             found = file.read_row_groups(groups, columns=names, use_threads=False)
             found = found.slice(start - first, stop - start)
             for name in names:
-                table[name] = _numpy(name, found.column(name), entry.frame_size)
+                table[name] = to_numpy(name, found.column(name), entry.frame_size)
     return table
 
 
@@ -207,7 +209,7 @@ def check_content(path: Path, entry: Entry) -> None:
     for start in range(0, entry.frames, step):
         stop = min(start + step, entry.frames)
         for name, values in read_episode(path, entry, entry.columns, start, stop).items():
-            digests[name].update(_bytes_of(name, values))
+            digests[name].update(bytes_of(name, values))
     if _content(entry.columns, digests) != entry.content:
         raise MrisslError("is not as it was written", where=path, expected="an episode")
 
@@ -249,150 +251,9 @@ def rendered(
     return pictures
 
 
-class _Moments:
-    """Minimum, maximum, mean and standard deviation, gathered in parts."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._parts: list[tuple[int, Any, Any, Any, Any]] = []
-
-    def add(self, values: NDArray[Any]) -> None:
-        rows = np.asarray(values, np.float64).reshape(len(values), -1)
-        if values.ndim == 3:  # rendered slices: one number a pixel
-            rows = rows.reshape(-1, 1)
-        rows = rows[np.isfinite(rows).all(1)]
-        if len(rows):
-            self.count += len(rows)
-            mean = rows.mean(0)
-            squares = ((rows - mean) ** 2).sum(0)
-            self._parts.append((len(rows), rows.min(0), rows.max(0), mean, squares))
-
-    def found(self) -> dict[str, Any]:
-        counts = np.array([[part[0]] for part in self._parts], np.float64)
-        low, high, means, squares = (np.array([p[n] for p in self._parts]) for n in range(1, 5))
-        mean = (counts * means).sum(0) / self.count
-        spread = (squares.sum(0) + (counts * (means - mean) ** 2).sum(0)) / self.count
-        return {
-            "min": low.min(0).tolist(),
-            "max": high.max(0).tolist(),
-            "mean": mean.tolist(),
-            "std": np.sqrt(spread).tolist(),
-            "count": self.count,
-        }
-
-
 def _content(columns: Sequence[str], digests: dict[str, Any]) -> str:
     lines = "".join(f"{name}:{digests[name].hexdigest()}\n" for name in columns)
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _bytes_of(name: str, values: Any) -> bytes:
-    """The one form in which a column is hashed."""
-    if name == "clicks":
-        return "".join(canonical(clicks) + "\n" for clicks in values).encode()
-    if name in _WHOLE:
-        return np.ascontiguousarray(values, "<i8").tobytes()
-    if name == "frame":
-        return np.ascontiguousarray(values, "<f4").tobytes()
-    return np.ascontiguousarray(values, "<f8").tobytes()
-
-
-def _schema(columns: Sequence[str]) -> pyarrow.Schema:
-    import pyarrow as pa
-
-    click = pa.struct([("x", pa.float64()), ("y", pa.float64()), ("z", pa.float64()),
-                       ("label", pa.int64())])  # fmt: skip
-    types = {"timestamp": pa.float64(), "clicks": pa.list_(click), "frame": pa.binary()}
-    types |= dict.fromkeys(_WHOLE, pa.int64())
-    types |= {name: pa.list_(pa.float64(), width) for name, width in _WIDTHS.items()}
-    return pa.schema([(name, types[name]) for name in columns])
-
-
-def _arrow(part: Table, schema: pyarrow.Schema) -> pyarrow.Table:
-    """The columns as arrow arrays, made of their buffers: `pyarrow.array` would import pandas."""
-    import pyarrow as pa
-
-    arrays = []
-    for field in schema:
-        values = part[field.name]
-        if field.name in _WIDTHS:
-            absent = np.isnan(values).any(1)
-            bits = pa.py_buffer(np.packbits(~absent, bitorder="little")) if absent.any() else None
-            flat = _flat(pa.float64(), np.where(absent[:, None], 0.0, values))
-            arrays.append(pa.Array.from_buffers(field.type, len(values), [bits], children=[flat]))
-        elif field.name == "clicks":
-            arrays.append(_click_lists(values, field.type))
-        elif field.name == "frame":
-            pixels = np.ascontiguousarray(values, "<f4")
-            ends = np.arange(len(values) + 1) * (pixels.nbytes // len(values))
-            buffers = [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(pixels)]
-            arrays.append(pa.Array.from_buffers(field.type, len(values), buffers))
-        else:
-            arrays.append(_flat(field.type, values))
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _flat(kind: pyarrow.DataType, values: NDArray[Any]) -> pyarrow.Array:
-    import pyarrow as pa
-
-    numbers = np.ascontiguousarray(values, kind.to_pandas_dtype())
-    return pa.Array.from_buffers(kind, numbers.size, [None, pa.py_buffer(numbers)])
-
-
-def _click_lists(values: list[list[Click]], kind: pyarrow.DataType) -> pyarrow.Array:
-    import pyarrow as pa
-
-    every = [click for clicks in values for click in clicks]
-    parts = [
-        _flat(field.type, np.array([click[n] for click in every]))
-        for n, field in enumerate(kind.value_type)
-    ]
-    ends = np.cumsum([0, *(len(clicks) for clicks in values)]).astype(np.int32)
-    inner = pa.Array.from_buffers(kind.value_type, len(every), [None], children=parts)
-    buffers = [None, pa.py_buffer(ends)]
-    return pa.Array.from_buffers(kind, len(values), buffers, children=[inner])
-
-
-def _numpy(name: str, column: Any, frame_size: int | None) -> Any:
-    if name in _WIDTHS:
-        chunk = column.combine_chunks()
-        rows = np.full((len(chunk), _WIDTHS[name]), np.nan)
-        rows[_present(chunk)] = _numbers(chunk.flatten()).reshape(-1, _WIDTHS[name])
-        return rows
-    if column.null_count:
-        raise MrisslError(f"column {name} has gaps")
-    if name == "clicks":
-        return [[_click(click) for click in clicks] for clicks in column.to_pylist()]
-    if name == "frame":
-        size = frame_size or 0
-        pictures = [np.frombuffer(p.as_buffer(), "<f4") for p in column]
-        if any(picture.size != size * size for picture in pictures):
-            raise MrisslError("column frame has slices of another size")
-        return np.array(pictures, np.float32).reshape(-1, size, size)
-    return _numbers(column.combine_chunks())
-
-
-def _numbers(array: Any) -> NDArray[Any]:
-    """A numeric arrow array as numpy, by its buffer: arrow's own way would import pandas."""
-    kind = np.dtype(array.type.to_pandas_dtype())
-    if not len(array):
-        return np.empty(0, kind)
-    return np.frombuffer(
-        array.buffers()[1], kind, count=len(array), offset=array.offset * kind.itemsize
-    ).copy()
-
-
-def _present(array: Any) -> NDArray[np.bool_]:
-    """Which rows of an arrow array are not null."""
-    bits = array.buffers()[0]
-    if bits is None:
-        return np.ones(len(array), bool)
-    flags = np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little")
-    return flags[array.offset : array.offset + len(array)].astype(bool)
-
-
-def _click(click: dict[str, Any]) -> Click:
-    return float(click["x"]), float(click["y"]), float(click["z"]), int(click["label"])
 
 
 def _opened(path: Path) -> _Translating:
@@ -453,14 +314,14 @@ def _check_layout(file: Any, entry: Entry, path: Path) -> None:
         raise MrisslError(
             f"holds {file.metadata.num_rows} frames", where=path, expected=f"{entry.frames}"
         )
-    if not set(_REQUIRED) <= set(entry.columns) or not file.schema_arrow.equals(
-        _schema(entry.columns)
+    if not set(REQUIRED) <= set(entry.columns) or not file.schema_arrow.equals(
+        schema_of(entry.columns)
     ):
         raise MrisslError("has other columns than its entry says", where=path)
 
 
 def _check_memory(entry: Entry, names: Sequence[str], frames: int, path: Path) -> None:
-    row = sum(8 * _WIDTHS.get(name, 1) for name in names)
+    row = sum(8 * WIDTHS.get(name, 1) for name in names)
     if "frame" in names:
         row += 4 * (entry.frame_size or 0) ** 2
     check_voxels(row * frames, path)
