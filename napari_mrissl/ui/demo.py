@@ -40,7 +40,7 @@ def run(out: Path, headless: bool = False, resolution: int = 1) -> dict[str, Any
     ----------
     out
         Folder for ``screenshot.png``, ``flight.gif``, ``segmentation.nii.gz``,
-        ``metrics.json`` and the dataset ``flights/``; what an earlier demo left there is
+        ``metrics.json`` and the dataset ``flight/``; what an earlier demo left there is
         replaced, but its dataset gets an episode more.
     headless
         Close the window at the end instead of leaving it to the user.
@@ -96,7 +96,7 @@ def _main_job(viewer: Viewer, volume: Volume, out: Path) -> dict[str, Any]:
     navigator.choose_layer(layer)
 
     flight = _over(volume, Dataset.open(asset("demo/flight")).flight(0))
-    open_or_create(out / "flights").append(flight, task="look around")
+    open_or_create(out / "flight").append(flight, task="look around")
     write_movie(out / "flight.gif", volume, flight, 256, overwrite=True)
     navigator.deck.set_flight(flight)
     navigator.deck.replay()
@@ -225,7 +225,7 @@ def _tell(metrics: dict[str, Any], out: Path) -> None:
     """Five lines on stderr: what was made and where."""
     scores = ", ".join(f"{name} {value:.3f}" for name, value in metrics["dice"].items())
     seconds, clicks = metrics["seconds_clicks_to_volume"], metrics["clicks"]
-    flight = f"{out / 'flight.gif'}, {out / 'flights'}"
+    flight = f"{out / 'flight.gif'}, {out / 'flight'}"
     made = {
         f"Flight through the {metrics['scan']}, replayed": flight,
         f"Segmentation from {clicks} clicks in {seconds} s": out / "segmentation.nii.gz",

@@ -30,7 +30,7 @@ def test_demo_leaves_flight_segmentation_screenshot_and_figures(tmp_path, capsys
     found = dice(read(out / "segmentation.nii.gz").data, mni152_tissues(2).data, labels=(1, 2))
     assert metrics["mean_dice_grey_white"] == pytest.approx((found[1] + found[2]) / 2, abs=1e-4)
     assert metrics["mean_dice_grey_white"] >= 0.75
-    recorded = Dataset.open(out / "flights").flight(0)
+    recorded = Dataset.open(out / "flight").flight(0)
     assert recorded.identity == scan.identity
     assert len(recorded) == len(Dataset.open(asset("demo/flight")).flight(0))
     with Image.open(out / "flight.gif") as movie:
