@@ -5,6 +5,7 @@ import shutil
 
 import nibabel
 import numpy as np
+import pandas
 import pytest
 
 from napari_mrissl.segmentation import SegmentSettings
@@ -301,3 +302,41 @@ def test_a_disk_that_refuses_is_said_once(window, scan, qtbot, monkeypatch):
     assert len(said) == 1
     assert "No space left" in said[0]
     monkeypatch.undo()
+
+
+def test_a_layer_that_cannot_be_described_costs_neither_the_others_nor_the_thread(
+    window, scan, qtbot, monkeypatch
+):
+    said = []
+    monkeypatch.setattr("napari.utils.notifications.show_warning", said.append)
+    viewer = window()
+    (one,) = opened(viewer, scan("one", 1))
+    mine = add_labels(viewer, volume_of(one), np.zeros(volume_of(one).shape, np.uint8), "mine")
+    odd = add_labels(viewer, volume_of(one), np.zeros(volume_of(one).shape, np.uint8), "odd")
+    keeper, _ = on_disk(viewer)
+    # A name that is not there, a brush larger than a file may say, bytes that are no text.
+    mine.features = pandas.DataFrame({"index": [0, 1], "name": ["a", np.nan]})
+    mine.brush_size = 1200
+    odd.name = "odd \udcff"
+    keeper, record = on_disk(viewer)
+    kept = {layer.look.name: layer for layer in record.layers}
+    assert set(kept) == {"one", "mine"}
+    assert kept["mine"].features == {"index": [0, 1], "name": ["a", ""]}
+    assert kept["mine"].look.brush_size is None
+    assert record.left_out == ("odd ? (it could not be described; save it)",)
+
+    def fail(*_):
+        raise RuntimeError("a mistake of ours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.OpenSession, "write", fail)
+        for gamma in (0.5, 0.6):
+            one.gamma = gamma
+            keeper.look()
+            assert keeper.writer.wait()
+        qtbot.wait(20)
+    assert len(said) == 1
+    assert "RuntimeError" in said[0]
+    one.gamma = 0.7
+    _, record = on_disk(viewer)
+    assert record.layers[0].look.gamma == 0.7

@@ -150,4 +150,11 @@ def _label_names(layer: Labels) -> dict[str, list[Any]]:
     features = layer.features
     if any(column not in features for column in _LABEL_COLUMNS):
         return {}
-    return {column: features[column].tolist() for column in _LABEL_COLUMNS}
+    return {column: [_cell(one) for one in features[column]] for column in _LABEL_COLUMNS}
+
+
+def _cell(value: Any) -> Any:
+    """A cell of a table as JSON has it; pandas says that nothing is there by NaN or None."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value if isinstance(value, int | float | str) and value == value else ""

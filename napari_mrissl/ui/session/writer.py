@@ -6,14 +6,15 @@ import atexit
 import json
 import logging
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
 
 from napari_mrissl import __version__
-from napari_mrissl.errors import MrisslError
+from napari_mrissl.errors import MrisslError, printable
 from napari_mrissl.segmentation.prompts import PromptClass
 from napari_mrissl.ui.session.records import (
     DockRecord,
@@ -34,11 +35,16 @@ from napari_mrissl.ui.session.store import (
 
 LOGGER = logging.getLogger(__name__)
 
+_Model = TypeVar("_Model", bound=BaseModel)
+
 _QUICK = 4 << 20
 """Bytes of labels that are written before one notices."""
 
 _LONGEST_MADE = 1 << 20
 """Characters of how a segmentation was made: with more marks, replaying it is given up."""
+
+_ORNAMENTS = frozenset({"features", "role", "made"})
+"""Parts of a layer's record that it is better to lose than the layer."""
 
 _PATIENCE = 10.0
 _LABEL_TYPES = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8")
@@ -113,14 +119,17 @@ class SessionWriter:
         try:
             remove_old()
             self._found(last_session())
-        except (MrisslError, OSError) as error:
-            LOGGER.warning("earlier sessions cannot be read: %s", error)
+        except Exception:  # the thread must go on: what is open now is what counts
+            LOGGER.exception("earlier sessions cannot be read")
         while (snapshot := self._next()) is not None:
             try:
                 self._write(snapshot)
                 self._refused = False
             except (MrisslError, OSError) as error:
-                self._complain(error)
+                self._complain(str(error))
+            except Exception as error:  # whatever it is: the next state may be kept again
+                LOGGER.exception("the session could not be written")
+                self._complain(f"{type(error).__name__}; the log has the details.")
             finally:
                 with self._condition:
                     self._busy = False
@@ -136,10 +145,10 @@ class SessionWriter:
             self._busy = snapshot is not None
             return snapshot
 
-    def _complain(self, error: Exception) -> None:
+    def _complain(self, why: str) -> None:
         if not self._refused:
             self._refused = True
-            self._complained(f"The session is not being kept: {error}")
+            self._complained(f"The session is not being kept: {why}")
 
     def _write(self, snapshot: Snapshot) -> None:
         if self._session is None:
@@ -172,7 +181,13 @@ class SessionWriter:
     def _record(self, snapshot: Snapshot, layers: Any, *, anew: bool) -> SessionRecord:
         made, left_out = [], list(snapshot.left_out)
         for layer in layers:
-            record = self._layer(layer, anew=anew)
+            try:
+                record = self._layer(layer, anew=anew)
+            except (MrisslError, OSError):
+                raise
+            except Exception:  # one layer that cannot be described must not cost the others
+                LOGGER.exception("a layer could not be described")
+                record = f"{layer.look.get('name', 'layer')} (it could not be described; save it)"
             if isinstance(record, str):
                 left_out.append(record)
             else:
@@ -182,8 +197,8 @@ class SessionWriter:
             software=__version__,
             continues=snapshot.continues,
             layers=(*made, *snapshot.absent),
-            left_out=tuple(left_out),
-            view=ViewRecord.model_validate(snapshot.view),
+            left_out=tuple(printable(one)[:1000] for one in left_out),
+            view=_valid(ViewRecord, snapshot.view),
             docks=tuple(DockRecord.model_validate(dock) for dock in snapshot.docks),
             workspace=snapshot.workspace,
         )
@@ -191,7 +206,7 @@ class SessionWriter:
     def _layer(self, layer: LayerSnapshot, *, anew: bool) -> LayerRecord | str:
         """The layer's record, or why it is left out."""
         scan = reference_of(layer.volume)
-        look = Look.model_validate(layer.look)
+        look = _valid(Look, layer.look)
         if scan is None:
             return f"{look.name} (its scan was not read from a file)"
         labels, dtype = layer.labels, None
@@ -201,18 +216,19 @@ class SessionWriter:
             if dtype not in _LABEL_TYPES or labels.nbytes > LARGEST_LABELS:
                 return f"{look.name} (too large to be kept; save it)"
             voxels = self._voxels(layer) if anew else self._kept[id(labels)][2]
-        return LayerRecord(
-            kind=layer.kind,
-            scan=scan,
-            look=look,
-            role=layer.role,
-            voxels=voxels,
-            dtype=dtype,
-            features=layer.features,
-            clicks=layer.clicks,
-            classes=tuple(one for one in layer.classes if isinstance(one, PromptClass)),
-            made=layer.made if self._keeps_made(layer.made) else None,
-        )
+        parts = {
+            "kind": layer.kind,
+            "scan": scan,
+            "look": look,
+            "role": layer.role,
+            "voxels": voxels,
+            "dtype": dtype,
+            "features": layer.features,
+            "clicks": layer.clicks,
+            "classes": tuple(one for one in layer.classes if isinstance(one, PromptClass)),
+            "made": layer.made if self._keeps_made(layer.made) else None,
+        }
+        return _valid(LayerRecord, parts, _ORNAMENTS)
 
     def _keeps_made(self, made: dict[str, Any] | None) -> bool:
         if made is None:
@@ -235,6 +251,20 @@ class SessionWriter:
             name = None if own else self._session.write_labels(copy)
             self._kept[id(labels)] = (labels, layer.version, name)
         return self._kept[id(labels)][2]
+
+
+def _valid(
+    model: type[_Model], parts: Mapping[str, Any], losable: frozenset[str] | None = None
+) -> _Model:
+    """A record of its parts, without those that no session file may hold: the rest counts more."""
+    try:
+        return model.model_validate(parts)
+    except ValidationError as error:
+        wrong = {one["loc"][0] for one in error.errors()}
+        if losable is not None and not wrong <= losable:
+            raise
+        LOGGER.warning("not kept of a %s: %s", model.__name__, ", ".join(map(str, sorted(wrong))))
+        return model.model_validate({key: parts[key] for key in parts if key not in wrong})
 
 
 def _nobody(_: object) -> None:
