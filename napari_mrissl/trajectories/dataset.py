@@ -23,7 +23,7 @@ from napari_mrissl.trajectories.episodes import (
     rendered,
     write_episode,
 )
-from napari_mrissl.trajectories.flight import Flight
+from napari_mrissl.trajectories.flight import Flight, check_geometry
 from napari_mrissl.trajectories.locks import holder, locked
 from napari_mrissl.trajectories.manifest import SOFTWARE, Manifest
 from napari_mrissl.trajectories.places import (
@@ -39,6 +39,7 @@ from napari_mrissl.trajectories.restoring import DEFAULT_HERTZ, load, renew, set
 from napari_mrissl.trajectories.sampling import Samples, sample
 from napari_mrissl.trajectories.stored import StoredEpisodes
 from napari_mrissl.trajectories.unfinished import (
+    Interrupted,
     Unfinished,
     live,
     read_interrupted,
@@ -294,8 +295,9 @@ class Dataset(StoredEpisodes):
         unfinished
             One of `unfinished`.
         volume
-            The scan, needed only where rendered slices were to be stored; without it
-            the episode has none, and `notes` says so.
+            The scan. Needed where the recording was cut off before it knew its scan's
+            identity (then it must have the geometry noted there), and where rendered slices
+            were to be stored; without it the episode has none, and `notes` says so.
 
         Raises
         ------
@@ -307,17 +309,18 @@ class Dataset(StoredEpisodes):
             path = self._own_journal(unfinished)
             told = read_interrupted(path)
             samples = told.samples(self.hertz)
+            identity = _identity_of(told, volume)
             size, pictures = told.header["frame_size"], None
             if size is not None and volume is None:
                 self.notes += ("The recovered episode has no stored slices: no scan was given.",)
                 size = None
             if size is not None and volume is not None:
-                if volume.identity != told.identity:
-                    raise MrisslError("is another scan", where=volume.name, expected=told.identity)
+                if volume.identity != identity:
+                    raise MrisslError("is another scan", where=volume.name, expected=identity)
                 pictures = rendered(volume, samples.poses, size)
             entry = self.add(
                 samples,
-                told.identity,
+                identity,
                 told.header["info"],
                 task=told.task,
                 columns=told.columns,
@@ -412,6 +415,19 @@ def open_or_create(folder: str | Path, hertz: float | None = None) -> Dataset:
             remedy="record at its rate or choose another folder",
         )
     return dataset
+
+
+def _identity_of(told: Interrupted, volume: Volume | None) -> str:
+    """Which scan an unfinished recording was flown over; where it does not say, the given one."""
+    if told.identity is not None:
+        return told.identity
+    if volume is None:
+        raise MrisslError(
+            "the recording was cut off before it knew its scan",
+            remedy="open the scan it was flown over, and recover it over that one",
+        )
+    check_geometry(volume, told.header["info"])
+    return volume.identity
 
 
 def _refuse_filled(folder: Path) -> None:

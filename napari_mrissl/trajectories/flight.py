@@ -6,6 +6,7 @@ Nothing in it says where a scan lies or whose it is: the volume is known by its 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +80,27 @@ def flight_info(volume: Volume, **more: Any) -> dict[str, Any]:
         "software": f"napari-mrissl {__version__}",
         **more,
     }
+
+
+def check_geometry(volume: Volume, facts: Mapping[str, Any]) -> None:
+    """Refuse a volume that has another shape or affine than the facts about it say.
+
+    Raises
+    ------
+    MrisslError
+        If so.
+    """
+    shape, affine = facts.get("shape"), facts.get("affine")
+    same = (shape is None or tuple(shape) == volume.shape) and (
+        affine is None or np.array_equal(np.asarray(affine, np.float64), volume.affine)
+    )
+    if not same:
+        raise MrisslError(
+            "the dataset says another geometry than the scan has",
+            where=volume.name,
+            expected=f"shape {volume.shape} and the scan's own affine",
+            remedy="validate the dataset",
+        )
 
 
 def flight_of(volume: Volume, poses: list[Pose], hertz: float = 30.0, **info: Any) -> Flight:

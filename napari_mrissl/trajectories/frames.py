@@ -15,6 +15,7 @@ from napari_mrissl.geometry import Pose
 from napari_mrissl.slicing import BlockedVolume, Slices, compiled, render
 from napari_mrissl.slicing.planes import planes_of_poses
 from napari_mrissl.trajectories.dataset import Dataset
+from napari_mrissl.trajectories.flight import check_geometry
 from napari_mrissl.trajectories.scan_index import locate
 from napari_mrissl.volumes import Volume, read
 
@@ -63,7 +64,7 @@ class Scans:
         identity = facts["identity"]
         if identity in self._given:
             volume = self._given[identity]
-            _check_geometry(volume, facts)
+            check_geometry(volume, facts)
             compiled.settle("linear", volume.data.dtype)
             return volume
         if identity not in self._read:
@@ -74,7 +75,7 @@ class Scans:
             compiled.settle("blocked", volume.data.dtype)
         self._read.move_to_end(identity)
         found = self._read[identity]
-        _check_geometry(found.volume, facts)
+        check_geometry(found.volume, facts)
         return found
 
     def volume(self, facts: Mapping[str, Any]) -> Volume:
@@ -264,17 +265,3 @@ def _read_again(identity: str, frame: int) -> Volume:
             remedy="open the right one once",
         )
     return volume
-
-
-def _check_geometry(volume: Volume, facts: Mapping[str, Any]) -> None:
-    shape, affine = facts.get("shape"), facts.get("affine")
-    same = (shape is None or tuple(shape) == volume.shape) and (
-        affine is None or np.array_equal(np.asarray(affine, np.float64), volume.affine)
-    )
-    if not same:
-        raise MrisslError(
-            "the dataset says another geometry than the scan has",
-            where=volume.name,
-            expected=f"shape {volume.shape} and the scan's own affine",
-            remedy="validate the dataset",
-        )

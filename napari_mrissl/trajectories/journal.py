@@ -34,8 +34,6 @@ LONGEST_LINE = 1 << 26
 
 _SEAL = re.compile(rb',"crc32":"([0-9a-f]{8})"\}\n\Z')
 
-Header = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
-
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -54,10 +52,13 @@ class Journal:
     path
         The file, which must be new; its folder must exist.
     header
-        What the journal is about, as JSON-able mapping; or a function that makes it and
-        may take long, called in the writer's thread.
+        What the journal is about, as JSON-able mapping; on disk at once.
+    late
+        Makes an event that takes long to find, in a thread of its own; it is appended
+        once it is known. Closing waits for it.
     on_error
-        Called once, in the writer's thread, with the error if writing fails.
+        Called once, in a thread of the journal, with the error if writing or ``late``
+        fails.
     clock
         Nanoseconds, monotonic.
 
@@ -70,15 +71,17 @@ class Journal:
     def __init__(
         self,
         path: str | Path,
-        header: Header,
+        header: Mapping[str, Any],
         *,
+        late: Callable[[], Mapping[str, Any]] | None = None,
         on_error: Callable[[MrisslError], None] | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.path = Path(path)
         self._clock = clock
         self._on_error = on_error
-        self._header: Header = header if callable(header) else _first_line(header)
+        self._header = _first_line(header)
+        self._late = late
         self._began = clock()
         self._next = 0
         self._latest = 0
@@ -93,6 +96,8 @@ class Journal:
             raise _unwritable(self.path, error) from error
         self._writer = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._writer.start()
+        self._finder = threading.Thread(target=self._find, name="journal late", daemon=True)
+        self._finder.start()
         atexit.register(self._close_at_exit)
 
     def append(self, event: Mapping[str, Any]) -> int:
@@ -139,6 +144,7 @@ class Journal:
         MrisslError
             If anything could not be written.
         """
+        self._finder.join()
         with self._lock:
             self._closing.set()
         self._work.set()
@@ -182,17 +188,27 @@ class Journal:
     def _write_all(self) -> None:
         try:
             with self._file as file:
-                header = self._header
-                first = _first_line(header()) if callable(header) else header
-                _write(file, _encoded(first, self.path))
+                _write(file, _encoded(self._header, self.path))
                 os.fsync(file.fileno())
                 _sync_folder(self.path.parent)
                 while self._write_group(file):
                     pass
-        except OSError as error:
-            self._fail(_unwritable(self.path, error))
-        except MrisslError as error:
+        except Exception as error:  # noqa: BLE001 a thread that dies unheard loses what follows
             self._fail(error)
+            with self._lock:
+                self._lines.clear()
+
+    def _find(self) -> None:
+        """Append what takes long to find; not found in time for `drop` is not needed."""
+        if self._late is None:
+            return
+        try:
+            event = self._late()
+            if not self._closing.is_set():
+                self.record(event)
+        except Exception as error:  # noqa: BLE001 what came before goes on being written
+            if not self._closing.is_set():
+                self._fail(error)
 
     def _write_group(self, file: BinaryIO) -> bool:
         """Write what came in a short while; False once closing and nothing is left."""
@@ -207,12 +223,14 @@ class Journal:
             os.fsync(file.fileno())
         return not last
 
-    def _fail(self, error: MrisslError) -> None:
+    def _fail(self, error: Exception) -> None:
+        said = error if isinstance(error, MrisslError) else _unwritable(self.path, error)
         with self._lock:
-            self._error = error
-            self._lines.clear()
+            if self._error is not None:
+                return
+            self._error = said
         if self._on_error is not None:
-            self._on_error(error)
+            self._on_error(said)
 
 
 def read_journal(path: str | Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -330,8 +348,9 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _unwritable(path: Path, error: OSError) -> MrisslError:
-    reason = "exists already" if isinstance(error, FileExistsError) else error.strerror
+def _unwritable(path: Path, error: Exception) -> MrisslError:
+    exists = isinstance(error, FileExistsError)
+    reason = "exists already" if exists else getattr(error, "strerror", None)
     return MrisslError(
         f"journal could not be written ({reason or type(error).__name__})",
         where=path,

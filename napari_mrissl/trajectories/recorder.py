@@ -39,7 +39,7 @@ class Recorder:
     dataset
         Folder of the dataset, made if need be.
     volume
-        The scan flown through. Its identity is found in the journal's thread.
+        The scan flown through. Its identity is found in a thread of the journal's.
     task
         What is to be done, in words; can be changed while recording.
     hertz
@@ -50,7 +50,7 @@ class Recorder:
         Store the rendered slices, so many pixels along a side. They are parts of the
         scan itself and may identify the person in it.
     on_error
-        Called once, in the journal's thread, if the disk refuses. What was recorded is
+        Called once, in a thread of the journal's, if the disk refuses. What was recorded is
         kept in memory and can still be committed.
 
     Attributes
@@ -116,7 +116,9 @@ class Recorder:
             live.add(os.path.realpath(path))
             self._journal = Journal(
                 path,
-                lambda: {**header, "identity": volume.identity},
+                header,
+                # A pass over the voxels, which poses on their way to the disk do not wait for.
+                late=lambda: {"identity": volume.identity},
                 on_error=on_error,
                 **settings,
             )

@@ -15,7 +15,7 @@ from napari_mrissl.trajectories.contained import open_regular
 from napari_mrissl.trajectories.entries import check_volume, is_rate
 from napari_mrissl.trajectories.journal import Record, recoverable_records
 from napari_mrissl.trajectories.places import OPEN, files_in
-from napari_mrissl.trajectories.sampling import OPTIONAL_COLUMNS, Samples, checked, sample
+from napari_mrissl.trajectories.sampling import OPTIONAL_COLUMNS, Samples, Stamped, checked, sample
 
 KIND = "recording"
 LONGEST_LINE = 1 << 20
@@ -35,7 +35,8 @@ class Unfinished:
     path
         Its journal.
     identity
-        Of the volume flown through.
+        Of the volume flown through; None if the recording was cut off before it was known.
+        Then the scan must be given to `Dataset.recover`.
     started
         When, in local time, as far as the file tells.
     poses
@@ -49,7 +50,7 @@ class Unfinished:
     """
 
     path: Path
-    identity: str
+    identity: str | None
     started: datetime
     poses: int
     seconds: float
@@ -66,9 +67,15 @@ class Interrupted:
     damage: MrisslError | None
 
     @property
-    def identity(self) -> str:
-        """Of the volume."""
-        return str(self.header["identity"])
+    def identity(self) -> str | None:
+        """Of the volume; None if it was not known yet."""
+        told = [r.event["identity"] for r in self.records if "identity" in r.event]
+        return told[0] if told else None
+
+    @property
+    def events(self) -> list[Stamped]:
+        """What was done: all but the identity, which came when it was found."""
+        return [(r.t_ns, r.event) for r in self.records if "identity" not in r.event]
 
     @property
     def columns(self) -> frozenset[str]:
@@ -83,7 +90,7 @@ class Interrupted:
 
     def samples(self, hertz: float) -> Samples:
         """The frames; see `sampling.sample`."""
-        return sample([(record.t_ns, record.event) for record in self.records], hertz)
+        return sample(self.events, hertz)
 
 
 def read_interrupted(path: Path) -> Interrupted:
@@ -99,6 +106,10 @@ def read_interrupted(path: Path) -> Interrupted:
     header, records, damage = recoverable_records(path, LONGEST_LINE)
     _check(header, path)
     checked([(record.t_ns, record.event) for record in records], path)
+    for record in records:
+        named = record.event.get("identity", "0" * 64)
+        if not isinstance(named, str) or not _IDENTITY.fullmatch(named):
+            raise MrisslError("journal names no volume", where=path, expected="an identity")
     return Interrupted(header, records, damage)
 
 
@@ -113,10 +124,12 @@ def unfinished_in(folder: Path) -> list[Unfinished]:
         except MrisslError:
             # Nothing in it can be had; `validate` says so and `repair` sets it aside.
             continue
-        poses = sum("pose" in record.event for record in told.records)
+        events = told.events
+        poses = sum("pose" in event for _, event in events)
         if poses:
-            seconds = (told.records[-1].t_ns - told.records[0].t_ns) / 1e9
-            started = datetime.fromtimestamp(os.stat(path).st_mtime - seconds)
+            seconds = (events[-1][0] - events[0][0]) / 1e9
+            written = (told.records[-1].t_ns - events[0][0]) / 1e9
+            started = datetime.fromtimestamp(os.stat(path).st_mtime - written)
             damage = None if told.damage is None else str(told.damage)
             found.append(
                 Unfinished(path, told.identity, started, poses, seconds, told.task, damage)
@@ -142,12 +155,10 @@ def holds_nothing(path: Path) -> bool:
 
 
 def _check(header: Mapping[str, Any], path: Path) -> None:
-    identity, info, columns = (header.get(key) for key in ("identity", "info", "columns"))
+    info, columns = header.get("info"), header.get("columns")
     size = header.get("frame_size")
     if header.get("kind") != KIND or not isinstance(info, dict):
         raise MrisslError("journal holds no recording", where=path, expected=f'"kind": "{KIND}"')
-    if not isinstance(identity, str) or not _IDENTITY.fullmatch(identity):
-        raise MrisslError("journal names no volume", where=path, expected="an identity")
     good_columns = isinstance(columns, list) and all(c in OPTIONAL_COLUMNS for c in columns)
     good_size = size is None or (type(size) is int and 1 <= size <= 4096)
     if not (good_columns and good_size and is_rate(header.get("hertz"))):

@@ -344,20 +344,26 @@ def test_a_journal_that_lies(folder, tmp_path):
     (folder / "open").mkdir()
     path = folder / "open" / f"{'b' * 32}.jsonl"
     info = manifest_of(folder)["episodes"][0]["volume"].copy()
-    identity = info.pop("identity")
-    good = {"kind": "recording", "identity": identity, "info": info, "hertz": 20.0, "columns": [],
+    info.pop("identity")
+    good = {"kind": "recording", "info": info, "hertz": 20.0, "columns": [],
             "frame_size": None, "task": "look"}  # fmt: skip
     pose = {"pose": [0.0, 0, 0, 1, 0, 0, 0, 50]}
     path.write_bytes(journal_bytes(good, [Record(0, 0, pose)], path))
     assert len(Dataset.open(folder).unfinished()) == 1
-    changes = [{"kind": "prompts"}, {"identity": "/etc/passwd"}, {"info": None}, {"hertz": 1e30},
+    changes = [{"kind": "prompts"}, {"info": None}, {"hertz": 1e30},
                {"columns": ["../x"]}, {"frame_size": 10**9}, {"task": None},
                {"info": info | {"affine": [[0]]}}]  # fmt: skip
     for change in changes:
         path.write_bytes(journal_bytes(good | change, [Record(0, 0, pose)], path))
         assert Dataset.open(folder).unfinished() == []
         assert not validate(folder).ok
-    for event in ({"pose": ["x"] * 8}, {"layers": {"/home/x": True}}, {"click": [1, 2, 3, 1e400]}):
+    for event in (
+        {"identity": "/etc/passwd"},
+        {"identity": [1]},
+        {"pose": ["x"] * 8},
+        {"layers": {"/home/x": True}},
+        {"click": [1, 2, 3, 1e400]},
+    ):
         text = journal_bytes(good, [Record(0, 0, pose)], path)
         bad = json.dumps({"index": 1, "t_ns": 1, "event": event}).replace("Infinity", "1e400")
         import zlib

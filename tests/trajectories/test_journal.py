@@ -82,29 +82,78 @@ def test_many_threads_append_in_order(tmp_path):
         assert [e["n"] for e in events if e["who"] == who] == list(range(200))
 
 
-def test_a_header_may_take_its_time(tmp_path):
+def test_what_takes_long_to_find_holds_nothing_up(tmp_path):
     proceed = threading.Event()
 
-    def header():
+    def late():
         proceed.wait()
         return {"late": True}
 
-    opened = Journal(tmp_path / "j", header)
+    opened = Journal(tmp_path / "j", {"about": 1}, late=late)
     opened.append({"n": 0})
+    deadline = time.monotonic() + 20
+    while not read_journal_or_nothing(tmp_path / "j") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert read_journal(tmp_path / "j") == ({"about": 1}, [{"n": 0}])
     proceed.set()
     opened.close()
-    assert read_journal(tmp_path / "j") == ({"late": True}, [{"n": 0}])
+    assert read_journal(tmp_path / "j") == ({"about": 1}, [{"n": 0}, {"late": True}])
 
 
-def test_a_header_that_fails_is_told(tmp_path):
-    def header():
-        raise MrisslError("no identity")
+def test_dropping_does_not_wait_for_what_takes_long(tmp_path):
+    proceed, told = threading.Event(), []
 
-    told = []
-    opened = Journal(tmp_path / "j", header, on_error=told.append)
-    with pytest.raises(MrisslError, match="no identity"):
+    def late():
+        proceed.wait()
+        return {"late": True}
+
+    opened = Journal(tmp_path / "j", {}, late=late, on_error=told.append)
+    opened.drop()
+    proceed.set()
+    opened.close()
+    assert (told, os.listdir(tmp_path)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(MrisslError("no identity"), "no identity"), (MemoryError(), "MemoryError")],
+)
+def test_what_cannot_be_found_is_told_and_what_came_before_is_kept(error, said, tmp_path):
+    proceed, told = threading.Event(), []
+
+    def late():
+        proceed.wait()
+        raise error
+
+    opened = Journal(tmp_path / "j", {}, late=late, on_error=told.append)
+    opened.append({"n": 0})
+    proceed.set()
+    deadline = time.monotonic() + 20
+    while not told and time.monotonic() < deadline:
+        time.sleep(0.01)
+    with pytest.raises(MrisslError, match=said):
+        opened.append({"n": 1})
+    with pytest.raises(MrisslError, match=said):
         opened.close()
-    assert [str(error) for error in told] == ["no identity."]
+    assert [said in str(one) for one in told] == [True]
+    assert read_journal(tmp_path / "j") == ({}, [{"n": 0}])
+
+
+def test_any_failure_of_the_writer_is_told(tmp_path, monkeypatch):
+    def write(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(journal, "_write", write)
+    told = []
+    opened = Journal(tmp_path / "j", {}, on_error=told.append)
+    deadline = time.monotonic() + 20
+    while not told and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "could not be written (MemoryError)" in str(told[0])
+    with pytest.raises(MrisslError, match="MemoryError"):
+        opened.append({"n": 0})
+    with pytest.raises(MrisslError, match="MemoryError"):
+        opened.close()
 
 
 def test_leaving_without_closing_loses_nothing(tmp_path):

@@ -3,8 +3,11 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.slicing import render
 from napari_mrissl.trajectories import Dataset, Recorder, journal, read_journal, validate
+from napari_mrissl.volumes import Volume
 
 ALL = {"cursor", "window", "clicks", "layers"}
 
@@ -95,7 +99,7 @@ def test_columns_that_were_not_asked_for_are_not_written_anywhere(volume, poses,
     recorder.layers({"PATIENT-7.nii": True})
     recorder.leave()
     _, events = read_journal(next((tmp_path / "open").iterdir()))
-    assert [set(event) for event in events] == [{"pose"}, {"ended"}]
+    assert [set(event) for event in events if "identity" not in event] == [{"pose"}, {"ended"}]
 
 
 def test_layers_are_never_named(volume, tmp_path):
@@ -291,6 +295,47 @@ def test_a_recovered_episode_gets_its_slices_when_the_scan_is_given(volume, pose
     )
     assert "frame" not in dataset.recover(without).columns
     assert "no scan was given" in dataset.notes[-1]
+
+
+def test_a_recording_cut_off_before_its_scan_was_known(volume, poses, tmp_path):
+    """Killed while the identity is still being found: nothing but the identity is lost."""
+    folder = tmp_path / "set"
+    code = (
+        "import sys, time\n"
+        "import numpy as np\n"
+        "from napari_mrissl.geometry import Pose\n"
+        "from napari_mrissl.trajectories import Recorder\n"
+        "from napari_mrissl.volumes import Volume\n"
+        "Volume.identity = property(lambda self: time.sleep(600))\n"
+        f"rows, affine = {rows(poses).tolist()}, {volume.stored.affine.tolist()}\n"
+        "voxels = np.arange(10 * 11 * 12, dtype=np.int16).reshape(10, 11, 12)\n"
+        f"recorder = Recorder({str(folder)!r}, Volume.from_stored(voxels, affine), task='look')\n"
+        "for row in rows:\n"
+        "    recorder.pose(Pose.from_row(np.array(row)))\n"
+        "time.sleep(1)\n"
+        "print('flown', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=root) as flying:
+        try:
+            assert flying.stdout.readline().strip() == b"flown"
+        finally:
+            flying.kill()
+    dataset = Dataset.open(folder)
+    (one,) = dataset.unfinished()
+    assert (one.identity, one.poses, one.task, one.damage) == (None, 30, "look", None)
+    with pytest.raises(MrisslError, match="before it knew its scan"):
+        dataset.recover(one)
+    other = Volume.from_stored(np.zeros((10, 11, 12), np.int16), np.eye(4))
+    with pytest.raises(MrisslError, match="another geometry"):
+        dataset.recover(one, other)
+    assert len(dataset.unfinished()) == 1
+    entry = dataset.recover(one, volume)
+    assert (entry.identity, entry.task) == (volume.identity, "look")
+    np.testing.assert_allclose(dataset.table(0)["pose"][-1], poses[-1].to_row(), atol=1e-14)
+    assert dataset.unfinished() == []
+    assert validate(folder).ok
 
 
 def test_an_unfinished_recording_can_be_put_away(volume, poses, tmp_path, clock):
