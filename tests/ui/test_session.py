@@ -340,3 +340,47 @@ def test_a_layer_that_cannot_be_described_costs_neither_the_others_nor_the_threa
     one.gamma = 0.7
     _, record = on_disk(viewer)
     assert record.layers[0].look.gamma == 0.7
+
+
+def test_labels_of_naparis_own_button_are_kept_and_others_are_named(window, scan, qtbot):
+    viewer = window()
+    (one,) = opened(viewer, scan("one", 1))
+    viewer.layers.selection = {one}
+    viewer._new_labels()
+    mine = viewer.layers["one - Labels"]
+    mine.data[3:6, 4:9, 2:5] = 7
+    mine.refresh()
+    keeper, _ = on_disk(viewer)
+    assert keeper.unkept.isHidden()
+    other = viewer.add_labels(np.zeros((4, 5, 6), np.uint8), name="elsewhere")
+    on_disk(viewer)
+    qtbot.waitUntil(keeper.unkept.isVisible)
+    assert keeper.unkept.text() == "1 label layer is not kept by the session: save it"
+    assert "elsewhere" in keeper.unkept.toolTip()
+    viewer.layers.remove(other)
+    qtbot.wait(20)
+    on_disk(viewer)
+    qtbot.waitUntil(keeper.unkept.isHidden)
+    painted = mine.data.copy()
+    left(viewer)
+
+    viewer = window()
+    assert back(viewer, qtbot).problems == []
+    back_again = viewer.layers["one - Labels"]
+    np.testing.assert_array_equal(labels_array(back_again), painted)
+    assert volume_of(back_again) is volume_of(viewer.layers["one"])
+
+
+def test_labels_too_large_to_be_kept_are_named(window, scan, qtbot, monkeypatch):
+    monkeypatch.setattr("napari_mrissl.ui.session.writer.LARGEST_LABELS", 1000)
+    viewer = window()
+    (one,) = opened(viewer, scan("one", 1))
+    add_labels(viewer, volume_of(one), np.zeros(volume_of(one).shape, np.uint8), "mine")
+    keeper, record = on_disk(viewer)
+    assert record.left_out == ("mine (too large to be kept; save it)",)
+    qtbot.waitUntil(keeper.unkept.isVisible)
+    assert "mine" in keeper.unkept.toolTip()
+    viewer.layers.clear()
+    qtbot.wait(20)
+    keeper.look()
+    assert keeper.unkept.isHidden()

@@ -15,8 +15,9 @@ from qtpy.QtWidgets import QMainWindow
 
 from napari_mrissl.ui import docks
 from napari_mrissl.ui.session.records import LayerRecord
-from napari_mrissl.ui.session.snapshot import Snapshot, take_layers, take_view
+from napari_mrissl.ui.session.snapshot import Snapshot, take_layers, take_view, unkept_labels
 from napari_mrissl.ui.session.store import StoredSession
+from napari_mrissl.ui.session.unkept import UnkeptNote
 from napari_mrissl.ui.session.writer import SessionWriter
 
 if TYPE_CHECKING:
@@ -57,12 +58,15 @@ class SessionKeeper(QObject):
         It is known by now whether there is an earlier session to reopen: see `earlier`.
     changed : Signal()
         What is offered to the user may have changed.
+    unkept
+        Says in the window which labels are not part of the session.
     """
 
     found = Signal()
     changed = Signal()
     _found_in_thread = Signal(object)
     _complained = Signal(str)
+    _unkept = Signal(object)
 
     def __init__(self, viewer: ViewerModel, window: QMainWindow) -> None:
         super().__init__(window)
@@ -83,7 +87,11 @@ class SessionKeeper(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(INTERVAL_MS)
         self._timer.timeout.connect(self.look)
-        self.writer = SessionWriter(self._found_in_thread.emit, self._complained.emit)
+        self.unkept = UnkeptNote(window)
+        self._unkept.connect(self.unkept.show_names)
+        self.writer = SessionWriter(
+            self._found_in_thread.emit, self._complained.emit, self._unkept.emit
+        )
         for layer in viewer.layers:
             self._listen(layer)
         viewer.layers.events.inserted.connect(self._on_inserted)
@@ -108,6 +116,8 @@ class SessionKeeper(QObject):
         """Have the session written if anything changed since the last look."""
         began = time.perf_counter()
         snapshot = self._take()
+        if snapshot is None and not self._closed and not (self.viewer and len(self.viewer.layers)):
+            self.unkept.show_names(())
         # A window that was emptied keeps the session it had: nobody wants nothing back.
         if snapshot is None or not snapshot.layers or snapshot == self._last:
             return
@@ -152,6 +162,7 @@ class SessionKeeper(QObject):
             return
         self._closed = True
         self._timer.stop()
+        self._unkept.disconnect(self.unkept.show_names)
         self.writer.close()
         viewer = self._viewer()
         if viewer is not None:
@@ -189,6 +200,7 @@ class SessionKeeper(QObject):
             self.workspace,
             self.continues,
             self.absent,
+            unkept_labels(viewer, left_out),
         )
 
     def _listen(self, layer: Layer) -> None:

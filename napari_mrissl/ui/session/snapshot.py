@@ -10,7 +10,7 @@ import numpy as np
 from napari.layers import Image, Labels, Points
 from numpy.typing import NDArray
 
-from napari_mrissl.ui.layers import METADATA_KEY, convention_of, labels_array, to_world
+from napari_mrissl.ui.layers import METADATA_KEY, convention_of, labels_array, to_napari, to_world
 from napari_mrissl.ui.segmenter.prompt_layers import CLICKS, ROLE
 from napari_mrissl.ui.session.looks import look_of
 from napari_mrissl.ui.session.records import LayerRecord
@@ -51,7 +51,13 @@ class LayerSnapshot:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A window at one moment; equal to another if a session file would say the same."""
+    """A window at one moment; equal to another if a session file would say the same.
+
+    Attributes
+    ----------
+    unkept
+        Names of the layers of labels among those left out: work that only the user can save.
+    """
 
     layers: tuple[LayerSnapshot, ...]
     left_out: tuple[str, ...]
@@ -60,6 +66,7 @@ class Snapshot:
     workspace: str | None
     continues: str | None = None
     absent: tuple[LayerRecord, ...] = ()
+    unkept: tuple[str, ...] = ()
     taken: datetime = field(default_factory=datetime.now, compare=False)
 
 
@@ -76,10 +83,13 @@ def take_layers(
         How often the labels of a layer, by its ``id``, may have changed.
     """
     kept, left_out = [], []
+    volumes = _volumes(viewer)
     for layer in viewer.layers:
         known = layer.metadata.get(METADATA_KEY)
         if isinstance(known, dict) and "volume" not in known:
             continue  # a plane or a line that one of our docks brings with it
+        if known is None and (volume := _grid_of(layer, volumes)) is not None:
+            known = {"volume": volume}
         taken = _taken(layer, known, versions.get(id(layer), 0))
         if taken is not None:
             kept.append(taken)
@@ -87,6 +97,12 @@ def take_layers(
             # Maps of the click panel are made anew with its segmentation.
             left_out.append(layer.name[:1000])
     return tuple(kept), tuple(left_out)
+
+
+def unkept_labels(viewer: ViewerModel, left_out: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the names that no session can keep, those of labels."""
+    labels = {layer.name[:1000] for layer in viewer.layers if isinstance(layer, Labels)}
+    return tuple(name for name in left_out if name in labels)
 
 
 def take_view(viewer: ViewerModel) -> dict[str, Any]:
@@ -103,6 +119,37 @@ def take_view(viewer: ViewerModel) -> dict[str, Any]:
         "convention": convention_of(viewer),
         "active": active.name[:1000] if active is not None else None,
     }
+
+
+def _volumes(viewer: ViewerModel) -> list[Volume]:
+    """The scans that are open; those that a file holds first."""
+    found = (layer.metadata.get(METADATA_KEY) for layer in viewer.layers)
+    volumes = [known.get("volume") for known in found if isinstance(known, dict)]
+    scans = {id(one): one for one in volumes if isinstance(one, Volume)}
+    return sorted(scans.values(), key=lambda one: one.source is None)
+
+
+def _grid_of(layer: Layer, volumes: list[Volume]) -> Volume | None:
+    """The scan on whose grid labels lie that were made by other means, as napari's own button.
+
+    An oblique scan is shown on another grid than its own: labels made on that are none of it.
+    """
+    if not isinstance(layer, Labels) or layer.ndim != 3 or layer.multiscale:
+        return None
+    if not isinstance(layer.data, np.ndarray) or not np.array_equal(layer.rotate, np.eye(3)):
+        return None
+    if np.any(layer.shear):
+        return None
+    for volume in volumes:
+        place = to_napari(volume.affine[:3, 3])
+        if (
+            not volume.oblique
+            and layer.data.shape == volume.shape
+            and np.allclose(layer.scale, volume.spacing, rtol=1e-6, atol=0)
+            and np.allclose(layer.translate, place, rtol=0, atol=1e-3)
+        ):
+            return volume
+    return None
 
 
 def _taken(layer: Layer, known: Any, version: int) -> LayerSnapshot | None:

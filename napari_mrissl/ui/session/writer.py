@@ -50,6 +50,10 @@ _PATIENCE = 10.0
 _LABEL_TYPES = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8")
 
 
+def _nobody(_: object) -> None:
+    return None
+
+
 class SessionWriter:
     """Writes the newest snapshot given; those it has no time for are left out.
 
@@ -60,14 +64,19 @@ class SessionWriter:
         None.
     complained
         Called in the writer's thread with a sentence: the disk refused.
+    unkept
+        Called in the writer's thread after each state that was written, with the names of
+        the layers of labels that are not part of it.
     """
 
     def __init__(
         self,
         found: Callable[[StoredSession | None], None],
         complained: Callable[[str], None],
+        unkept: Callable[[tuple[str, ...]], None] = _nobody,
     ) -> None:
-        self._found, self._complained = found, complained
+        self._found, self._complained, self._tell_unkept = found, complained, unkept
+        self._unkept: list[str] = []
         self._condition = threading.Condition()
         self._newest: Snapshot | None = None
         self._busy = self._closing = False
@@ -97,6 +106,7 @@ class SessionWriter:
             self._closing = True
             # The window goes; the thread must not hold it while it writes the last state.
             self._found, self._complained = _nobody, LOGGER.warning
+            self._tell_unkept = _nobody
             self._condition.notify_all()
 
     def wait(self, seconds: float = _PATIENCE) -> bool:
@@ -162,6 +172,7 @@ class SessionWriter:
             if ready:
                 self._session.write(self._record(snapshot, ready, anew=False))
         self._session.write(self._record(snapshot, snapshot.layers, anew=True))
+        self._tell_unkept(tuple(self._unkept))
         shown = {id(layer.labels) for layer in snapshot.layers}
         self._kept = {key: kept for key, kept in self._kept.items() if key in shown}
 
@@ -180,6 +191,7 @@ class SessionWriter:
 
     def _record(self, snapshot: Snapshot, layers: Any, *, anew: bool) -> SessionRecord:
         made, left_out = [], list(snapshot.left_out)
+        self._unkept = list(snapshot.unkept)
         for layer in layers:
             try:
                 record = self._layer(layer, anew=anew)
@@ -190,6 +202,8 @@ class SessionWriter:
                 record = f"{layer.look.get('name', 'layer')} (it could not be described; save it)"
             if isinstance(record, str):
                 left_out.append(record)
+                if layer.labels is not None:
+                    self._unkept.append(str(layer.look.get("name", "labels")))
             else:
                 made.append(record)
         return SessionRecord(
@@ -265,7 +279,3 @@ def _valid(
             raise
         LOGGER.warning("not kept of a %s: %s", model.__name__, ", ".join(map(str, sorted(wrong))))
         return model.model_validate({key: parts[key] for key in parts if key not in wrong})
-
-
-def _nobody(_: object) -> None:
-    return None
