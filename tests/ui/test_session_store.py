@@ -3,7 +3,7 @@
 import json
 import os
 import zlib
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
@@ -57,7 +57,9 @@ def test_a_titled_copy_stays_with_its_labels():
     layer = LayerRecord(
         kind="labels", scan=SCAN, look=Look(name="l"), voxels=voxels, dtype="<u2"
     )  # fmt: skip
-    session.write(record(layers=(layer,)))
+    # So old that nothing but the title keeps its labels.
+    old = record(layers=(layer,)).model_copy(update={"saved": datetime(2020, 1, 1)})
+    session.write(old)
     store.keep_titled(session.name, "study")
     session.close()
     for minute in range(store.KEPT + 3):
@@ -70,6 +72,42 @@ def test_a_titled_copy_stays_with_its_labels():
     assert back.dtype == np.uint16
     np.testing.assert_array_equal(back, labels)
     assert store.last_session().record.title is None
+
+
+def test_sessions_with_labels_outlast_the_last_ten_by_ninety_days():
+    layer = LayerRecord(
+        kind="labels", scan=SCAN, look=Look(name="l"), voxels="ab" * 32, dtype="|u1"
+    )  # fmt: skip
+
+    def days_old(days, **parts):
+        made = record(**parts).model_copy(update={"saved": datetime.now() - timedelta(days)})
+        return stored(made)
+
+    painted = days_old(89, layers=(layer,))
+    forgotten = days_old(91, layers=(layer,))
+    plain = days_old(80)
+    for minute in range(store.KEPT):
+        days_old(1 + minute / 1440)
+    store.remove_old()
+    names = {one.name for one in store.stored_sessions()}
+    assert len(names) == store.KEPT + 1
+    assert painted in names
+    assert not {forgotten, plain} & names
+
+
+def test_what_would_be_refused_when_read_is_trimmed_or_refused_when_written():
+    image = record().layers[0]
+    made = tuple(image.model_copy(update={"made": {"x": "y" * (1 << 20)}}) for _ in range(17))
+    trimmed, problems = records.parse(records.dump(record(layers=made)))
+    assert problems == []
+    assert trimmed.layers == (image,) * 17
+    clicks = LayerRecord(
+        kind="clicks", scan=SCAN, look=Look(name="c"), clicks=((1 / 3, 1 / 7, 1 / 9, 1),) * 20_000
+    )
+    with pytest.raises(MrisslError, match="too much is open"):
+        records.dump(record(layers=(clicks,) * 20))
+    with pytest.raises(MrisslError, match="too much is open"):
+        records.dump(record(layers=(image,) * 1001))
 
 
 def test_labels_no_longer_named_are_removed():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -181,10 +182,32 @@ class SessionRecord(_Part):
 
 
 def dump(record: SessionRecord) -> bytes:
-    """The record as the content of a session file."""
-    content = {"format": "napari-mrissl session", "version": VERSION}
-    content |= record.model_dump(mode="json", exclude_defaults=True)
-    return json.dumps(content, allow_nan=False, indent=1).encode()
+    """The record as the content of a session file that `parse` takes.
+
+    Of a record that is too large for one, what can be made anew is left out: how
+    segmentations were made, then what docks remember.
+
+    Raises
+    ------
+    MrisslError
+        If it is too large all the same.
+    """
+    if len(record.layers) <= _MOST and len(record.docks) <= _MOST:
+        for one in _ever_smaller(record):
+            content = {"format": "napari-mrissl session", "version": VERSION}
+            content |= one.model_dump(mode="json", exclude_defaults=True)
+            packed = json.dumps(content, allow_nan=False).encode()
+            if len(packed) <= LARGEST:
+                return packed
+    raise MrisslError("too much is open for one session", expected="at most 16 MiB and 1000 layers")
+
+
+def _ever_smaller(record: SessionRecord) -> Iterator[SessionRecord]:
+    yield record
+    layers = tuple(one.model_copy(update={"made": None}) for one in record.layers)
+    yield record.model_copy(update={"layers": layers})
+    docks = tuple(one.model_copy(update={"state": {}}) for one in record.docks)
+    yield record.model_copy(update={"layers": layers, "docks": docks})
 
 
 def parse(content: bytes, where: str = "session") -> tuple[SessionRecord, list[str]]:

@@ -32,6 +32,9 @@ LOGGER = logging.getLogger(__name__)
 KEPT = 10
 """Sessions without a title that are kept; those saved by hand stay until they are deleted."""
 
+DAYS_WITH_LABELS = 90
+"""How long sessions with labels of their own are kept besides: they may be nowhere else."""
+
 LARGEST_LABELS = 512 << 20
 """Bytes of labels in one layer beyond which they are not kept."""
 
@@ -210,15 +213,17 @@ def keep_titled(name: str, title: str) -> None:
 
 
 def remove_old(but: Iterable[str] = ()) -> None:
-    """Remove the oldest sessions that nobody holds or named, beyond the last ten."""
+    """Remove old sessions that nobody holds or named, but for the last ten and recent labels."""
     spared = set(but)
     for folder in _folders():
         # Left by a process that was killed before it wrote anything.
         if not (folder / "session.json").exists() and folder.name not in spared and _rests(folder):
             _remove(folder)
     nameless = [one for one in stored_sessions() if one.record.title is None]
+    recently = time.time() - DAYS_WITH_LABELS * 86_400
     for one in nameless[KEPT:]:
-        if one.name not in spared:
+        labels = any(layer.voxels is not None for layer in one.record.layers) or one.problems
+        if one.name not in spared and not (labels and one.record.saved.timestamp() > recently):
             _remove(one.folder)
 
 
