@@ -89,7 +89,12 @@ def inspect(folder: Folder, /, *, json: Flag = False) -> None:
     for name, (low, high) in ranges.items():
         lines[name] = f"{low:.6g} to {high:.6g}"
     for episode in episodes:
-        how = [episode["source"], episode["policy"], episode["task"] and repr(episode["task"])]
+        how = [
+            episode["source"],
+            episode["policy"],
+            episode["cuts"] and _counted(episode["cuts"], "cut"),
+            episode["task"] and repr(episode["task"]),
+        ]
         lines[f"episode {episode['episode_index']}"] = (
             f"{episode['frames']} frames, {episode['duration_s']:.1f} s, "
             f"scan {episode['identity'][:12]}, {', '.join(word for word in how if word)}"
@@ -196,6 +201,7 @@ def described(dataset: Dataset) -> dict[str, Any]:
             "frames": entry.frames,
             "duration_s": entry.duration_s,
             "cut_s": entry.cut_s,
+            "cuts": len(entry.cuts),
             "task": entry.task,
             "source": entry.source,
             "policy": entry.policy,

@@ -181,6 +181,7 @@ class Dataset(StoredEpisodes):
                 frame_size=frame_size,
                 statistics={},
                 content="",
+                cuts=samples.cuts,
             )
             make_folder(inside(self.folder, EPISODES))
             table = table_of(samples, entry, columns)

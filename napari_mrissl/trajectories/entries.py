@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import math
 import re
@@ -66,6 +67,8 @@ class Entry:
         ``min``, ``max``, ``mean``, ``std`` and ``count`` of each column of numbers.
     content
         SHA-256 over the columns themselves, whatever file holds them.
+    cuts
+        Frames whose action leads over a pause in which the plane was moved, in order.
     """
 
     file: str
@@ -90,6 +93,7 @@ class Entry:
     frame_size: int | None
     statistics: dict[str, dict[str, Any]]
     content: str
+    cuts: tuple[int, ...] = ()
 
     @property
     def identity(self) -> str:
@@ -100,6 +104,9 @@ class Entry:
     def json(self) -> str:
         """Canonical JSON: sorted keys, no spaces."""
         return canonical({field.name: getattr(self, field.name) for field in fields(self)})
+
+
+_FIELDS = {field.name for field in fields(Entry)}
 
 
 def canonical(content: Any) -> str:
@@ -115,7 +122,9 @@ def entry_of(content: object, where: Path) -> Entry:
     MrisslError
         If a field is missing, unknown, or not what it should be.
     """
-    if not isinstance(content, dict) or set(content) != {field.name for field in fields(Entry)}:
+    # The shipped demo was made before there were cuts; it has none.
+    content = {"cuts": [], **content} if isinstance(content, dict) else content
+    if not isinstance(content, dict) or set(content) != _FIELDS:
         raise MrisslError("an episode's entry has other fields than expected", where=where)
     for name, good in _CHECKS.items():
         if not good(content[name]):
@@ -124,6 +133,9 @@ def entry_of(content: object, where: Path) -> Entry:
                 where=where,
                 remedy="do not use this dataset; it was not written by napari-mrissl",
             )
+    cuts = [-1, *content["cuts"], content["frames"] - 1]
+    if content["cuts"] and any(a >= b for a, b in itertools.pairwise(cuts)):
+        raise MrisslError("an episode's cuts are not in order", where=where)
     number = EPISODE_FILE.fullmatch(content["file"])
     if number is None or int(number[1]) != content["episode_index"]:
         raise MrisslError("an episode's file does not have its number", where=where)
@@ -138,6 +150,7 @@ def entry_of(content: object, where: Path) -> Entry:
             **content,
             "columns": tuple(content["columns"]),
             "layers": tuple(content["layers"]),
+            "cuts": tuple(content["cuts"]),
             "hertz": float(content["hertz"]),
         }
     )
@@ -271,6 +284,7 @@ _CHECKS = {
     "frame_size": lambda v: v is None or (type(v) is int and 1 <= v <= 4096),
     "statistics": _is_statistics,
     "content": _is_hex,
+    "cuts": lambda v: _is_list_of(v, _is_count, 1 << 20),
 }
 
 

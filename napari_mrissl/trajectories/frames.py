@@ -129,6 +129,14 @@ class Episodes:
         rows: NDArray[np.int64] = np.searchsorted(times, due, side="right") - 1
         return rows
 
+    def stretches(self, episode: int, hertz: float) -> list[NDArray[np.int64]]:
+        """`rows_at`, parted where an action leads over a pause in which the plane was moved."""
+        rows = self.rows_at(episode, hertz)
+        cuts = np.asarray(self.entries[episode].cuts, np.int64)
+        # Between two rows lies a cut if that many more cuts come before the second.
+        passed = np.searchsorted(cuts, rows, side="left")
+        return np.split(rows, np.flatnonzero(np.diff(passed)) + 1)
+
     def pictures(self, episode: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Stored frames (rows, N, N) float32."""
         first, last = int(rows.min()), int(rows.max())

@@ -49,7 +49,8 @@ def export(
 
     ``observation.state`` is the pose (8), ``action`` the action (7) to the next frame (zeros
     in an episode's last), ``observation.image`` the slice in 8 bits, three equal channels.
-    Episodes at another rate than the dataset's are held to its rate.
+    Episodes at another rate than the dataset's are held to its rate. An episode with cuts,
+    pauses in which the plane was moved, becomes several: one a stretch between cuts.
 
     Parameters
     ----------
@@ -104,7 +105,13 @@ class _Export:
         self.frames = Frames(self.episodes, size, scans)
         self.progress = progress
         self.done = 0
-        self.total = sum(entry.frames for entry in self.episodes.entries)
+        # Every episode of the folder: which one of ours it comes from, and its rows.
+        self.stretches = [
+            (episode, rows)
+            for episode in range(len(self.episodes))
+            for rows in self.episodes.stretches(episode, self.hertz)
+        ]
+        self.total = sum(len(rows) for _, rows in self.stretches)
         # Tasks that no episode has any more stay at home.
         self.tasks = list(dict.fromkeys(entry.task for entry in self.episodes.entries))
         self.grey: dict[str, tuple[float, float]] = {}
@@ -116,8 +123,8 @@ class _Export:
         rows, numbers, histograms = [], [], []
         place, start, writer = layout.Place(), 0, None
         try:
-            for episode in range(len(self.episodes)):
-                columns, pictures, histogram = self._episode(episode, start)
+            for number in range(len(self.stretches)):
+                columns, pictures, histogram = self._episode(number, start)
                 begins = place.take(sum(map(len, pictures)))
                 if writer is None or begins:
                     if writer is not None:
@@ -127,7 +134,7 @@ class _Export:
                 for table in _row_groups(columns, pictures):
                     writer.write_table(table)
                 count = len(pictures)
-                row = self._about(episode, start, count, place)
+                row = self._about(number, start, count, place)
                 statistics = layout.statistics(columns, histogram)
                 for name, found in statistics.items():
                     row |= {f"stats/{name}/{key}": value for key, value in found.items()}
@@ -148,10 +155,10 @@ class _Export:
         self._write_json("info.json", self._info(start))
 
     def _episode(
-        self, episode: int, start: int
+        self, number: int, start: int
     ) -> tuple[dict[str, NDArray[Any]], list[bytes], NDArray[np.int64]]:
         """Numbers by feature, PNG files, and a histogram of grey levels."""
-        kept = self.episodes.rows_at(episode, self.hertz)
+        episode, kept = self.stretches[number]
         poses = self.episodes.table(episode)["pose"][kept]
         count = len(kept)
         window = self._grey(episode)
@@ -162,17 +169,15 @@ class _Export:
             for picture in gray(slices, window):
                 histogram += np.bincount(picture.reshape(-1), minlength=256)
                 pictures.append(_png(picture))
-            part = min(first + _AT_ONCE, count) / count
             if self.progress:
-                frames = self.episodes.entries[episode].frames
-                self.progress((self.done + part * frames) / self.total)
-        self.done += self.episodes.entries[episode].frames
+                self.progress((self.done + min(first + _AT_ONCE, count)) / self.total)
+        self.done += count
         columns = {
             "observation.state": poses.astype(np.float32),
             "action": actions_between(poses).astype(np.float32),
             "timestamp": (np.arange(count) / self.hertz).astype(np.float32),
             "frame_index": np.arange(count),
-            "episode_index": np.full(count, episode),
+            "episode_index": np.full(count, number),
             "index": start + np.arange(count),
             "task_index": np.full(count, self.tasks.index(self.episodes.entries[episode].task)),
         }
@@ -192,10 +197,10 @@ class _Export:
                 self.grey[identity] = self.frames.value_range(episode)
         return self.grey[identity]
 
-    def _about(self, episode: int, start: int, count: int, place: layout.Place) -> dict[str, Any]:
+    def _about(self, number: int, start: int, count: int, place: layout.Place) -> dict[str, Any]:
         return {
-            "episode_index": episode,
-            "tasks": [self.episodes.entries[episode].task],
+            "episode_index": number,
+            "tasks": [self.episodes.entries[self.stretches[number][0]].task],
             "length": count,
             "data/chunk_index": place.chunk,
             "data/file_index": place.file,
@@ -217,12 +222,12 @@ class _Export:
             "software": f"napari-mrissl {__version__}",
             "value": "black + (white - black) * grey / 255",
             "volumes": volumes,
-            "volume_of_episode": [entry.volume["identity"] for entry in entries],
+            "volume_of_episode": [entries[n].volume["identity"] for n, _ in self.stretches],
         }
         return layout.info(
             size=self.frames.size,
             hertz=self.hertz,
-            episodes=len(entries),
+            episodes=len(self.stretches),
             frames=frames,
             tasks=len(self.tasks),
             rendering=rendering,

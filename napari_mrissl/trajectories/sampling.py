@@ -43,6 +43,8 @@ class Samples:
         For each frame, those since the frame before, as (x, y, z, label).
     layers, layer_names
         (frames,) int64 with bit n set where the n-th name was visible.
+    cuts
+        Frames whose action leads over a pause in which the plane was moved: no motion.
     """
 
     poses: NDArray[np.float64]
@@ -53,6 +55,7 @@ class Samples:
     clicks: list[list[Click]]
     layers: NDArray[np.int64]
     layer_names: tuple[str, ...]
+    cuts: tuple[int, ...] = ()
 
 
 def frame_times(count: int, hertz: float) -> NDArray[np.int64]:
@@ -99,6 +102,7 @@ def sample(
         clicks=_clicks(events, shown),
         layers=layers,
         layer_names=names,
+        cuts=_cuts(events, shown),
     )
 
 
@@ -182,6 +186,24 @@ def _kept(
     starts = np.array([start for start, _ in stretches], np.int64)
     lengths = np.array([end - start for start, end in stretches], np.int64)
     return starts, lengths if idle_ns is None else np.minimum(lengths, idle_ns)
+
+
+def _cuts(events: Sequence[Stamped], shown: NDArray[np.int64]) -> tuple[int, ...]:
+    """The last frames before those pauses after which the plane was elsewhere."""
+    found, pose, before, paused = [], None, None, False
+    for t, event in events:
+        pose = event.get("pose", pose)
+        if event.get("paused", paused) == paused:
+            continue
+        paused = event["paused"]
+        if paused:
+            before = pose
+        elif before is not None and before != pose:
+            # No frame shows a time within a pause; the next one shows its end or later.
+            last = int(np.searchsorted(shown, t, side="left")) - 1
+            if 0 <= last < len(shown) - 1:
+                found.append(last)
+    return tuple(dict.fromkeys(found))
 
 
 def _changes(event: Event, latest: dict[str, Any]) -> bool:

@@ -52,8 +52,10 @@ class Windows(Sequence[Window]):
     """All windows of a dataset, by number; a map-style dataset for a data loader.
 
     Windows never reach over the end of an episode; what is left at the end is too short
-    and in none. A window depends on its number alone, never on those asked for before.
-    Copies sent to other processes find and read the scans for themselves.
+    and in none. Nor do they reach over a cut, a pause in which the plane was moved: the
+    action there is no motion that anybody made. A window depends on its number alone,
+    never on those asked for before. Copies sent to other processes find and read the scans
+    for themselves.
 
     Parameters
     ----------
@@ -74,6 +76,8 @@ class Windows(Sequence[Window]):
         Where the scans come from: `Scans` with some given, or one that keeps more.
     columns
         Which of `COLUMNS` a window carries.
+    across_cuts
+        Take windows over cuts all the same.
 
     Raises
     ------
@@ -92,6 +96,7 @@ class Windows(Sequence[Window]):
         hertz: float | None = None,
         scans: Scans | None = None,
         columns: Sequence[str] = (),
+        across_cuts: bool = False,
     ) -> None:
         if not isinstance(dataset, Dataset):
             dataset = Dataset.open(dataset)
@@ -111,8 +116,13 @@ class Windows(Sequence[Window]):
         _check_columns(self.columns, self.episodes)
         self._frames = Frames(self.episodes, self.size, scans or Scans())
         self._rows = [self.episodes.rows_at(n, self.hertz) for n in range(len(self.episodes))]
-        counts = [max(0, (len(rows) - length) // stride + 1) for rows in self._rows]
-        self._ends = np.cumsum(counts, dtype=np.int64)
+        self._starts = [
+            _starts(
+                [rows] if across_cuts else self.episodes.stretches(n, self.hertz), length, stride
+            )
+            for n, rows in enumerate(self._rows)
+        ]
+        self._ends = np.cumsum([len(starts) for starts in self._starts], dtype=np.int64)
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
@@ -144,7 +154,7 @@ class Windows(Sequence[Window]):
             raise IndexError(f"window {k} of {len(self)}")
         episode = int(np.searchsorted(self._ends, number, side="right"))
         before = int(self._ends[episode - 1]) if episode else 0
-        return episode, (number - before) * self.stride
+        return episode, int(self._starts[episode][number - before])
 
     def _window(
         self,
@@ -161,6 +171,15 @@ class Windows(Sequence[Window]):
             for name in self.columns
         }
         return Window(values, valid, actions_between(poses)[:-1], poses, episode, start, columns)
+
+
+def _starts(stretches: list[NDArray[np.int64]], length: int, stride: int) -> NDArray[np.int64]:
+    """First frames of the windows of an episode, each within one stretch."""
+    found, begin = [], 0
+    for rows in stretches:
+        found.append(np.arange(begin, begin + len(rows) - length + 1, stride, dtype=np.int64))
+        begin += len(rows)
+    return np.concatenate(found)
 
 
 def _stored_size(episodes: Episodes) -> int:

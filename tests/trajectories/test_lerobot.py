@@ -17,7 +17,7 @@ from lerobot_reader import Reader
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import ACTION_NAMES, POSE_COLUMNS, apply_action
 from napari_mrissl.slicing import render
-from napari_mrissl.trajectories import Dataset, remember
+from napari_mrissl.trajectories import Dataset, Recorder, remember
 from napari_mrissl.trajectories import lerobot_layout as layout
 from napari_mrissl.trajectories.frames import Scans
 from napari_mrissl.trajectories.lerobot import export
@@ -66,6 +66,31 @@ def test_an_export_is_what_the_layout_says(dataset, exported):
         "meta/info.json", "meta/stats.json", "meta/tasks.parquet",
         "meta/episodes/chunk-000/file-000.parquet", "data/chunk-000/file-000.parquet",
     }  # fmt: skip
+
+
+def test_stretches_between_cuts_are_episodes_of_their_own(volumes, clock, tmp_path):
+    recorder = Recorder(tmp_path / "set", volumes[0], task="look", clock=clock)
+    poses = walk(volumes[0], 13, 0)
+    for number, pose in enumerate(poses):
+        if number == 6:
+            recorder.pause()
+            recorder.pose(pose)
+            recorder.resume()
+        recorder.pose(pose)
+        clock.wait(0.05)
+    assert (entry := recorder.commit()).cuts == (5,)
+    assert entry.frames == 14
+    reader = Reader(export(Dataset.open(tmp_path / "set"), tmp_path / "out", SIZE))
+    assert [episode.meta["length"] for episode in reader.episodes] == [6, 8]
+    assert reader.info["total_episodes"] == 2
+    assert len(reader.info["napari_mrissl"]["volume_of_episode"]) == 2
+    rows = np.float32([pose.to_row() for pose in poses])
+    for episode, first in zip(reader.episodes, (0, 6), strict=True):
+        state, action = (episode.columns[name] for name in ("observation.state", "action"))
+        np.testing.assert_array_equal(state[:6], rows[first : first + 6])
+        assert not action[-1].any()
+        assert action[:5].any(axis=1).all()
+        assert episode.columns["timestamp"][0] == 0
 
 
 def test_states_and_actions_are_those_flown(dataset, exported):

@@ -131,6 +131,26 @@ def test_a_pause_is_cut_out_and_goes_on_from_what_is_shown(volume, poses, tmp_pa
     expected = [*poses[:4], poses[19], *poses[20:22], poses[21]]
     np.testing.assert_allclose(table["pose"], rows(expected), atol=1e-14)
     assert not any(table["clicks"])
+    # Frame 3 shows the last pose before the pause, frame 4 the first one after it.
+    assert entry.cuts == (3,)
+    assert Dataset.open(tmp_path).entries == [entry]
+    assert validate(tmp_path).ok
+
+
+def test_a_pause_in_which_nothing_moved_is_no_cut(volume, poses, tmp_path, clock):
+    recorder = Recorder(tmp_path, volume, clock=clock)
+    fly(recorder, poses[:4], clock)
+    for shown in (poses[9], poses[3]):  # away and back again
+        recorder.pause()
+        recorder.pose(shown)
+        recorder.pose(poses[3])
+        clock.wait(1)
+        recorder.resume()
+        clock.wait(0.1)
+    fly(recorder, poses[4:6], clock)
+    recorder.pause()  # never resumed
+    recorder.pose(poses[8])
+    assert recorder.commit().cuts == ()
 
 
 def test_idleness_is_cut_to_two_seconds(volume, poses, tmp_path, clock):

@@ -11,7 +11,7 @@ from flight_datasets import add_with_frames, dataset_over, scan_file, walk
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import Pose, apply_action
 from napari_mrissl.slicing import render
-from napari_mrissl.trajectories import Dataset, frames, remember
+from napari_mrissl.trajectories import Dataset, Recorder, frames, remember
 from napari_mrissl.trajectories.frames import Scans
 from napari_mrissl.trajectories.windows import Windows
 from napari_mrissl.volumes import Volume, read
@@ -55,6 +55,43 @@ def test_windows_are_those_counted_by_hand(dataset, length, stride):
     assert [windows._place(k) for k in range(len(windows))] == expected
     with pytest.raises(IndexError):
         windows[len(windows)]
+
+
+def flown_with_pauses(folder, volume, poses, clock):
+    """Pauses in which the plane was moved after frames 5 and 12; 20 frames in all."""
+    recorder = Recorder(folder, volume, clock=clock)
+    for number, pose in enumerate(poses[:19]):
+        if number in (6, 13):
+            recorder.pause()
+            clock.wait(3)
+            recorder.pose(pose)
+            recorder.resume()
+        else:
+            recorder.pose(pose)
+        clock.wait(0.05)
+    return recorder.commit()
+
+
+@pytest.mark.parametrize(("length", "stride"), [(2, 1), (4, 1), (6, None), (7, 1), (8, 1)])
+def test_no_window_spans_a_pause_in_which_the_plane_was_moved(
+    volumes, clock, tmp_path, length, stride
+):
+    poses = walk(volumes[0], 19, 0)
+    entry = flown_with_pauses(tmp_path / "set", volumes[0], poses, clock)
+    assert (entry.frames, entry.cuts) == (20, (5, 12))
+    windows = Windows(tmp_path / "set", length, stride, size=SIZE)
+    step = stride or length
+    expected = [
+        (0, start)
+        for begin, end in ((0, 6), (6, 13), (13, 20))
+        for start in range(begin, end - length + 1, step)
+    ]
+    assert [windows._place(k) for k in range(len(windows))] == expected
+    every = Windows(tmp_path / "set", length, stride, size=SIZE, across_cuts=True)
+    assert len(every) == (20 - length) // step + 1
+    # At half the rate frames 0, 2, 4, ... remain: the cuts lie behind 4 and behind 12.
+    slow = Windows(tmp_path / "set", 2, 1, size=SIZE, hertz=10)
+    assert [start for _, start in map(slow._place, range(len(slow)))] == [0, 1, 3, 4, 5, 7, 8]
 
 
 def test_a_window_is_what_was_flown(dataset, volumes):
