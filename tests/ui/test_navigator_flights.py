@@ -10,8 +10,9 @@ from flight_actions import rows, settled, small_volume, steps
 from napari_mrissl.geometry import Pose
 from napari_mrissl.trajectories import Dataset, Flight, Recorder, flight_of, journal, locate
 from napari_mrissl.ui.navigator.flight_panel import FlightPanel
-from napari_mrissl.ui.navigator.flights import FlightDeck
+from napari_mrissl.ui.navigator.flights import FRAME_SIZE, FlightDeck
 from napari_mrissl.ui.navigator.state import NavigatorState
+from napari_mrissl.ui.recorder import shelf
 from napari_mrissl.ui.recorder.work import default_folder
 from napari_mrissl.volumes import read, write_image
 
@@ -238,6 +239,24 @@ def test_an_episode_that_cannot_be_written_can_be_saved_again(deck, state, qtbot
     settled(deck, qtbot)
     assert deck.shelf.unsaved == ()
     assert len(Dataset.open(default_folder())) == 1
+
+
+def test_a_closing_window_does_not_wait_for_many_frames(deck, state, qtbot, monkeypatch):
+    monkeypatch.setattr(shelf, "LONGEST_GOODBYE_S", 0.0)
+    deck.enter()
+    deck.keep_frames = True
+    deck.record()
+    steps(state, 2, qtbot)
+    deck.leave(wait=True)
+    assert not deck.recording
+    dataset = Dataset.open(default_folder())
+    assert len(dataset) == 0
+    (cut_off,) = dataset.unfinished()
+    assert cut_off.poses == 3
+    dataset.recover(cut_off, state.volume)
+    again = Dataset.open(default_folder())
+    assert again.entries[0].frame_size == FRAME_SIZE
+    assert again.unfinished() == []
 
 
 def test_the_command_line_finds_the_scan_of_a_recorded_flight(deck, state, tmp_path, qtbot):

@@ -21,7 +21,7 @@ from napari_mrissl.trajectories import Flight, Recorder
 from napari_mrissl.ui.navigator.sharing import real_viewer, state_of
 from napari_mrissl.ui.navigator.state import NavigatorState
 from napari_mrissl.ui.recorder.player import FlightPlayer
-from napari_mrissl.ui.recorder.shelf import DatasetShelf, Ending
+from napari_mrissl.ui.recorder.shelf import DatasetShelf, Ending, left_for_later
 
 if TYPE_CHECKING:
     from napari_mrissl.ui.recorder.work import Kept
@@ -194,7 +194,8 @@ class FlightDeck(QObject):
     def leave(self, *, wait: bool = False) -> None:
         """A panel goes; with the last one a recording ends and is kept.
 
-        With ``wait`` it is an episode when this returns, as when the window closes.
+        With ``wait`` it is an episode when this returns, as when the window closes, or left
+        to be recovered.
         """
         self._faces -= 1
         if wait:
@@ -242,15 +243,16 @@ class FlightDeck(QObject):
             self.changed.emit()
 
     def stop_recording(self, why: str = "", *, wait: bool = False) -> None:
-        """End the recording, which becomes an episode in the background."""
+        """End the recording, which becomes an episode in the background; with ``wait`` now."""
         recorder, self._recorder = self._recorder, None
         if recorder is None:
             return
-        self._ending = ending = Ending(recorder, self.shelf.folder)
         self.recording_changed.emit(False)
-        self.shelf.commit(ending, partial(self._on_kept, ending, why))
-        if wait:
-            self._finish_saving()
+        if not (wait and left_for_later(recorder, self.hertz)):
+            self._ending = ending = Ending(recorder, self.shelf.folder)
+            self.shelf.commit(ending, partial(self._on_kept, ending, why))
+            if wait:
+                self._finish_saving()
         self.changed.emit()
 
     def save_again(self, ending: Ending) -> None:

@@ -19,6 +19,12 @@ from napari_mrissl.ui.jobs import Control, JobRunner
 from napari_mrissl.ui.recorder import work
 from napari_mrissl.volumes.volume import Volume
 
+LONGEST_GOODBYE_S = 2.0
+"""Work that a window which is being closed may wait for."""
+
+_SECONDS_PER_FRAME = 0.0075
+"""What rendering, packing and writing a stored frame takes, about."""
+
 _endings: set[Ending] = set()
 
 
@@ -46,6 +52,16 @@ class Ending:
                 self._kept = work.commit(self.recorder, self.folder, progress)
                 _endings.discard(self)
             return self._kept
+
+
+def left_for_later(recorder: Recorder, hertz: float) -> bool:
+    """Leave a recording whose many frames would hold a closing window up, to be recovered."""
+    frames = recorder.seconds * hertz if recorder.frame_size is not None else 0.0
+    if frames * _SECONDS_PER_FRAME <= LONGEST_GOODBYE_S:
+        return False
+    # The journal holds all of it; the frames are rendered when it is recovered.
+    recorder.leave()
+    return True
 
 
 @atexit.register
