@@ -119,6 +119,7 @@ class Dataset(StoredEpisodes):
             If the flight has no pose, its volume's facts are missing, another process
             is writing, or the disk refuses; the dataset is then as it was.
         """
+        self._manifest.check_room(cleaned(task))
         events = [
             (int(t), {"pose": pose.to_row().tolist()})
             for t, pose in zip(flight.times_ns, flight.poses, strict=True)
@@ -188,6 +189,9 @@ class Dataset(StoredEpisodes):
             with self._removed_on_error(entry.file):
                 entry = write_episode(self.folder, entry, table, pictures, progress)
                 self._commit(replace(grown, entries=(*grown.entries, entry), removed=()))
+            if samples.layers_left_out and "layers" in columns:
+                count, room = samples.layers_left_out, len(samples.layer_names)
+                self.notes += (f"{count} layers were left out: an episode has room for {room}.",)
             return entry
 
     def undo_last(self) -> Entry:
@@ -238,6 +242,7 @@ class Dataset(StoredEpisodes):
         """
         with self._writing():
             old = self._entry(n)
+            self._manifest.check_room(cleaned(task))
             grown, number = self._manifest.with_task(cleaned(task))
             new = replace(
                 old,
@@ -259,6 +264,16 @@ class Dataset(StoredEpisodes):
                 self._commit(replace(grown, entries=entries))
             aside(self.folder, inside(self.folder, old.file), REMOVED)
             return new
+
+    def check_task(self, task: str) -> None:
+        """Refuse a task text for which the dataset has no room.
+
+        Raises
+        ------
+        MrisslError
+            If it is new and there are too many already.
+        """
+        self._manifest.check_room(cleaned(task))
 
     def settle(self) -> None:
         """Finish what a killed process had begun: list whole episodes, remove temporary files.

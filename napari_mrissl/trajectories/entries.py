@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -261,7 +261,7 @@ def _is_statistics(value: object) -> bool:
     return True
 
 
-_CHECKS = {
+_CHECKS: dict[str, Callable[[Any], bool]] = {
     "file": lambda v: isinstance(v, str) and EPISODE_FILE.fullmatch(v) is not None,
     "sha256": lambda v: v == "" or _is_hex(v),
     "bytes": _is_count,

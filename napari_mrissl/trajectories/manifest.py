@@ -27,6 +27,7 @@ _FORMAT = "napari-mrissl dataset"
 _VERSION = 1
 _MOST_PARTS = 5_000_000
 _MOST_TASKS = 10_000
+"""Beyond these nothing begins; what has begun is finished, up to ``_MOST_PARTS``."""
 _START = b'{"checksum":"'
 _MOST_KNOWN = 8
 _guard = threading.Lock()
@@ -75,9 +76,22 @@ class Manifest:
         """This manifest with a task among its tasks, and the task's number."""
         if task in self.tasks:
             return self, self.tasks.index(task)
-        if len(self.tasks) >= _MOST_TASKS:
-            raise MrisslError(f"{len(self.tasks)} task texts already", expected="fewer")
         return replace(self, tasks=(*self.tasks, task)), len(self.tasks)
+
+    def check_room(self, task: str) -> None:
+        """Refuse to begin something with a new task where there are too many already.
+
+        Raises
+        ------
+        MrisslError
+            If so.
+        """
+        if task not in self.tasks and len(self.tasks) >= _MOST_TASKS:
+            raise MrisslError(
+                f"the dataset has {len(self.tasks)} task texts already",
+                expected=f"at most {_MOST_TASKS}",
+                remedy="use one of them, or begin another dataset",
+            )
 
     def encoded(self) -> bytes:
         """The file's content: canonical JSON, its checksum over all of it but itself."""
@@ -130,7 +144,7 @@ def _checked(found: dict[str, object], path: Path) -> Manifest:
     episodes, removed = found["episodes"], found["removed"]
     if not is_rate(hertz):
         raise MrisslError("hertz of the dataset is not usable", where=path, expected="0.01 to 1000")
-    if not isinstance(tasks, list) or len(tasks) > _MOST_TASKS or not all(map(is_text, tasks)):
+    if not isinstance(tasks, list) or not all(map(is_text, tasks)):
         raise MrisslError("a task's text is not usable", where=path, expected="printable text")
     if not is_text(software):
         raise MrisslError("software of the dataset is not usable", where=path)

@@ -23,7 +23,13 @@ from napari_mrissl.trajectories.flight import flight_info
 from napari_mrissl.trajectories.journal import Journal
 from napari_mrissl.trajectories.locks import DatasetLock
 from napari_mrissl.trajectories.places import OPEN, REMOVED, aside, make_folder
-from napari_mrissl.trajectories.sampling import OPTIONAL_COLUMNS, Event, sample
+from napari_mrissl.trajectories.sampling import (
+    IDLE_SECONDS,
+    MOST_FRAMES,
+    OPTIONAL_COLUMNS,
+    Event,
+    sample,
+)
 from napari_mrissl.trajectories.unfinished import KIND, live
 from napari_mrissl.volumes.volume import Volume
 
@@ -96,12 +102,16 @@ class Recorder:
         self._guard = threading.RLock()
         self._latest: Event = {}
         self._poses = 0
+        self._first: int | None = None
         self._pauses_ns = 0
         self._paused_at: int | None = None
         self._ended: int | None = None
         self._lock = DatasetLock(self.folder)
         try:
             self._dataset = open_or_create(self.folder, hertz)
+            self._dataset.check_task(self._task)
+            # A little less than the most: idle time may follow the last event.
+            self._most_seconds = MOST_FRAMES / self._dataset.hertz - 2 * IDLE_SECONDS
             path = inside(self.folder, f"{OPEN}/{self.uid}.jsonl")
             make_folder(path.parent)
             facts = flight_info(volume)
@@ -141,12 +151,17 @@ class Recorder:
     def seconds(self) -> float:
         """How long the recording is, from its first pose, without pauses."""
         with self._guard:
-            first = next((t for t, event in self._events if "pose" in event), None)
+            first = self._first
             if first is None:
                 return 0.0
             now = self._ended if self._ended is not None else self._journal.now_ns
             pause = now - self._paused_at if self._paused_at is not None else 0
             return (now - first - self._pauses_ns - pause) / 1e9
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about what was not as it should be, to be shown after `commit`."""
+        return self._dataset.notes
 
     @property
     def task(self) -> str:
@@ -164,7 +179,8 @@ class Recorder:
         Raises
         ------
         MrisslError
-            If the recording has ended, or the disk refused an earlier event.
+            If the recording has ended or is as long as can be, or the disk refused an
+            earlier event.
         """
         self._show({"pose": pose.to_row().tolist()})
         if not self.paused:
@@ -306,6 +322,11 @@ class Recorder:
         with self._guard:
             if self._ended is not None:
                 raise MrisslError("the recording has ended")
+            if self.seconds > self._most_seconds:
+                raise MrisslError(
+                    f"the recording has {MOST_FRAMES} frames",
+                    remedy="end it and begin another one",
+                )
             if self.paused:
                 self._latest |= event
             else:
@@ -317,6 +338,8 @@ class Recorder:
                 raise MrisslError("the recording has ended")
             _, stamp = self._journal.record(event)
             self._events.append((stamp, event))
+            if self._first is None and "pose" in event:
+                self._first = stamp
             return stamp
 
 

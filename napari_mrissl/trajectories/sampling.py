@@ -17,7 +17,7 @@ IDLE_SECONDS = 2.0
 """Of a longer stretch in which nothing changes, this much is kept."""
 
 OPTIONAL_COLUMNS = ("cursor", "window", "clicks", "layers")
-_MOST_FRAMES = 5_000_000
+MOST_FRAMES = 5_000_000
 _MOST_LAYERS = 63
 
 Event = dict[str, Any]
@@ -45,6 +45,8 @@ class Samples:
         (frames,) int64 with bit n set where the n-th name was visible.
     cuts
         Frames whose action leads over a pause in which the plane was moved: no motion.
+    layers_left_out
+        How many layers there were beyond those that have a bit.
     """
 
     poses: NDArray[np.float64]
@@ -56,6 +58,7 @@ class Samples:
     layers: NDArray[np.int64]
     layer_names: tuple[str, ...]
     cuts: tuple[int, ...] = ()
+    layers_left_out: int = 0
 
 
 def frame_times(count: int, hertz: float) -> NDArray[np.int64]:
@@ -92,7 +95,7 @@ def sample(
     kept = int(ends[-1])
     shown = _shown_at(frame_times(_frames(kept, hertz), hertz), starts, ends - lengths, kept)
     total = int(events[-1][0]) - int(pose_times[0])
-    layers, names = _bits(events, shown)
+    layers, names, left_out = _bits(events, shown)
     return Samples(
         poses=np.array(poses, np.float64)[_newest(pose_times, shown)],
         times_ns=shown,
@@ -103,6 +106,7 @@ def sample(
         layers=layers,
         layer_names=names,
         cuts=_cuts(events, shown),
+        layers_left_out=left_out,
     )
 
 
@@ -219,10 +223,10 @@ def _changes(event: Event, latest: dict[str, Any]) -> bool:
 def _frames(kept_ns: int, hertz: float) -> int:
     """How many frames there are until the first one due at or after the end."""
     estimate = kept_ns * hertz / 1e9
-    if estimate > _MOST_FRAMES:
+    if estimate > MOST_FRAMES:
         raise MrisslError(
             f"{estimate:.3g} frames in one episode",
-            expected=f"at most {_MOST_FRAMES}",
+            expected=f"at most {MOST_FRAMES}",
             remedy="record shorter episodes or at a lower rate",
         )
     first = max(0, int(estimate) - 2)
@@ -270,14 +274,15 @@ def _clicks(events: Sequence[Stamped], shown: NDArray[np.int64]) -> list[list[Cl
 
 def _bits(
     events: Sequence[Stamped], shown: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+) -> tuple[NDArray[np.int64], tuple[str, ...], int]:
+    """Visible layers as bits, the names of the bits, and how many layers have none."""
     times, values = _of(events, "layers")
-    names = tuple(dict.fromkeys(name for value in values for name in value))
-    if len(names) > _MOST_LAYERS:
-        raise MrisslError(f"{len(names)} layers", expected=f"at most {_MOST_LAYERS}")
-    masks = [sum(1 << names.index(name) for name, seen in v.items() if seen) for v in values]
+    every = tuple(dict.fromkeys(name for value in values for name in value))
+    names = every[:_MOST_LAYERS]
+    bits = {name: 1 << number for number, name in enumerate(names)}
+    masks = [sum(bits.get(name, 0) for name, seen in v.items() if seen) for v in values]
     found: NDArray[np.int64] = np.array([*masks, 0], np.int64)[_newest(times, shown)]
-    return found, names
+    return found, names, len(every) - len(names)
 
 
 def actions_between(rows: NDArray[np.float64]) -> NDArray[np.float64]:

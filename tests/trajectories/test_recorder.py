@@ -14,7 +14,16 @@ import pytest
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.slicing import render
-from napari_mrissl.trajectories import Dataset, Recorder, journal, read_journal, validate
+from napari_mrissl.trajectories import (
+    Dataset,
+    Recorder,
+    journal,
+    manifest,
+    read_journal,
+    sampling,
+    validate,
+)
+from napari_mrissl.trajectories import recorder as recording
 from napari_mrissl.volumes import Volume
 
 ALL = {"cursor", "window", "clicks", "layers"}
@@ -108,6 +117,56 @@ def test_layers_are_never_named(volume, tmp_path):
         with pytest.raises(MrisslError, match="named in words"):
             recorder.layers({name: True})
     recorder.discard()
+
+
+def test_more_layers_than_bits_are_left_out_and_told(volume, poses, tmp_path, clock):
+    for folder in ("committed", "left"):
+        recorder = Recorder(tmp_path / folder, volume, columns={"layers"}, clock=clock)
+        recorder.pose(poses[0])
+        for number in range(70):
+            recorder.layers({f"labels:{number}": True})
+        recorder.leave() if folder == "left" else recorder.commit()
+        dataset = Dataset.open(tmp_path / folder)
+        if folder == "left":
+            dataset.recover(dataset.unfinished()[0])
+        notes = dataset.notes if folder == "left" else recorder.notes
+        assert notes == ("7 layers were left out: an episode has room for 63.",)
+        assert dataset.entries[0].layers == tuple(f"labels:{n}" for n in range(63))
+        assert validate(tmp_path / folder).ok
+
+
+def test_too_many_tasks_are_refused_before_a_recording_never_after(
+    volume, poses, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(manifest, "_MOST_TASKS", 2)
+    for task in ("one", "two"):
+        recorder = Recorder(tmp_path, volume, task=task)
+        recorder.pose(poses[0])
+        recorder.commit()
+    with pytest.raises(MrisslError, match="2 task texts already"):
+        Recorder(tmp_path, volume, task="three")
+    with pytest.raises(MrisslError, match="2 task texts already"):
+        Dataset.open(tmp_path).set_task("three")
+    recorder = Recorder(tmp_path, volume, task="two")
+    recorder.pose(poses[0])
+    recorder.task = "three"
+    assert recorder.commit().task == "three"
+    assert Dataset.open(tmp_path).tasks == ("one", "two", "three")
+
+
+def test_a_recording_is_never_too_long_to_be_kept(volume, poses, tmp_path, clock, monkeypatch):
+    for module in (sampling, recording):
+        monkeypatch.setattr(module, "MOST_FRAMES", 200)
+    recorder = Recorder(tmp_path, volume, clock=clock)
+    for number in range(1000):
+        if recorder.seconds > 6.5:
+            with pytest.raises(MrisslError, match="has 200 frames"):
+                recorder.pose(poses[0])
+            break
+        recorder.pose(poses[number % 30])
+        clock.wait(0.05)
+    clock.wait(60)
+    assert 100 < recorder.commit().frames <= 200
 
 
 def test_a_pause_is_cut_out_and_goes_on_from_what_is_shown(volume, poses, tmp_path, clock):
