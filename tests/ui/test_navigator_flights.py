@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from napari_mrissl.trajectories import Dataset, Flight, Recorder, flight_of, jou
 from napari_mrissl.ui.navigator.flight_panel import FlightPanel
 from napari_mrissl.ui.navigator.flights import FRAME_SIZE, FlightDeck
 from napari_mrissl.ui.navigator.state import NavigatorState
-from napari_mrissl.ui.recorder import shelf
+from napari_mrissl.ui.recorder import shelf, work
 from napari_mrissl.ui.recorder.work import default_folder
 from napari_mrissl.volumes import read, write_image
 
@@ -257,6 +258,22 @@ def test_a_closing_window_does_not_wait_for_many_frames(deck, state, qtbot, monk
     again = Dataset.open(default_folder())
     assert again.entries[0].frame_size == FRAME_SIZE
     assert again.unfinished() == []
+
+
+def test_a_closing_window_waits_for_what_ended_a_moment_before(deck, state, qtbot, monkeypatch):
+    commit, slow = work.commit, threading.Event()
+
+    def late(*arguments):
+        slow.wait(0.3)
+        return commit(*arguments)
+
+    monkeypatch.setattr(work, "commit", late)
+    deck.enter()
+    deck.record()
+    steps(state)
+    state.set_volume(None)
+    deck.leave(wait=True)
+    assert len(Dataset.open(default_folder())) == 1
 
 
 def test_the_command_line_finds_the_scan_of_a_recorded_flight(deck, state, tmp_path, qtbot):

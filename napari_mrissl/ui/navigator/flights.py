@@ -21,7 +21,7 @@ from napari_mrissl.trajectories import Flight, Recorder
 from napari_mrissl.ui.navigator.sharing import real_viewer, state_of
 from napari_mrissl.ui.navigator.state import NavigatorState
 from napari_mrissl.ui.recorder.player import FlightPlayer
-from napari_mrissl.ui.recorder.shelf import DatasetShelf, Ending, left_for_later
+from napari_mrissl.ui.recorder.shelf import DatasetShelf, Ending, takes_long
 
 if TYPE_CHECKING:
     from napari_mrissl.ui.recorder.work import Kept
@@ -245,15 +245,23 @@ class FlightDeck(QObject):
     def stop_recording(self, why: str = "", *, wait: bool = False) -> None:
         """End the recording, which becomes an episode in the background; with ``wait`` now."""
         recorder, self._recorder = self._recorder, None
-        if recorder is None:
+        if recorder is not None:
+            self._end(recorder, why, leave=wait and takes_long(recorder, self.hertz))
+        # It may have ended a moment ago, as when the layers go before their window.
+        if wait and self._ending and not takes_long(self._ending.recorder, self.hertz):
+            self._finish_saving()
+        if recorder is not None:
+            self.changed.emit()
+
+    def _end(self, recorder: Recorder, why: str, leave: bool) -> None:
+        """Make an episode in the background, or leave the journal to be recovered."""
+        if leave:
+            recorder.leave()
+            self.recording_changed.emit(False)
             return
+        self._ending = ending = Ending(recorder, self.shelf.folder)
         self.recording_changed.emit(False)
-        if not (wait and left_for_later(recorder, self.hertz)):
-            self._ending = ending = Ending(recorder, self.shelf.folder)
-            self.shelf.commit(ending, partial(self._on_kept, ending, why))
-            if wait:
-                self._finish_saving()
-        self.changed.emit()
+        self.shelf.commit(ending, partial(self._on_kept, ending, why))
 
     def save_again(self, ending: Ending) -> None:
         """Try once more to make an episode of a recording that the disk refused."""

@@ -54,14 +54,10 @@ class Ending:
             return self._kept
 
 
-def left_for_later(recorder: Recorder, hertz: float) -> bool:
-    """Leave a recording whose many frames would hold a closing window up, to be recovered."""
+def takes_long(recorder: Recorder, hertz: float) -> bool:
+    """Whether the frames of a recording would hold a closing window up."""
     frames = recorder.seconds * hertz if recorder.frame_size is not None else 0.0
-    if frames * _SECONDS_PER_FRAME <= LONGEST_GOODBYE_S:
-        return False
-    # The journal holds all of it; the frames are rendered when it is recovered.
-    recorder.leave()
-    return True
+    return frames * _SECONDS_PER_FRAME > LONGEST_GOODBYE_S
 
 
 @atexit.register
