@@ -20,6 +20,7 @@ from napari_mrissl.trajectories.entries import SOURCES, Entry, cleaned, is_rate
 from napari_mrissl.trajectories.episodes import (
     Pictures,
     file_digest,
+    read_episode,
     rendered,
     write_episode,
 )
@@ -149,14 +150,23 @@ class Dataset(StoredEpisodes):
         uid: str | None = None,
         frame_size: int | None = None,
         pictures: Pictures | None = None,
+        undone: bool = False,
         progress: Callable[[float], None] | None = None,
     ) -> Entry:
-        """Add sampled frames as the last episode; see `append` and `Recorder.commit`."""
+        """Add sampled frames as the last episode; see `append` and `Recorder.commit`.
+
+        With ``undone`` it is put where `undo_last` would have put it, for `redo_last` to
+        bring back; what was undone before can still be brought back after it.
+        """
         if source not in SOURCES:
             raise MrisslError(f"source {source!r}", expected=", ".join(SOURCES))
         with self._writing():
-            if uid is not None and (known := self._listed(uid)) is not None:
+            known = next((entry for entry in self._manifest.entries if entry.uid == uid), None)
+            if known is not None and self._holds(known, samples, frame_size):
                 return known
+            # The same recording, but more or less of it: recovered while it went on.
+            if uid in {entry.uid for entry in (*self._manifest.entries, *self._manifest.removed)}:
+                uid = None
             grown, number = self._manifest.with_task(cleaned(task))
             count = len(samples.poses)
             entry = Entry(
@@ -188,7 +198,13 @@ class Dataset(StoredEpisodes):
             table = table_of(samples, entry, columns)
             with self._removed_on_error(entry.file):
                 entry = write_episode(self.folder, entry, table, pictures, progress)
-                self._commit(replace(grown, entries=(*grown.entries, entry), removed=()))
+                if undone:
+                    self._commit(replace(grown, removed=(*grown.removed, entry)))
+                else:
+                    self._commit(replace(grown, entries=(*grown.entries, entry), removed=()))
+            if undone:
+                path = inside(self.folder, entry.file)
+                aside(self.folder, path, REMOVED, removed_name(entry))
             if samples.layers_left_out and "layers" in columns:
                 count, room = samples.layers_left_out, len(samples.layer_names)
                 self.notes += (f"{count} layers were left out: an episode has room for {room}.",)
@@ -212,7 +228,9 @@ class Dataset(StoredEpisodes):
             return last
 
     def redo_last(self) -> Entry:
-        """Bring back the episode that was undone last.
+        """Bring back the episode that was undone last, as the last one.
+
+        Where its number was taken meanwhile its file is written anew.
 
         Raises
         ------
@@ -226,10 +244,26 @@ class Dataset(StoredEpisodes):
             stored = inside(self.folder, f"{REMOVED}/{removed_name(entry)}")
             if file_digest(stored) != (entry.sha256, entry.bytes):
                 raise MrisslError("does not match its checksum", where=stored)
-            aside(self.folder, stored, EPISODES, Path(entry.file).name)
-            entries = (*self._manifest.entries, entry)
-            self._commit(replace(self._manifest, entries=entries, removed=tuple(left)))
-            return entry
+            grown, number = self._manifest.with_task(entry.task)
+            grown = replace(grown, removed=tuple(left))
+            first = (grown.next_number, grown.next_index)
+            if number == entry.task_index and all(
+                a >= b for a, b in zip((entry.episode_index, entry.first_index), first, strict=True)
+            ):
+                aside(self.folder, stored, EPISODES, Path(entry.file).name)
+                self._commit(replace(grown, entries=(*grown.entries, entry)))
+                return entry
+            new = replace(
+                entry,
+                task_index=number,
+                episode_index=first[0],
+                first_index=first[1],
+                file=self._free_name(first[0]),
+            )
+            with self._removed_on_error(new.file):
+                new = self._rewritten(stored, entry, new)
+                self._commit(replace(grown, entries=(*grown.entries, new)))
+            return new
 
     def set_task(self, task: str, n: int = -1) -> Entry:
         """Give an episode another task text; its file is written anew.
@@ -250,16 +284,9 @@ class Dataset(StoredEpisodes):
                 task_index=number,
                 file=self._free_name(old.episode_index),
             )
-            table = self.table(n)
-            table["task_index"] = np.full(old.frames, number, np.int64)
-            pictures = None
-            if "frame" in old.columns:
-
-                def pictures(start: int, stop: int) -> Any:
-                    return self.table(n, ("frame",), start, stop)["frame"]
-
+            self.verify(n)
             with self._removed_on_error(new.file):
-                new = write_episode(self.folder, new, table, pictures)
+                new = self._rewritten(inside(self.folder, old.file), old, new)
                 entries = tuple(new if entry is old else entry for entry in grown.entries)
                 self._commit(replace(grown, entries=entries))
             aside(self.folder, inside(self.folder, old.file), REMOVED)
@@ -392,8 +419,26 @@ class Dataset(StoredEpisodes):
         manifests.write(self.folder, manifest)
         self._manifest = manifest
 
-    def _listed(self, uid: str) -> Entry | None:
-        return next((entry for entry in self._manifest.entries if entry.uid == uid), None)
+    def _holds(self, entry: Entry, samples: Samples, frame_size: int | None) -> bool:
+        """Whether an episode is that of these samples."""
+        if (entry.frames, entry.frame_size) != (len(samples.poses), frame_size):
+            return False
+        path = inside(self.folder, entry.file)
+        return np.array_equal(read_episode(path, entry, ("pose",))["pose"], samples.poses)
+
+    def _rewritten(self, path: Path, old: Entry, new: Entry) -> Entry:
+        """Write an episode anew with other numbers."""
+        table = read_episode(path, old)
+        table["episode_index"] = np.full(old.frames, new.episode_index, np.int64)
+        table["index"] = np.arange(old.frames, dtype=np.int64) + new.first_index
+        table["task_index"] = np.full(old.frames, new.task_index, np.int64)
+        pictures = None
+        if "frame" in old.columns:
+
+            def pictures(start: int, stop: int) -> Any:
+                return read_episode(path, old, ("frame",), start, stop)["frame"]
+
+        return write_episode(self.folder, new, table, pictures)
 
     def _free_name(self, number: int) -> str:
         name, writing = f"{EPISODES}/episode_{number:06d}.parquet", 0

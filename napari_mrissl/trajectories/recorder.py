@@ -102,6 +102,7 @@ class Recorder:
         self._guard = threading.RLock()
         self._latest: Event = {}
         self._poses = 0
+        self._entry: Entry | None = None
         self._first: int | None = None
         self._pauses_ns = 0
         self._paused_at: int | None = None
@@ -248,7 +249,9 @@ class Recorder:
         with contextlib.suppress(MrisslError):
             self._journal.append({"ended": True})
 
-    def commit(self, progress: Callable[[float], None] | None = None) -> Entry:
+    def commit(
+        self, progress: Callable[[float], None] | None = None, *, undone: bool = False
+    ) -> Entry:
         """End the recording and write it as the dataset's last episode.
 
         To be called in a worker thread. Once it returns, the episode is on disk. If it
@@ -258,6 +261,9 @@ class Recorder:
         ----------
         progress
             Called with the share that is done, 0 to 1.
+        undone
+            Make it an episode that was undone at once, for `Dataset.redo_last` to bring
+            back, before those that were undone earlier.
 
         Raises
         ------
@@ -265,6 +271,8 @@ class Recorder:
             If nothing was recorded, or the disk refuses; the dataset is then as it was,
             and the recording is still there.
         """
+        if self._entry is not None:
+            return self._entry
         if not self._poses:
             raise MrisslError("nothing was recorded", expected="one pose or more")
         self.stop()
@@ -281,8 +289,10 @@ class Recorder:
             uid=self.uid,
             frame_size=self.frame_size,
             pictures=pictures,
+            undone=undone,
             progress=progress,
         )
+        self._entry = entry
         # If it stays, the next to write puts the journal of a listed episode aside.
         with contextlib.suppress(OSError):
             self._journal.drop()

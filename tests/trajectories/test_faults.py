@@ -190,7 +190,9 @@ def damaged(folder, volume, poses, clock):
     recorder.leave()
     path = next((folder / "open").iterdir())
     lines = path.read_bytes().splitlines(keepends=True)
-    lines[20] = lines[20].replace(b"pose", b"nose")
+    # The scan's identity is in one of the lines, too.
+    twentieth = [number for number, line in enumerate(lines) if b"pose" in line][19]
+    lines[twentieth] = lines[twentieth].replace(b"pose", b"nose")
     path.write_bytes(b"".join(lines))
     (folder / "open" / f"{'a' * 32}.jsonl").write_bytes(b"rubbish\n")
     second = folder / "episodes" / "episode_000001.parquet"
