@@ -7,6 +7,7 @@ from functools import partial
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame, QPushButton, QVBoxLayout, QWidget
 
+from napari_mrissl.errors import printable
 from napari_mrissl.ui.navigator.flights import FlightDeck
 from napari_mrissl.ui.recorder.parts import button, row, sentence
 from napari_mrissl.ui.recorder.shelf import Ending
@@ -132,4 +133,4 @@ def described(one: CutOff) -> str:
 
 def shown_name(one: CutOff) -> str:
     """The dataset's name, fit to be shown."""
-    return "".join(c if c.isprintable() else "?" for c in one.folder.name)
+    return printable(one.folder.name)

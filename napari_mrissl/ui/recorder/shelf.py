@@ -13,7 +13,7 @@ from typing import Any
 from psygnal import Signal
 from qtpy.QtCore import QObject
 
-from napari_mrissl.errors import MrisslError
+from napari_mrissl.errors import MrisslError, printable
 from napari_mrissl.trajectories import Flight, Recorder
 from napari_mrissl.ui.jobs import Control, JobRunner
 from napari_mrissl.ui.recorder import work
@@ -112,7 +112,7 @@ class DatasetShelf(QObject):
     @property
     def name(self) -> str:
         """The folder's name, fit to be shown."""
-        return "".join(c if c.isprintable() else "?" for c in self.folder.name)
+        return printable(self.folder.name)
 
     @property
     def busy(self) -> bool:
