@@ -10,7 +10,7 @@ from napari_mrissl.cli.info import info
 from napari_mrissl.cli.replay import render, replay
 from napari_mrissl.cli.segment import segment
 from napari_mrissl.cli.slices import cut
-from napari_mrissl.cli.trajectory import export, generate, inspect, repair, validate
+from napari_mrissl.cli.trajectory import clean, export, generate, inspect, repair, validate
 
 
 def application() -> App:
@@ -35,6 +35,7 @@ def application() -> App:
     trajectory.command(render, name="render")
     trajectory.command(validate, name="validate")
     trajectory.command(repair, name="repair")
+    trajectory.command(clean, name="clean")
     trajectory.command(export, name="export")
     app.command(trajectory)
     app.command(demo, name="demo")

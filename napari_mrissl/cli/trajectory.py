@@ -150,6 +150,30 @@ def repair(folder: Folder, /, *, json: Flag = False) -> None:
         )
 
 
+def clean(folder: Folder, /, *, json: Flag = False) -> None:
+    """Make a dataset ready to be shared: only its episodes stay. This cannot be undone.
+
+    Deletes undone episodes, earlier writings of episodes, what repair set aside, recordings
+    that were cut off, and the manifest before, in which corrected task texts still stand.
+    Refused while somebody records into the dataset.
+
+    Parameters
+    ----------
+    folder
+        Folder of a dataset.
+    json
+        Print one JSON object.
+    """
+    dataset = open_dataset(folder)
+    gone = dataset.clean()
+    if json:
+        show_json({"episodes": len(dataset), "deleted": gone})
+        return
+    for name in gone:
+        say(f"deleted {name}")
+    say(f"{_counted(len(gone), 'file')} deleted, {_counted(len(dataset), 'episode')} kept")
+
+
 def export(
     folder: Folder,
     /,

@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.trajectories import manifest as manifests
+from napari_mrissl.trajectories.cleaning import check_cleanable, take_away
 from napari_mrissl.trajectories.columns import table_of, volume_of
 from napari_mrissl.trajectories.contained import inside
 from napari_mrissl.trajectories.entries import SOURCES, Entry, cleaned, is_rate
@@ -316,6 +317,28 @@ class Dataset(StoredEpisodes):
         with self._writing():
             pass
 
+    def clean(self) -> list[str]:
+        """Make the dataset ready to be shared: only its episodes and its manifest stay.
+
+        Undone episodes, earlier writings of episodes, what `repair` set aside, recordings
+        that were cut off, and the manifest before are deleted. This cannot be undone.
+
+        Returns
+        -------
+        list of str
+            Names of the files that are gone.
+
+        Raises
+        ------
+        MrisslError
+            If anybody is recording or writing into the dataset, it needs to be repaired
+            first, or the disk refuses.
+        """
+        with self._writing():
+            check_cleanable(self.folder, self._manifest)
+            self._commit(replace(self._manifest, removed=()))
+            return take_away(self.folder)
+
     def unfinished(self) -> list[Unfinished]:
         """Recordings that were cut off and that no living recorder is writing.
 
@@ -416,6 +439,7 @@ class Dataset(StoredEpisodes):
             raise
 
     def _commit(self, manifest: Manifest) -> None:
+        manifest = manifest.trimmed()
         manifests.write(self.folder, manifest)
         self._manifest = manifest
 

@@ -93,6 +93,17 @@ class Manifest:
                 remedy="use one of them, or begin another dataset",
             )
 
+    def trimmed(self) -> Manifest:
+        """This manifest without the texts of tasks that no episode has any more.
+
+        The numbers of the others stay, because they are in the episodes' files.
+        """
+        used = {entry.task_index for entry in (*self.entries, *self.removed)}
+        tasks = [task if n in used else "" for n, task in enumerate(self.tasks)]
+        while tasks and len(tasks) - 1 not in used:
+            tasks.pop()
+        return replace(self, tasks=tuple(tasks))
+
     def encoded(self) -> bytes:
         """The file's content: canonical JSON, its checksum over all of it but itself."""
         episodes = ",".join(entry.json for entry in self.entries)
