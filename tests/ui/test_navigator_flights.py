@@ -76,7 +76,7 @@ def test_a_recording_becomes_an_episode_of_todays_dataset(deck, state, qtbot, he
     assert order == sorted(order)
     assert deck.number == 0
     np.testing.assert_array_equal(rows(deck.flight.poses), recorded)
-    assert any("episode 1" in text for text, _ in heard)
+    assert any("episode 0" in text for text, _ in heard)
 
 
 def test_a_pause_is_not_in_the_episode(deck, state, qtbot):

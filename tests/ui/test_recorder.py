@@ -74,7 +74,7 @@ def test_record_pause_discard_undo_redo_and_the_task(recorder, navigator, viewer
     record.record.click()
     settle(recorder, qtbot)
     ((number, task, _, _, scan),) = item_texts(episodes)
-    assert (number, task, scan) == ("1", "find the middle", "this")
+    assert (number, task, scan) == ("0", "find the middle", "this")
     dataset = Dataset.open(default_folder())
     np.testing.assert_allclose(dataset.flight(0).poses[-1].to_row(), flown.to_row(), atol=1e-12)
 

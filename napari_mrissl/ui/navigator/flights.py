@@ -385,7 +385,7 @@ class FlightDeck(QObject):
             cut = f", {kept.cut_s:.0f} s of rest cut" if kept.cut_s >= 0.5 else ""
             self.said.emit(
                 f"{why}Recorded {kept.flight.duration_s:.1f} s ({len(kept.flight)} poses{cut})"
-                f" as episode {kept.number + 1} of {self.shelf.name}."
+                f" as episode {kept.number} of {self.shelf.name}."
             )
         self.changed.emit()
 

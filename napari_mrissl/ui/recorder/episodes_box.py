@@ -9,7 +9,7 @@ from napari_mrissl.ui.navigator.flights import FlightDeck
 from napari_mrissl.ui.recorder.parts import button, column, row
 from napari_mrissl.ui.recorder.work import Episode
 
-_COLUMNS = ("", "Task", "s", "Frames", "Scan")
+_COLUMNS = ("#", "Task", "s", "Frames", "Scan")
 _TASK = 1
 _LIST_HEIGHT = 112
 _MADE = {"recorded": "Recorded", "policy": "Flown by a policy", "spline": "Through key poses"}
@@ -39,6 +39,7 @@ class EpisodesBox(QWidget):
         self.list = QTreeWidget()
         self.list.setColumnCount(len(_COLUMNS))
         self.list.setHeaderLabels(_COLUMNS)
+        self.list.headerItem().setToolTip(0, "Place in the dataset, from 0 as on the command line")
         self.list.setRootIsDecorated(False)
         self.list.setUniformRowHeights(True)
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -94,7 +95,7 @@ class EpisodesBox(QWidget):
             for one in episodes:
                 scan = "this" if one.identity == here else "known" if one.scan else "unknown"
                 item = QTreeWidgetItem(
-                    [str(one.number + 1), one.task, f"{one.seconds:.1f}", str(one.frames), scan]
+                    [str(one.number), one.task, f"{one.seconds:.1f}", str(one.frames), scan]
                 )
                 for number in (0, 2, 3):
                     item.setTextAlignment(number, Qt.AlignmentFlag.AlignRight)

@@ -141,4 +141,4 @@ class FlightMaker(QObject):
     def _on_kept(self, said: str, kept: Kept) -> None:
         deck = self._deck
         deck.set_flight(kept.flight, kept.number)
-        deck.said.emit(f"{said} It is episode {kept.number + 1} of {deck.shelf.name}.")
+        deck.said.emit(f"{said} It is episode {kept.number} of {deck.shelf.name}.")

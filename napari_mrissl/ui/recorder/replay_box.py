@@ -75,7 +75,7 @@ class ReplayBox(QWidget):
             self.time.setText("No flight: choose an episode, or record one.")
             return
         here, end = clock(player.position_ns / 1e9), clock(player.duration_ns / 1e9)
-        which = f"episode {deck.number + 1}" if deck.number is not None else "not an episode"
+        which = f"episode {deck.number}" if deck.number is not None else "not an episode"
         self.time.setText(f"{here} / {end}  ·  pose {player.frame + 1} of {len(flight)}, {which}")
 
     def _on_play(self) -> None:

@@ -193,12 +193,12 @@ class DatasetShelf(QObject):
 
     def undo_last(self) -> None:
         """Take the last episode back."""
-        number = len(self.contents.episodes)
+        number = len(self.contents.episodes) - 1
         self._change(work.undo_last, f"Episode {number} was taken out of the dataset.")
 
     def redo_last(self) -> None:
         """Bring back the episode that was undone last."""
-        number = len(self.contents.episodes) + 1
+        number = len(self.contents.episodes)
         self._change(work.redo_last, f"Episode {number} is back in the dataset.")
 
     def set_task(self, number: int, task: str) -> None:
@@ -206,7 +206,7 @@ class DatasetShelf(QObject):
         self._start(
             lambda _: work.set_task(self.folder, number, task),
             "Writing the task",
-            partial(self._changed_to, f"The task of episode {number + 1} was changed."),
+            partial(self._changed_to, f"The task of episode {number} was changed."),
         )
 
     def recover(self, one: work.CutOff, volume: Volume | None = None) -> None:
@@ -297,7 +297,7 @@ def _recover(
     one: work.CutOff, volume: Volume | None, control: Control
 ) -> tuple[str, work.Kept | None, Any]:
     kept = work.recover(one, volume)
-    sentence = f"Recovered {kept.flight.duration_s:.0f} s as episode {kept.number + 1}."
+    sentence = f"Recovered {kept.flight.duration_s:.0f} s as episode {kept.number}."
     return " ".join((sentence, *kept.notes)), kept, _left(one.folder)
 
 
