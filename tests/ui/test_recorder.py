@@ -50,6 +50,11 @@ def item_texts(box):
     ]
 
 
+def test_where_discarded_frames_stay_is_said_where_one_decides(recorder):
+    for control in (recorder.record_box.frames, recorder.record_box.discard):
+        assert "removed folder until mrissl trajectory clean" in control.toolTip()
+
+
 def test_record_pause_discard_undo_redo_and_the_task(recorder, navigator, viewer, qtbot):
     record, episodes = recorder.record_box, recorder.episodes_box
     assert recorder.deck is navigator.deck

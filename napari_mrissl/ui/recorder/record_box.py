@@ -26,6 +26,7 @@ _KEPT = {
     "layers": ("Layers", "Which scans and labels are visible; never their names"),
 }
 _WARNING = "color: #d08000;"
+STAYS = "It stays in the dataset's removed folder until mrissl trajectory clean."
 FACES = "Faces in them identify people."
 
 
@@ -43,7 +44,9 @@ class RecordBox(QWidget):
         self._deck = deck
         self.record = button("Record", "Record every move as an episode, or stop (Q)")
         self.pause = button("Pause", "Let the recording wait; what you do meanwhile is not in it")
-        self.discard = button("Discard", "End the recording without an episode; Redo returns it")
+        self.discard = button(
+            "Discard", "End the recording without an episode; Redo returns it. " + STAYS
+        )
         self.elapsed = QLabel()
         self.elapsed.setToolTip("Length of the recording without pauses, and its poses so far")
         self.task = QLineEdit()
@@ -63,7 +66,7 @@ class RecordBox(QWidget):
         self.frames = _check(
             "Rendered frames",
             "Keep every slice as it is rendered, lossless, in the dataset. Without them a reader "
-            "renders the slices again from the scan",
+            "renders the slices again from the scan. What is taken back is not gone: " + STAYS,
         )
         self.warning = sentence(
             "Faces can be rebuilt from head scans; share frames like the scan itself"
