@@ -116,7 +116,11 @@ class SliceNavigator(QWidget):
             # One plane for one pose: the first navigator shows it.
             self.pose_panel.show_plane.setChecked(False)
         # What another widget shows already is not exchanged for the topmost scan.
+        before = self.state.volume
         self.source.refresh(self.state.source)
+        if before is not None and self.state.volume is before:
+            # Nothing changed for the state, but this widget has yet to hear of it.
+            self._on_volume(before)
         self._show_settings()
         self._show_pose(self.state.pose)
 
