@@ -16,9 +16,9 @@ from napari_mrissl.trajectories.places import (
     REMOVED,
     episode_files,
     files_in,
-    sync_folder,
 )
 from napari_mrissl.trajectories.unfinished import live
+from napari_mrissl.volumes.atomic import sync_folder
 
 
 def check_cleanable(folder: Path, manifest: Manifest) -> None:

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.volumes.atomic import sync_folder
 
 _FORMAT = "napari-mrissl journal"
 _VERSION = 2
@@ -190,7 +191,9 @@ class Journal:
             with self._file as file:
                 _write(file, _encoded(self._header, self.path))
                 os.fsync(file.fileno())
-                _sync_folder(self.path.parent)
+                # Some network file systems cannot sync a folder; the journal itself is synced.
+                with contextlib.suppress(OSError):
+                    sync_folder(self.path.parent)
                 while self._write_group(file):
                     pass
         except Exception as error:  # noqa: BLE001 a thread that dies unheard loses what follows
@@ -334,18 +337,6 @@ def _write(file: BinaryIO, content: bytes) -> None:
     left = memoryview(content)
     while left:
         left = left[file.write(left) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        # Some network file systems cannot sync a folder; the journal itself is synced.
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unwritable(path: Path, error: Exception) -> MrisslError:

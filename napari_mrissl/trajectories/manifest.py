@@ -208,6 +208,18 @@ def read_again(folder: Path) -> Manifest:
         known = _known.get(os.path.realpath(folder))
     if known is not None and signature is not None and known[0] == signature:
         return known[1]
+    return read_anew(folder)
+
+
+def read_anew(folder: Path) -> Manifest:
+    """The manifest from disk, which `read_again` knows then.
+
+    Raises
+    ------
+    MrisslError
+        As `read`.
+    """
+    signature = _signature(folder)
     manifest = read(folder)
     _note(folder, signature, manifest)
     return manifest
@@ -256,15 +268,18 @@ def _note(folder: Path, signature: tuple[int, ...] | None, manifest: Manifest) -
 def _keep_generation(newest: Path, previous: Path) -> None:
     # A manifest is only ever replaced, so a second name is as good as a copy.
     link = newest.parent / f".mrissl-{secrets.token_hex(8)}.tmp"
+    # Renaming a second name of the very same file does nothing, and leaves it there.
+    left = previous.exists() and previous.samefile(newest)
     try:
         os.link(newest, link)
         os.replace(link, previous)
     except OSError:
+        left = True
         _copy(newest, previous)
     finally:
-        # Renaming a second name of the very same file does nothing, and leaves it there.
-        with contextlib.suppress(OSError):
-            link.unlink()
+        if left:
+            with contextlib.suppress(OSError):
+                link.unlink()
 
 
 def _copy(newest: Path, previous: Path) -> None:

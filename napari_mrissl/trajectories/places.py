@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import os
 from pathlib import Path
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.trajectories.contained import inside
 from napari_mrissl.trajectories.entries import EPISODE_FILE, Entry
+from napari_mrissl.volumes.atomic import sync_folder
 
 EPISODES, OPEN, REMOVED, QUARANTINE = "episodes", "open", "removed", "quarantine"
 
@@ -32,7 +34,10 @@ def files_in(folder: Path, pattern: str) -> list[Path]:
             remedy="do not use this dataset; it may be hostile",
         )
     try:
-        return sorted(folder.glob(pattern))
+        # Not `Path.glob`: this is done before each episode is written, and that is slow.
+        return [folder / name for name in sorted(fnmatch.filter(os.listdir(folder), pattern))]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     except OSError as error:
         raise MrisslError(
             f"could not be read ({error.strerror or type(error).__name__})", where=folder
@@ -55,8 +60,10 @@ def aside(folder: Path, path: Path, place: str, name: str | None = None) -> Path
             number += 1
             target = target.with_name(f"{stem}.{number}{target.suffix}")
         os.rename(path, target)
-        for changed in (path.parent, target.parent):
-            sync_folder(changed)
+        # The file has moved; should its folders' sync fail, a crash at worst moves it back.
+        with contextlib.suppress(OSError):
+            for changed in (path.parent, target.parent):
+                sync_folder(changed)
     except OSError as error:
         raise MrisslError(
             f"could not be moved to {place} ({error.strerror or type(error).__name__})",
@@ -83,16 +90,3 @@ def make_folder(folder: Path) -> None:
             expected="a folder that can be written",
             remedy="choose another folder",
         ) from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Put the names in a folder on disk."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        # Some network file systems cannot sync a folder; the files themselves are synced.
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

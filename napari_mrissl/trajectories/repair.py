@@ -32,11 +32,10 @@ from napari_mrissl.trajectories.places import (
     files_in,
     make_folder,
     removed_name,
-    sync_folder,
 )
 from napari_mrissl.trajectories.restoring import load, renew, settled
 from napari_mrissl.trajectories.unfinished import live, read_interrupted
-from napari_mrissl.volumes.atomic import write_atomically
+from napari_mrissl.volumes.atomic import sync_folder, write_atomically
 from napari_mrissl.volumes.errors import WriteError
 
 

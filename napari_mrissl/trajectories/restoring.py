@@ -62,7 +62,7 @@ def load(folder: Path, *, again: bool = False) -> Loaded:
         If the folder holds no dataset, or one that may be hostile.
     """
     try:
-        return Loaded(manifests.read_again(folder) if again else manifests.read(folder))
+        return Loaded(manifests.read_again(folder) if again else manifests.read_anew(folder))
     except DamagedManifest as error:
         wrong = error
     stored = episode_files(folder)

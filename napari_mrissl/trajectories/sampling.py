@@ -195,6 +195,8 @@ def _kept(
 def _cuts(events: Sequence[Stamped], shown: NDArray[np.int64]) -> tuple[int, ...]:
     """The last frames before those pauses after which the plane was elsewhere."""
     found, pose, before, paused = [], None, None, False
+    if not any("paused" in event for _, event in events):
+        return ()
     for t, event in events:
         pose = event.get("pose", pose)
         if event.get("paused", paused) == paused:

@@ -33,13 +33,15 @@ def write_atomically(path: str | Path, write: Callable[[BinaryIO], None]) -> Non
     target = Path(os.path.realpath(path))
     # Short on purpose: a suffix on a 250-letter name would exceed the limit.
     temporary = target.parent / f".mrissl-{secrets.token_hex(8)}.tmp"
+    renamed = False
     try:
         with os.fdopen(_create(temporary), "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
-        _sync_folder(target.parent)
+        renamed = True
+        sync_folder(target.parent)
     except OSError as error:
         raise WriteError(
             f"could not be written ({error.strerror or type(error).__name__})",
@@ -48,9 +50,9 @@ def write_atomically(path: str | Path, write: Callable[[BinaryIO], None]) -> Non
             remedy="choose another folder or free some space",
         ) from error
     finally:
-        # After a successful rename there is nothing to remove.
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        if not renamed:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -67,7 +69,16 @@ def _create(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on disk, where the system can.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses.
+    """
+    if os.name == "nt":
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -345,6 +345,28 @@ def test_a_recording_recovered_elsewhere_while_it_went_on_is_kept_whole(
     assert validate(folder).ok
 
 
+def test_a_manifest_that_was_just_read_is_not_parsed_again(volume, poses, tmp_path, monkeypatch):
+    first = Recorder(tmp_path, volume)
+    first.pose(poses[0])
+    first.commit()
+    manifest._known.clear()
+    Dataset.open(tmp_path)
+    parsed = []
+
+    def parse(*words):
+        parsed.append(words)
+        return whole(*words)
+
+    whole = manifest.parsed
+    monkeypatch.setattr(manifest, "parsed", parse)
+    second = Recorder(tmp_path, volume)
+    second.pose(poses[1])
+    second.commit()
+    assert parsed == []
+    assert len(Dataset.open(tmp_path)) == 2
+    assert len(parsed) == 1
+
+
 def test_the_next_recording_runs_while_the_last_is_written(volume, poses, tmp_path, monkeypatch):
     first = Recorder(tmp_path, volume, frame_size=8)
     first.pose(poses[0])
