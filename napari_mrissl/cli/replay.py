@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +17,7 @@ from napari_mrissl.errors import MrisslError
 if TYPE_CHECKING:
     from napari_mrissl.slicing import Slices
     from napari_mrissl.trajectories import Dataset
-    from napari_mrissl.volumes import Volume
+    from napari_mrissl.trajectories.frames import Frames, Scans
 
 Folder = Annotated[Path, Parameter(name="DIR")]
 LARGEST_SIZE = 2048
@@ -44,7 +45,7 @@ def replay(
         .gif to look at, .npy with all values, or .npz with poses and actions too; without
         it, only figures are shown.
     episode
-        Which flight, by its number; without it the first.
+        Which flight, by its number from 0 as ``info`` lists it; without it the first.
     size
         Pixels along a side.
     overwrite
@@ -56,12 +57,14 @@ def replay(
     if out is not None:
         check_target(out, movies.MOVIE_SUFFIXES, overwrite=overwrite, source=scan)
     source = _Source(open_dataset(folder), folder, size, scan)
-    number = source.position(episode)
+    number = source.checked(episode)
     if out is None:
         show(movies.figures(source.slices(number)))
     else:
         source.write(number, out, overwrite=overwrite)
-        say(f"{source.dataset.entries[number].frames} frames of {size} x {size} written")
+        count = source.dataset.entries[number].frames
+        frames = "1 frame" if count == 1 else f"{count} frames"
+        say(f"{frames} of {size} x {size} written")
 
 
 def render(
@@ -85,7 +88,8 @@ def render(
         .gif to look at (8 bits); or the name of a new folder, which gets an .npz for
         every episode.
     episode
-        Which flight, by its number; without it the first, or all into a folder.
+        Which flight, by its number from 0 as ``info`` lists it; without it the first, or
+        all into a folder.
     size
         Pixels along a side.
     scan
@@ -93,7 +97,7 @@ def render(
     overwrite
         Replace a file that is there.
     """
-    if out.suffix:
+    if _is_file(out):
         replay(folder, scan=scan, out=out, episode=episode, size=size, overwrite=overwrite)
         return
     from napari_mrissl.trajectories.new_folder import check_new_folder, new_folder
@@ -101,13 +105,22 @@ def render(
     within("--size", size, 1, LARGEST_SIZE)
     check_new_folder(out)
     source = _Source(open_dataset(folder), folder, size, scan)
-    entries = source.dataset.entries
-    first = source.position(episode)
-    chosen = range(len(entries)) if episode is None else [first]
+    first = source.checked(episode)
+    chosen = range(len(source.dataset)) if episode is None else [first]
     with new_folder(out) as partial:
         for number in chosen:
-            source.write(number, partial / f"episode_{entries[number].episode_index:06d}.npz")
-    say(f"{len(chosen)} episodes of {size} x {size} written")
+            source.write(number, partial / f"episode_{number:06d}.npz")
+    episodes = "1 episode" if len(chosen) == 1 else f"{len(chosen)} episodes"
+    say(f"{episodes} of {size} x {size} written")
+
+
+def _is_file(out: Path) -> bool:
+    """Whether this is the name of a file; ``frames_v1.2`` is that of a folder."""
+    from napari_mrissl.trajectories import movies
+
+    # Other kinds of files are refused as such, not made into folders.
+    known = mimetypes.MimeTypes().guess_type(f"x{out.suffix.lower()}") != (None, None)
+    return known or out.suffix.lower() in movies.MOVIE_SUFFIXES
 
 
 class _Source:
@@ -118,32 +131,24 @@ class _Source:
         self.folder = folder
         self.size = size
         self.scan = scan
-        self._open: Volume | None = None
+        self._open: tuple[str, Scans] | None = None
 
-    def position(self, episode: int | None) -> int:
-        """Where the episode of a number stands; without one the first."""
-        numbers = [entry.episode_index for entry in self.dataset.entries]
-        if not numbers:
+    def checked(self, episode: int | None) -> int:
+        """The number of an episode that is there; without one the first."""
+        if not len(self.dataset):
             raise MrisslError("the dataset has no episode", where=self.folder)
-        if episode is None:
-            return 0
-        if episode not in numbers:
-            raise MrisslError(
-                f"{episode}", where="--episode", expected=f"one from {numbers[0]} to {numbers[-1]}"
-            )
-        return numbers.index(episode)
+        number = 0 if episode is None else episode
+        within("--episode", number, 0, len(self.dataset) - 1)
+        return number
 
     def slices(self, number: int) -> Iterator[Slices]:
         """The slices of an episode, a few at a time."""
-        from napari_mrissl.trajectories import movies
-        from napari_mrissl.trajectories.frames import Episodes, Frames, Scans
+        from napari_mrissl.trajectories.frames import Scans
 
-        progress = Progress(f"rendering episode {self.dataset.entries[number].episode_index}")
-        volume = self._volume(number)
-        if volume is not None:
-            return movies.slices_along(volume, self.dataset.flight(number), self.size, progress)
-        frames = Frames(Episodes(self.dataset), self.size, Scans())
-        return frames.along(number, progress)
+        scans = Scans()
+        if self.scan is not None or self.dataset.entries[number].frame_size != self.size:
+            scans = self._scans(number) or scans
+        return self._frames(scans).along(number, Progress(f"rendering episode {number}"))
 
     def write(self, number: int, out: Path, *, overwrite: bool = False) -> None:
         """Write an episode's slices into a file."""
@@ -155,32 +160,37 @@ class _Source:
             out, flight, self.size, parts, lambda: self._window(number), overwrite=overwrite
         )
 
+    def _frames(self, scans: Scans) -> Frames:
+        from napari_mrissl.trajectories.frames import Episodes, Frames
+
+        return Frames(Episodes(self.dataset), self.size, scans)
+
     def _window(self, number: int) -> tuple[float, float]:
-        from napari_mrissl.trajectories.frames import Episodes, Frames, Scans
+        from napari_mrissl.trajectories.frames import Scans
 
-        volume = self._volume(number)
-        if volume is not None:
-            return volume.display_window()
-        return Frames(Episodes(self.dataset), self.size, Scans()).value_range(number)
+        scans = self._scans(number)
+        if scans is not None:
+            return scans.volume(self.dataset.entries[number].volume).display_window()
+        return self._frames(Scans()).value_range(number)
 
-    def _volume(self, number: int) -> Volume | None:
-        """The scan of an episode; None where it is not known but its frames were stored."""
+    def _scans(self, number: int) -> Scans | None:
+        """The scan of an episode, read with progress; None where it is not known."""
         from napari_mrissl.trajectories import locate, remember
+        from napari_mrissl.trajectories.frames import Scans
 
         entry = self.dataset.entries[number]
-        if self._open is not None and self._open.identity == entry.identity:
-            return self._open
+        if self._open is not None and self._open[0] == entry.identity:
+            return self._open[1]
         found = self.scan or locate(entry.identity)
-        if found is None and entry.frame_size == self.size:
-            return None
         if found is None:
+            return None
+        volume = open_scan(found, entry.volume["frame"] or None)
+        if volume.identity != entry.identity:
             raise MrisslError(
-                "the scan of this flight is not known on this machine",
-                where=self.folder,
+                "the flight was flown over another scan",
+                where=found,
                 expected=f"the scan with identity {entry.identity}",
-                remedy="give it with --scan",
             )
-        self._open = open_scan(found, entry.volume["frame"] or None)
-        if self._open.identity == entry.identity:
-            remember(entry.identity, found)
-        return self._open
+        remember(entry.identity, found)
+        self._open = entry.identity, Scans([volume])
+        return self._open[1]

@@ -65,7 +65,9 @@ def generate(
     flight = flight_of(volume, poses, dataset.hertz, policy=policy, seed=seed)
     entry = dataset.append(flight, task=task, source="policy")
     remember(volume.identity, scan)
-    say(f"episode {entry.episode_index} with {entry.frames} poses added")
+    dataset.reload()
+    position = [one.uid for one in dataset.entries].index(entry.uid)
+    say(f"episode {position} with {_counted(entry.frames, 'pose')} added")
 
 
 def inspect(folder: Folder, /, *, json: Flag = False) -> None:
@@ -88,15 +90,15 @@ def inspect(folder: Folder, /, *, json: Flag = False) -> None:
     lines |= {name: value for name, value in facts.items() if value is not None}
     for name, (low, high) in ranges.items():
         lines[name] = f"{low:.6g} to {high:.6g}"
-    for episode in episodes:
+    for position, episode in enumerate(episodes):
         how = [
             episode["source"],
             episode["policy"],
             episode["cuts"] and _counted(episode["cuts"], "cut"),
             episode["task"] and repr(episode["task"]),
         ]
-        lines[f"episode {episode['episode_index']}"] = (
-            f"{episode['frames']} frames, {episode['duration_s']:.1f} s, "
+        lines[f"episode {position}"] = (
+            f"{_counted(episode['frames'], 'frame')}, {episode['duration_s']:.1f} s, "
             f"scan {episode['identity'][:12]}, {', '.join(word for word in how if word)}"
         )
     show(lines)
@@ -221,6 +223,7 @@ def described(dataset: Dataset) -> dict[str, Any]:
     }
     episodes = [
         {
+            "position": position,
             "episode_index": entry.episode_index,
             "frames": entry.frames,
             "duration_s": entry.duration_s,
@@ -238,7 +241,7 @@ def described(dataset: Dataset) -> dict[str, Any]:
             "bytes": entry.bytes,
             "software": entry.software,
         }
-        for entry in dataset.entries
+        for position, entry in enumerate(dataset.entries)
     ]
     poses = [entry.statistics["pose"] for entry in dataset.entries]
     shared = {

@@ -149,11 +149,55 @@ def test_validate_and_repair(dataset, run):
     ran = run("trajectory", "validate", dataset.folder)
     assert ran.code == 0
     assert [entry.frames for entry in Dataset.open(dataset.folder).entries] == [9, 7]
-    # The gap in the numbers stays, and episodes are asked for by their numbers.
-    words = ("replay", dataset.folder, "--size", 4, "--episode")
-    assert run("trajectory", *words, 2).code == 0
-    ran = run("trajectory", *words, 1)
+    # Episodes are asked for by their place, as `info` lists them and `Dataset.flight` counts.
+    lines = run("trajectory", "info", dataset.folder).out.splitlines()
+    assert [line.split()[2] for line in lines if line.startswith("episode ")] == ["9", "7"]
+    assert [line.split()[1] for line in lines if line.startswith("episode ")] == ["0", "1"]
+    out = dataset.folder.parent / "second.npz"
+    words = ("replay", dataset.folder, "--size", 4, "--out", out, "--episode")
+    assert run("trajectory", *words, 1).code == 0
+    assert len(np.load(out)["frames"]) == 7
+    ran = run("trajectory", *words, 2)
     assert ran.code == 2
+
+
+def test_a_dot_in_the_name_of_a_folder(dataset, run, tmp_path):
+    out = tmp_path / "frames_v1.2"
+    words = ("--out", out, "--size", 4, "--episode", 1)
+    ran = run("trajectory", "render", dataset.folder, *words)
+    assert ran.code == 0, ran.err
+    assert [path.name for path in out.iterdir()] == ["episode_000001.npz"]
+    assert "1 episode of" in ran.err
+
+
+def test_replay_checks_what_the_dataset_says_of_the_scan(dataset, refused, tmp_path):
+    """An episode whose geometry is not its scan's is not rendered, given or remembered."""
+    entry = dataset.entries[0]
+    affine = [[2.0, 0, 0, 0], [0, 2.0, 0, 0], [0, 0, 2.0, 0], [0, 0, 0, 1]]
+    flight = dataset.flight(0)
+    flight.info["affine"] = affine
+    other = Dataset.create(tmp_path / "lying")
+    other.append(flight)
+    assert other.entries[0].identity == entry.identity
+    for more in ((), ("--scan", tmp_path / "scan0.nii.gz")):
+        words = ("replay", other.folder, "--size", 4, *more)
+        assert "another geometry" in refused("trajectory", *words)
+
+
+def test_clean_says_what_it_deletes(dataset, run, refused, tmp_path):
+    dataset.set_task("find it", 0)
+    dataset.undo_last()
+    assert b"find the ball" in (dataset.folder / "dataset.previous.json").read_bytes()
+    assert len(list((dataset.folder / "removed").iterdir())) == 2
+    ran = run("trajectory", "clean", dataset.folder)
+    assert ran.code == 0, ran.err
+    assert "3 files deleted, 2 episodes kept" in ran.err
+    names = {path.name for path in dataset.folder.rglob("*") if path.is_file()}
+    assert len(names) == 3
+    assert run("trajectory", "validate", dataset.folder).code == 0
+    assert "deleted removed/" in ran.err
+    ran = run("trajectory", "clean", dataset.folder, "--json")
+    assert json.loads(ran.out) == {"episodes": 2, "deleted": ["dataset.previous.json"]}
 
 
 def test_export_is_a_lerobot_folder(dataset, run, tmp_path):
@@ -204,7 +248,9 @@ def test_wishes_that_cannot_be_met(dataset, refused, tmp_path, monkeypatch, word
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("command", ["info", "validate", "repair", "replay", "render", "export"])
+@pytest.mark.parametrize(
+    "command", ["info", "validate", "repair", "clean", "replay", "render", "export"]
+)
 def test_folders_that_hold_no_dataset(refused, tmp_path, command):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("{}")
