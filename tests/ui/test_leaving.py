@@ -20,12 +20,14 @@ SCRIPT = """
 import sys, time
 import napari
 from qtpy.QtCore import QTimer
-from napari_mrissl.ui import demo
+from napari_mrissl.ui import demo, docks
 
 scan, what, how, later = *sys.argv[1:4], float(sys.argv[4])
 viewer = napari.Viewer()
 (layer,) = viewer.open(scan, plugin="napari-mrissl")
 navigator, segmenter = demo.open_widgets(viewer)
+for title in ("Slice views", "Flight recorder"):
+    docks.open_dock(viewer, title)
 if what != "loading":
     demo.wait_until(lambda: not segmenter.busy, "the scan")
 if what == "computing":
