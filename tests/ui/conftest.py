@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import sys
 import warnings
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from npe2 import PluginManifest
 from numpy.typing import NDArray
+from qtpy.QtWidgets import QApplication
 from scipy.spatial.transform import Rotation
 
 import napari_mrissl
@@ -134,6 +136,15 @@ def no_warnings() -> Callable:
             yield
 
     return strictly
+
+
+@pytest.fixture
+def make_napari_viewer_proxy(make_napari_viewer_proxy):
+    """Napari's fixture; what only a whole garbage collection frees is no leak to it."""
+    before = set(QApplication.topLevelWidgets())
+    yield make_napari_viewer_proxy
+    if set(QApplication.topLevelWidgets()) - before:
+        gc.collect()
 
 
 @pytest.fixture
