@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -145,7 +145,8 @@ def commit(recorder: Recorder, folder: Path, progress: Callable[[float], None]) 
     if source is not None:
         # So that the command line finds the scan of this flight by its identity.
         remember(recorder.volume.identity, source)
-    return _kept(Dataset.open(folder), entry)
+    kept = _kept(Dataset.open(folder), entry)
+    return replace(kept, notes=tuple(dict.fromkeys((*kept.notes, *recorder.notes))))
 
 
 def discard(recorder: Recorder) -> Contents:
@@ -153,8 +154,8 @@ def discard(recorder: Recorder) -> Contents:
     if not recorder.poses:
         recorder.discard()
         return look(recorder.folder)
-    recorder.commit()
-    return undo_last(recorder.folder)
+    recorder.commit(undone=True)
+    return look(recorder.folder)
 
 
 def append(folder: Path, flight: Flight, hertz: float, task: str, source: str) -> Kept:
@@ -201,7 +202,8 @@ def cut_off(folders: Iterable[Path]) -> tuple[CutOff, ...]:
 def recover(one: CutOff, volume: Volume | None) -> Kept:
     """Make an episode of a recording that was cut off; the scan gives its stored frames."""
     dataset = Dataset.open(one.folder)
-    fits = volume is not None and volume.identity == one.recording.identity
+    # One cut off before its scan's identity was known is checked against the scan given.
+    fits = volume is not None and one.recording.identity in (None, volume.identity)
     return _kept(dataset, dataset.recover(one.recording, volume if fits else None))
 
 
