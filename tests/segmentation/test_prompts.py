@@ -129,7 +129,7 @@ def test_wrong_files_are_named(tmp_path, name, content, says):
 
 def test_a_missing_file_a_folder_and_another_suffix(tmp_path):
     for path in (tmp_path / "absent.csv", tmp_path):
-        with pytest.raises(MrisslError, match="cannot be read|not a file"):
+        with pytest.raises(MrisslError, match=r"cannot be read|not a file"):
             read_prompts(path)
     with pytest.raises(MrisslError, match="suffix"):
         write_prompts(tmp_path / "p.txt", PROMPTS)
