@@ -120,6 +120,8 @@ def _read_raw(
         )
     except OSError as error:
         raise _unreadable(source.path, error) from error
+    if kept.size != window[1] - window[0]:  # cut while it was read
+        raise _mismatch(source.path, window[0] + kept.size, total)
     return kept, _prefix(source.path, source.start + total, tail)
 
 
