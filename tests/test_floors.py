@@ -17,7 +17,7 @@ def modules_after(script: str, *words: str) -> set[str]:
     found = subprocess.run(
         [sys.executable, "-c", script + ending, *words],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
         timeout=120,
     )

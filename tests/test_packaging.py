@@ -101,7 +101,7 @@ def ran(python: Path, *words: object, **options) -> subprocess.CompletedProcess[
     return subprocess.run(
         [str(python), *map(str, words)],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=200,
         env=environment,
         **options,
@@ -266,7 +266,7 @@ def test_a_real_installation_from_the_index(wheel, tmp_path):
     helped = subprocess.run(
         [str(tmp_path / "env" / "bin" / "mrissl"), "--help"],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
         cwd=tmp_path,
     )

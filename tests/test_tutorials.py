@@ -19,7 +19,10 @@ TUTORIALS = Path(__file__).resolve().parents[1] / "tutorials"
 
 def run(name: str, folder: Path) -> str:
     done = subprocess.run(
-        [sys.executable, TUTORIALS / name, folder], capture_output=True, text=True, timeout=240
+        [sys.executable, TUTORIALS / name, folder],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -17,7 +17,7 @@ MRISSL = [sys.executable, "-c", "import sys; from napari_mrissl.cli import main;
 
 def process(*words, **options):
     return subprocess.run(
-        [*MRISSL, *map(str, words)], capture_output=True, text=True, timeout=120, **options
+        [*MRISSL, *map(str, words)], capture_output=True, encoding="utf-8", timeout=120, **options
     )
 
 
@@ -70,7 +70,7 @@ def test_a_fault_of_ours_ends_a_process_with_its_traceback(scan):
     ended = subprocess.run(
         [sys.executable, "-c", fault, "info", str(scan.path)],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=60,
     )
     assert ended.returncode == 1
@@ -105,7 +105,9 @@ def test_ctrl_c_ends_a_real_process_with_130(scan, tmp_path):
     # A background job starts with Ctrl-C ignored, and its children inherit that.
     heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     command = [*MRISSL[:-1], heard + MRISSL[-1], *map(str, words)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    )
     first = child.stderr.read(1)
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=60)
@@ -129,7 +131,7 @@ def test_a_reader_that_has_seen_enough(scan):
 def test_output_to_a_full_disk_is_said(scan):
     with open("/dev/full", "w") as full:
         ended = subprocess.run(
-            [*MRISSL, "info", str(scan.path)], stdout=full, stderr=subprocess.PIPE, text=True
+            [*MRISSL, "info", str(scan.path)], stdout=full, stderr=subprocess.PIPE, encoding="utf-8"
         )
     assert ended.returncode == 2
     assert "could not be written (No space left on device)" in ended.stderr

@@ -17,13 +17,13 @@ pytestmark = pytest.mark.gui
 
 def test_the_2d_view_and_the_slice_follow_each_other(navigator, viewer, qtbot):
     navigator.state.move([0, 0, 0.1, 0, 0, 0, 0])
-    qtbot.wait(80)
+    qtbot.wait(300)
     np.testing.assert_allclose(viewer.dims.point, to_napari(navigator.pose.center), atol=1e-6)
     viewer.dims.set_point(0, viewer.dims.point[0] + 6)
-    qtbot.wait(80)
+    qtbot.wait(300)
     assert navigator.pose.center[2] == pytest.approx(viewer.dims.point[0])
     navigator.state.move([0, 0, 0, 0.5, 0, 0, 0])
-    qtbot.wait(80)
+    qtbot.wait(300)
     line = user.layer(viewer, LINE_NAME)
     assert line.visible
     assert len(line.data) == 1
