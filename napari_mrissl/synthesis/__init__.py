@@ -1,0 +1,22 @@
+"""The randomized data engine: label ensembles, their appearance, and augmented views."""
+
+from napari_mrissl.synthesis.engine import Batch, Engine, Pair, Stage
+from napari_mrissl.synthesis.settings import (
+    AppearanceSettings,
+    AugmentationSettings,
+    EngineSettings,
+    EnsembleSettings,
+)
+from napari_mrissl.synthesis.templates import Templates
+
+__all__ = [
+    "AppearanceSettings",
+    "AugmentationSettings",
+    "Batch",
+    "Engine",
+    "EngineSettings",
+    "EnsembleSettings",
+    "Pair",
+    "Stage",
+    "Templates",
+]

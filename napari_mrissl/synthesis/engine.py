@@ -1,0 +1,354 @@
+"""The live data engine: a pair of views and their labels for any index, from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.synthesis.appearance import draw_appearance
+from napari_mrissl.synthesis.augmentation import STAGES, AugmentationDraw, draw_augmentation
+from napari_mrissl.synthesis.ensemble import Kind, draw_ensemble, mask_nodes, place
+from napari_mrissl.synthesis.noise import nodes_of
+from napari_mrissl.synthesis.operations import Array, Operations, Scaled
+from napari_mrissl.synthesis.settings import EngineSettings
+from napari_mrissl.synthesis.templates import Templates
+
+if TYPE_CHECKING:
+    import torch
+
+VIEWS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two views of one label map.
+
+    Attributes
+    ----------
+    views
+        (2, S, S, S) float32 in [0, 1].
+    labels
+        (S, S, S) uint8.
+    kind
+        ``"plain"``, ``"masked"`` or ``"enveloped"``.
+    record
+        Every drawn parameter, as plain data.
+    """
+
+    views: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    kind: Kind
+    record: dict[str, Any]
+
+    def views_as_bytes(self) -> NDArray[np.uint8]:
+        """The views times 255, rounded down: what the reference stores."""
+        return (self.views * 255).astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Several pairs, stacked on the engine's device.
+
+    Attributes
+    ----------
+    views
+        (N, 2, S, S, S) float32 tensor in [0, 1].
+    labels
+        (N, S, S, S) uint8 tensor.
+    kinds, indices
+        Of each pair.
+    """
+
+    views: torch.Tensor
+    labels: torch.Tensor
+    kinds: tuple[Kind, ...]
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One step on the way to a pair, for showing.
+
+    Attributes
+    ----------
+    name, title
+        E.g. ``"median"`` and ``"Median filter"``.
+    view
+        0 or 1; None for what both views share.
+    array
+        (S, S, S) after this step: uint8 labels, or float32 grey values.
+    kind
+        ``"labels"`` or ``"image"``.
+    active
+        False where the step was drawn not to act, so that nothing changed.
+    parameters
+        What was drawn for it, as plain data.
+    """
+
+    name: str
+    title: str
+    view: int | None
+    array: NDArray[Any]
+    kind: Literal["labels", "image"]
+    active: bool
+    parameters: dict[str, Any]
+
+
+TITLES = {
+    "templates": "Templates, cut out and centred",
+    "copy": "Last template, random affine map",
+    "ensemble": "Painted over each other",
+    "median": "Median filter",
+    "ball": "Ball",
+    "mask": "Deformed ball",
+    "foreground": "Labels inside the ball",
+    "envelope": "Envelope",
+    "mixture": "Grey value per label",
+    "noise": "Smooth noise",
+    "bias": "Bias field",
+    "spike": "K-space spike",
+    "contrast": "Contrast",
+    "smooth": "Smoothing",
+    "gibbs": "Gibbs ringing",
+    "sharpen": "Sharpening",
+    "low_resolution": "Low resolution",
+    "final": "View",
+}
+"""What to call the stages, in their order."""
+
+Keep = Callable[[str, int | None, Array, bool, dict[str, Any]], None]
+
+
+class Engine:
+    """Makes pairs on the fly; the same for the same seed and index, in any order.
+
+    Parameters
+    ----------
+    templates
+        The pool of shapes.
+    settings
+        Faithful defaults when left out.
+    seed
+        Any whole number.
+    device
+        ``"cpu"`` runs compiled kernels; anything else is a torch device such as
+        ``"cuda"``. Both make the same pair, grey values to about 1e-5.
+    operations
+        What computes the stages, in place of those for the device.
+    """
+
+    def __init__(
+        self,
+        templates: Templates,
+        settings: EngineSettings | None = None,
+        seed: int = 0,
+        device: str = "cpu",
+        *,
+        operations: Operations | None = None,
+    ) -> None:
+        self.templates = templates
+        self.settings = settings or EngineSettings()
+        self.seed = seed
+        self.device = device
+        self._operations = operations or operations_on(device)
+        self._operations.use(templates)
+
+    @property
+    def side(self) -> int:
+        """Voxels along each side of a volume."""
+        return self.settings.ensemble.side
+
+    def pair(self, index: int) -> Pair:
+        """The pair of this index, as arrays.
+
+        Raises
+        ------
+        MrisslError
+            If the index is negative.
+        """
+        views, labels, kind, record = self._make(index, None)
+        to_numpy = self._operations.to_numpy
+        stacked = np.stack([to_numpy(view) for view in views])
+        return Pair(stacked, to_numpy(labels), kind, record)
+
+    def batch(self, indices: Iterable[int]) -> Batch:
+        """The pairs of these indices, stacked in this order, as tensors on the device."""
+        import torch
+
+        chosen = tuple(int(index) for index in indices)
+        if not chosen:
+            raise MrisslError("no index", where="batch", expected="at least one")
+        shape = (self.side,) * 3
+        views = torch.empty((len(chosen), VIEWS, *shape), device=self.device)
+        labels = torch.empty((len(chosen), *shape), dtype=torch.uint8, device=self.device)
+        kinds = []
+        for place_in_batch, index in enumerate(chosen):
+            made, drawn, kind, _ = self._make(index, None)
+            for view, image in enumerate(made):
+                views[place_in_batch, view] = torch.as_tensor(image)
+            labels[place_in_batch] = torch.as_tensor(drawn)
+            kinds.append(kind)
+        return Batch(views, labels, tuple(kinds), chosen)
+
+    def stages(self, index: int) -> list[Stage]:
+        """Every step on the way to the pair of this index, in order; see `TITLES`.
+
+        The last step of each view is the view of `pair`, to the last bit.
+        """
+        kept: list[Stage] = []
+
+        def keep(
+            name: str, view: int | None, array: Array, active: bool, parameters: dict[str, Any]
+        ) -> None:
+            values = self._operations.to_numpy(self._operations.copy(array))
+            kind: Literal["labels", "image"] = "labels" if values.dtype == np.uint8 else "image"
+            kept.append(Stage(name, TITLES[name], view, values, kind, active, parameters))
+
+        self._make(index, keep)
+        return kept
+
+    def _make(
+        self, index: int, keep: Keep | None
+    ) -> tuple[list[Array], Array, Kind, dict[str, Any]]:
+        if index < 0:
+            raise MrisslError(f"index {index}", expected="a whole number >= 0")
+        labels, kind, ensemble = self._labels(index, keep)
+        low, high = self._operations.range_of_labels(labels)
+        record: dict[str, Any] = {
+            "seed": self.seed,
+            "index": index,
+            "templates": self.templates.identity,
+            "ensemble": ensemble,
+            "views": [],
+        }
+        views = []
+        for view in range(VIEWS):
+            image, drawn = self._view(index, view, labels, (low, high), keep)
+            views.append(image)
+            record["views"].append(drawn)
+        return views, labels, kind, record
+
+    def _labels(self, index: int, keep: Keep | None) -> tuple[Array, Kind, dict[str, Any]]:
+        run, settings, side = self._operations, self.settings.ensemble, self.side
+        draw = draw_ensemble(self.seed, index, settings, len(self.templates))
+        record = draw.record()
+        if keep:
+            self._keep_templates(draw.placements, keep)
+        labels = run.paint(place(draw.placements, self.templates, side), side)
+        if keep:
+            keep("ensemble", None, labels, True, {"templates": len(draw.placements)})
+        labels = run.median(labels, settings.median)
+        if keep:
+            width = settings.median
+            keep("median", None, labels, width > 1, {"voxels": width})
+        nodes, ball = mask_nodes(settings), draw.mask
+        if ball is None:
+            if keep:
+                for name in ("foreground", "envelope"):
+                    keep(name, None, labels, False, {})
+            return labels, draw.kind, record
+        mask = run.ball(nodes, ball.coarse, ball.centre, ball.radius, side)
+        mask = run.median(mask, settings.median)
+        if keep:
+            shape = {"centre": ball.centre, "radius": ball.radius}
+            still = run.ball(nodes, 0 * ball.coarse, ball.centre, ball.radius, side)
+            keep("ball", None, still, True, shape)
+            keep("mask", None, mask, True, {"stds": ball.stds})
+        labels = run.merge(labels, mask)
+        if keep:
+            keep("foreground", None, labels, True, {})
+        if draw.envelope is not None:
+            labels = run.envelope(labels, mask, draw.envelope)
+        if keep:
+            keep("envelope", None, labels, draw.envelope is not None, {"width": draw.envelope})
+        return labels, draw.kind, record
+
+    def _keep_templates(self, placements: Any, keep: Keep) -> None:
+        """Show the shapes as they are, and where the last one went."""
+        from napari_mrissl.synthesis.ensemble import Placement
+
+        run, side = self._operations, self.side
+        plain = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+        still = tuple(Placement(p.template, plain, (0.0, 0.0, 0.0)) for p in placements)
+        numbers = {"templates": [p.template for p in placements]}
+        keep("templates", None, run.paint(place(still, self.templates, side), side), True, numbers)
+        last = placements[-1]
+        alone = run.paint(place((last, last), self.templates, side), side)
+        keep("copy", None, alone, True, vars(last))
+
+    def _view(
+        self,
+        index: int,
+        view: int,
+        labels: Array,
+        ends: tuple[int, int],
+        keep: Keep | None,
+    ) -> tuple[Array, dict[str, Any]]:
+        run, settings = self._operations, self.settings
+        look = draw_appearance(self.seed, index, view, settings.appearance)
+        chain = draw_augmentation(self.seed, index, view, settings.augmentation, self.side)
+        record = {"appearance": look.record(*ends), "augmentation": chain.record()}
+        scaled = run.mixture(labels, *look.tables(ends[0]), look.key)
+        if keep:
+            keep("mixture", view, run.unit(scaled), True, record["appearance"])
+        scales, amplitude = settings.appearance.noise_scales, settings.appearance.noise_amplitude
+        scaled = run.modulate(scaled, nodes_of(scales), look.coarse, amplitude)
+        if keep:
+            keep("noise", view, run.unit(scaled), amplitude > 0, {"stds": look.noise_stds})
+        image = self._augmented(scaled, chain, view, record["augmentation"], keep)
+        image = run.finish(image)
+        if keep:
+            keep("final", view, image, True, {})
+        return image, record
+
+    def _augmented(
+        self,
+        scaled: Scaled,
+        chain: AugmentationDraw,
+        view: int,
+        record: dict[str, Any],
+        keep: Keep | None,
+    ) -> Array:
+        run = self._operations
+        image = run.unit(scaled) if chain.bias is None else run.bias(scaled, chain.bias)
+        for stage in STAGES:
+            if stage == "spike" and chain.spike:
+                image = run.spike(image, chain.spike.location, chain.spike.intensity)
+            elif stage == "contrast" and chain.contrast is not None:
+                image = run.contrast(image, chain.contrast)
+            elif stage == "smooth" and chain.smooth:
+                image = run.smooth(image, chain.smooth)
+            elif stage == "gibbs" and chain.gibbs is not None:
+                image = run.gibbs(image, chain.gibbs)
+            elif stage == "sharpen" and chain.sharpen:
+                image = run.sharpen(
+                    image, chain.sharpen.sigma, chain.sharpen.second, chain.sharpen.alpha
+                )
+            elif stage == "low_resolution" and chain.low_resolution is not None:
+                image = run.low_resolution(image, chain.low_resolution)
+            if keep:
+                drawn = record[stage]
+                keep(stage, view, image, drawn is not None, {stage: drawn})
+        return image
+
+
+def operations_on(device: str) -> Operations:
+    """Compiled kernels for ``"cpu"``, tensors for any other device.
+
+    Raises
+    ------
+    MrisslError
+        If there is no such device.
+    """
+    if device == "cpu":
+        from napari_mrissl.synthesis.compiled import CompiledOperations
+
+        return CompiledOperations()
+    from napari_mrissl.synthesis.torch_operations import TorchOperations
+
+    return TorchOperations(device)

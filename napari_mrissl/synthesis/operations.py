@@ -1,0 +1,185 @@
+"""What a device must be able to do for the data engine: one protocol, two implementations.
+
+`compiled.CompiledOperations` runs numba kernels on numpy arrays, `torch_operations`
+the same arithmetic on tensors of any device. Volumes are (S, S, S); labels are uint8 and
+grey values float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_mrissl.synthesis.templates import Templates
+
+Array = Any
+"""A numpy array or a tensor, whichever the operations work on."""
+
+WHOLE = 1 << 32
+
+
+class Placements(NamedTuple):
+    """Affine maps from voxels to templates, in whole numbers that wrap around as they do.
+
+    A coordinate is a fraction of the template's period, in units of 2^-32: the same
+    integers on every device, hence the same labels.
+
+    Attributes
+    ----------
+    numbers
+        (n,) which template.
+    origins
+        (n, 3) coordinates of voxel (0, 0, 0), 0 <= origin < 2^32.
+    steps
+        (n, 3, 3) what a step along each output axis (last index) adds.
+    limits
+        (n, 3) coordinates below this lie in the template's box.
+    periods
+        (n, 3) the period in template voxels.
+    """
+
+    numbers: NDArray[np.int64]
+    origins: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    limits: NDArray[np.int64]
+    periods: NDArray[np.int64]
+
+
+class Scaled(NamedTuple):
+    """Grey values that are still to be brought to [0, 1], by the next stage in passing."""
+
+    image: Array
+    low: float
+    high: float
+
+
+class Operations(Protocol):
+    """The stages' arithmetic. Operations may work in place on what they are given."""
+
+    def use(self, templates: Templates) -> None:
+        """Hold a pool ready where the volumes lie."""
+
+    def paint(self, placements: Placements, side: int) -> Array:
+        """Later templates over earlier ones; the first is what nothing covers."""
+
+    def median(self, labels: Array, width: int) -> Array:
+        """Ordinal median of the label numbers; beyond the border the nearest voxel."""
+
+    def ball(
+        self,
+        nodes: tuple[int, ...],
+        coarse: NDArray[np.float32],
+        centre: tuple[float, float, float],
+        radius: float,
+        side: int,
+    ) -> Array:
+        """A ball warped by smooth noise, (3, nodes) in voxels: 1 inside, 0 outside."""
+
+    def merge(self, labels: Array, mask: Array) -> Array:
+        """Outside the mask 0, inside one more than before."""
+
+    def envelope(self, labels: Array, mask: Array, width: float) -> Array:
+        """The next free label for what lies within ``width`` voxels of the mask's border."""
+
+    def range_of_labels(self, labels: Array) -> tuple[int, int]:
+        """The lowest and the highest label."""
+
+    def mixture(
+        self, labels: Array, means: NDArray[np.float32], stds: NDArray[np.float32], key: int
+    ) -> Scaled:
+        """A Gaussian grey value per voxel, by its label, not below 0."""
+
+    def modulate(
+        self,
+        scaled: Scaled,
+        nodes: tuple[int, ...],
+        coarse: NDArray[np.float32],
+        amplitude: float,
+    ) -> Scaled:
+        """Bring to [0, 1], then multiply by 1 + amplitude * smooth noise."""
+
+    def bias(self, scaled: Scaled, coefficients: tuple[float, ...]) -> Array:
+        """Bring to [0, 1], then multiply by the exponential of a Legendre polynomial."""
+
+    def spike(self, image: Array, location: tuple[int, int, int], intensity: float) -> Array:
+        """Set one point of k-space to ``intensity`` * 2.5 * mean log |k|."""
+
+    def contrast(self, image: Array, gamma: float) -> Array:
+        """A gamma curve between the least and the most grey value."""
+
+    def smooth(self, image: Array, sigma: tuple[float, float, float]) -> Array:
+        """A Gaussian blur; zero beyond the border."""
+
+    def gibbs(self, image: Array, alpha: float) -> Array:
+        """Cut k-space to a ball."""
+
+    def sharpen(
+        self,
+        image: Array,
+        sigma: tuple[float, float, float],
+        second: tuple[float, float, float],
+        alpha: float,
+    ) -> Array:
+        """A blurred image plus ``alpha`` times what a second blur takes away."""
+
+    def low_resolution(self, image: Array, zoom: float) -> Array:
+        """Down to a coarser grid by the nearest voxel, and up linearly."""
+
+    def finish(self, image: Array) -> Array:
+        """Not below 0, then to [0, 1]."""
+
+    def unit(self, scaled: Scaled) -> Array:
+        """A copy brought to [0, 1]."""
+
+    def copy(self, array: Array) -> Array:
+        """A copy that later operations leave alone."""
+
+    def to_numpy(self, array: Array) -> NDArray[Any]:
+        """As a numpy array."""
+
+
+def gaussian_taps(sigma: float) -> NDArray[np.float32]:
+    """Taps of a Gaussian from its centre outwards, by the error function, cut at 4 sigma.
+
+    As in MONAI's ``gaussian_1d``, not normalised.
+    """
+    from scipy.special import erf
+
+    reach = int(max(sigma * 4, 0.5) + 0.5)
+    x = np.arange(reach + 1)
+    slope = np.sqrt(0.5) / max(sigma, 1e-12)
+    taps = 0.5 * (erf(slope * (x + 0.5)) - erf(slope * (x - 0.5)))
+    positive: NDArray[np.float32] = np.maximum(taps, 0).astype(np.float32)
+    return positive
+
+
+def legendre_rows(side: int) -> NDArray[np.float64]:
+    """(4, side) Legendre polynomials of degree 0 to 3 over [-1, 1]."""
+    x = np.linspace(-1, 1, side, dtype=np.float32).astype(np.float64)
+    return np.stack([np.ones(side), x, (3 * x * x - 1) / 2, (5 * x * x - 3) * x / 2])
+
+
+def legendre_cube(coefficients: tuple[float, ...]) -> NDArray[np.float64]:
+    """(4, 4, 4) weights of products of polynomials, those of total degree up to 3."""
+    cube = np.zeros((4, 4, 4))
+    places = [(i, j, k) for i in range(4) for j in range(4 - i) for k in range(4 - i - j)]
+    cube[tuple(np.array(places).T)] = coefficients
+    return cube
+
+
+def coarse_grid(side: int, zoom: float) -> tuple[NDArray[np.int64], ...]:
+    """Down and up again along one axis: voxel before, voxel after, and the latter's weight.
+
+    Nearest-exact down to round(side * zoom), linear up; in single precision, as torch.
+    """
+    count = max(1, round(side * zoom))
+    down = np.float32(side) / np.float32(count)
+    places = np.floor((np.arange(count, dtype=np.float32) + np.float32(0.5)) * down)
+    kept = np.minimum(places.astype(np.int64), side - 1)
+    up = np.float32(count) / np.float32(side)
+    at = np.maximum(up * (np.arange(side, dtype=np.float32) + np.float32(0.5)) - np.float32(0.5), 0)
+    first = np.minimum(at.astype(np.int64), count - 1)
+    second = np.minimum(first + 1, count - 1)
+    return kept[first], kept[second], (at - first).astype(np.float32)
