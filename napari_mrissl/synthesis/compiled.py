@@ -63,8 +63,7 @@ class CompiledOperations:
         if width == 1:
             return labels
         out = np.empty_like(labels)
-        planes = max(int(labels.max()).bit_length(), 1)
-        _over_slices(label_kernels.median, out, labels, width // 2, planes, out)
+        _over_slices(label_kernels.median, out, np.pad(labels, 1, mode="edge"), out)
         return out
 
     def ball(
@@ -78,7 +77,7 @@ class CompiledOperations:
         """See `Operations.ball`."""
         out = np.empty((side,) * 3, np.uint8)
         up = upsampling(nodes, side)
-        tables = (up.nodes, up.weights, up.before, up.mix)
+        tables = (up.nodes, up.before, up.mix)
         place = np.array(centre, np.float32)
         _over_slices(label_kernels.ball, out, coarse, *tables, place, np.float32(radius), out)
         return out
@@ -90,7 +89,7 @@ class CompiledOperations:
 
     def envelope(self, labels: Labels, mask: Labels, width: float) -> Labels:
         """See `Operations.envelope`."""
-        reach, limit = int(width), int(width * width)
+        reach, limit = int(width), np.uint16(width * width)
         inward, outward = (np.empty(mask.shape, np.uint16) for _ in range(2))
         _over_slices(label_kernels.near_in_plane, mask, mask, reach, np.uint8(1), inward)
         _over_slices(label_kernels.near_in_plane, mask, mask, reach, np.uint8(0), outward)
@@ -116,7 +115,7 @@ class CompiledOperations:
         """See `Operations.modulate`."""
         image = scaled.image
         up = upsampling(nodes, len(image))
-        tables = (up.nodes, up.weights, up.before, up.mix)
+        tables = (up.nodes, up.before, up.mix)
         lows, highs = _ends(image)
         _over_slices(
             image_kernels.modulate,
@@ -139,7 +138,7 @@ class CompiledOperations:
         cubic = np.einsum("ijk,iz,jy->zyk", cube, rows, rows, optimize=True).astype(np.float32)
         basis = rows.astype(np.float32)
         ends = _scale(scaled.low, scaled.high)
-        _over_slices(image_kernels.bias, image, image, *ends, cubic, basis, image)
+        _over_slices(image_kernels.bias, image, image, *ends, cubic, basis)
         return image
 
     def spike(self, image: Image, location: tuple[int, int, int], intensity: float) -> Image:
@@ -206,15 +205,14 @@ class CompiledOperations:
         """See `Operations.finish`."""
         low, high = (max(value, 0.0) for value in _extremes(image))
         ends = _scale(low, high)
-        _over_slices(image_kernels.rescale, image, image, *ends, np.float32(0), image)
+        _over_slices(image_kernels.rescale, image, image, *ends, np.float32(0))
         return image
 
     def unit(self, scaled: Scaled) -> Image:
         """See `Operations.unit`."""
-        out: Image = np.empty_like(scaled.image)
-        least = np.float32(-np.inf)
+        out: Image = scaled.image.copy()
         ends = _scale(scaled.low, scaled.high)
-        _over_slices(image_kernels.rescale, out, scaled.image, *ends, least, out)
+        _over_slices(image_kernels.rescale, out, out, *ends, np.float32(-np.inf))
         return out
 
     def copy(self, array: NDArray[Any]) -> NDArray[Any]:

@@ -100,7 +100,7 @@ def draw_ensemble(
     rng = generator(seed, index, "templates")
     low, high = settings.templates
     count = int(rng.integers(low, high + 1))
-    placements = tuple(_placement(rng, settings, templates) for _ in range(count))
+    placements = _placements(rng, settings, templates, count)
 
     rng = generator(seed, index, "mask")
     masked = rng.random() < settings.mask_probability
@@ -119,24 +119,34 @@ def draw_ensemble(
     return EnsembleDraw(placements, mask, max(1.0, width * unit) if enveloped else None)
 
 
-def _placement(rng: np.random.Generator, settings: EnsembleSettings, templates: int) -> Placement:
-    number = int(rng.integers(templates))
-    scale = rng.uniform(*settings.scale, 3)
-    scale[rng.random(3) < settings.reflect] *= -1
-    a, b, c = np.radians(rng.uniform(-settings.degrees, settings.degrees, 3))
-    shear = np.eye(3)
-    shear[np.triu_indices(3, 1)] = rng.uniform(-settings.shear, settings.shear, 3)
-    shift = rng.uniform(-settings.shift, settings.shift, 3)
-    about = [
-        np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]]),
-        np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]]),
-        np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]]),
-    ]
-    matrix = np.diag(scale) @ about[0] @ about[1] @ about[2] @ shear
-    rows = [(float(r[0]), float(r[1]), float(r[2])) for r in matrix]
-    return Placement(
-        number, (rows[0], rows[1], rows[2]), (float(shift[0]), float(shift[1]), float(shift[2]))
+def _placements(
+    rng: np.random.Generator, settings: EnsembleSettings, templates: int, count: int
+) -> tuple[Placement, ...]:
+    numbers = rng.integers(templates, size=count)
+    scales = rng.uniform(*settings.scale, (count, 3))
+    scales[rng.random((count, 3)) < settings.reflect] *= -1
+    angles = np.radians(rng.uniform(-settings.degrees, settings.degrees, (count, 3)))
+    shears = np.tile(np.eye(3), (count, 1, 1))
+    shears[:, [0, 0, 1], [1, 2, 2]] = rng.uniform(-settings.shear, settings.shear, (count, 3))
+    shifts = rng.uniform(-settings.shift, settings.shift, (count, 3))
+    about = [_rotations(axis, angles[:, axis]) for axis in range(3)]
+    matrices = scales[:, :, None] * (about[0] @ about[1] @ about[2] @ shears)
+    return tuple(
+        Placement(number, (tuple(rows[0]), tuple(rows[1]), tuple(rows[2])), tuple(shift))
+        for number, rows, shift in zip(
+            numbers.tolist(), matrices.tolist(), shifts.tolist(), strict=True
+        )
     )
+
+
+def _rotations(axis: int, angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 3, 3) right-handed rotations about one axis, angles in radians."""
+    first, second = (axis + 1) % 3, (axis + 2) % 3
+    matrices = np.tile(np.eye(3), (len(angles), 1, 1))
+    matrices[:, first, first] = matrices[:, second, second] = np.cos(angles)
+    matrices[:, second, first] = np.sin(angles)
+    matrices[:, first, second] = -np.sin(angles)
+    return matrices
 
 
 def place(placements: tuple[Placement, ...], templates: Templates, side: int) -> Placements:

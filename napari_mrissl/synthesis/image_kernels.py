@@ -22,6 +22,7 @@ from napari_mrissl.synthesis.draws import GOLDEN, MIX
 _FAST = {"contract", "nnan", "ninf", "nsz"}
 _GOLDEN = np.uint64(GOLDEN)
 _MIX_1, _MIX_2 = np.uint64(MIX[0]), np.uint64(MIX[1])
+_ROUND = np.float32(12_582_912)
 _TWO_PI = np.float32(2 * math.pi)
 
 
@@ -66,8 +67,9 @@ def _log2(value):
 @jit(fastmath=_FAST)
 def _exp2(value):
     value = min(max(value, np.float32(-126)), np.float32(126))
-    whole = np.float32(math.floor(value + np.float32(0.5)))
-    part = value - whole
+    # Adding 1.5 * 2^23 rounds, and leaves the whole number in the lowest bits.
+    shifted = value + _ROUND
+    part = value - (shifted - _ROUND)
     series = np.float32(1.535336188e-4)
     series = series * part + np.float32(1.339887440e-3)
     series = series * part + np.float32(9.618437357e-3)
@@ -75,7 +77,7 @@ def _exp2(value):
     series = series * part + np.float32(2.402264791e-1)
     series = series * part + np.float32(6.931472028e-1)
     series = series * part + np.float32(1)
-    return series * _float(np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)))
+    return series * _float(np.int32((_bits(shifted) + np.int32(127)) << np.int32(23)))
 
 
 @jit(fastmath=_FAST)
@@ -95,74 +97,94 @@ def mixture(labels, means, stds, key, out, lows, highs, first, last):
     """A Gaussian grey value per voxel by its label, not below 0; least and most per slice.
 
     Voxel x of a row's first half and x + S/2 share one hash: the cosine and the sine of
-    the Box-Muller transform.
+    the Box-Muller transform. Small loops, each of which the compiler can widen.
     """
     rows, columns = labels.shape[1:]
     middle = columns // 2
+    high_part = np.empty(middle, np.int32)
+    low_part = np.empty(middle, np.int32)
+    noise = np.empty(columns, np.float32)
     quarter, half = np.float32(0.25), np.float32(0.5)
     unit = np.float32(2.0**-24)
     for s in range(first, last):
         low, high = np.float32(np.inf), np.float32(0)
         for a in range(rows):
-            number = np.uint64((s * rows + a) * middle)
+            start = key + np.uint64((s * rows + a) * middle + 1) * _GOLDEN
             for r in range(middle):
-                mixed = key + (number + np.uint64(r) + np.uint64(1)) * _GOLDEN
+                mixed = start + np.uint64(r) * _GOLDEN
                 mixed = (mixed ^ (mixed >> np.uint64(30))) * _MIX_1
                 mixed = (mixed ^ (mixed >> np.uint64(27))) * _MIX_2
                 mixed = mixed ^ (mixed >> np.uint64(31))
-                chance = np.float32(np.int32(mixed >> np.uint64(40)) + np.int32(1)) * unit
-                turns = np.float32(np.int32(mixed & np.uint64(0xFFFFFF))) * unit - half
-                length = np.float32(math.sqrt(np.float32(-1.3862944) * _log2(chance)))
+                high_part[r] = np.int32(mixed >> np.uint64(40))
+                low_part[r] = np.int32(mixed & np.uint64(0xFFFFFF))
+            for r in range(middle):
+                chance = np.float32(np.int32(high_part[r] + np.int32(1))) * unit
+                turns = np.float32(low_part[r]) * unit - half
+                length = np.sqrt(np.float32(-1.3862944) * _log2(chance))
                 size = abs(turns)
-                cosine = -_sine(quarter - size)
-                folded = quarter - abs(size - quarter)
-                sine = _sine(folded) if turns < 0 else -_sine(folded)
+                noise[r] = -length * _sine(quarter - size)
+                folded = _sine(quarter - abs(size - quarter))
+                noise[r + middle] = length * (folded if turns < 0 else -folded)
+            for r in range(columns):
                 label = labels[s, a, r]
-                value = max(means[label] + stds[label] * length * cosine, np.float32(0))
+                noise[r] = means[label] + stds[label] * noise[r]
+            for r in range(columns):
+                value = max(noise[r], np.float32(0))
                 out[s, a, r] = value
-                low, high = min(low, value), max(high, value)
-                label = labels[s, a, r + middle]
-                value = max(means[label] + stds[label] * length * sine, np.float32(0))
-                out[s, a, r + middle] = value
                 low, high = min(low, value), max(high, value)
         lows[s], highs[s] = low, high
 
 
 @jit(fastmath=_FAST)
-def modulate(
-    image, low, scale, coarse, nodes, weights, tables, mixes, amplitude, lows, highs, first, last
-):
+def _widen(coarse, start, n, before, mix, z, lines, row):
+    """Rows of a coarse field at slice z, upsampled along R, into ``lines`` from ``row`` on."""
+    side = lines.shape[1]
+    i, u = before[z], mix[z]
+    i_next = min(i + 1, n - 1)
+    one = np.float32(1)
+    line = np.empty(n, np.float32)
+    for j in range(n):
+        for k in range(n):
+            line[k] = (one - u) * coarse[start + (i * n + j) * n + k] + u * coarse[
+                start + (i_next * n + j) * n + k
+            ]
+        for x in range(side):
+            k = before[x]
+            k_next = min(k + 1, n - 1)
+            lines[row + j, x] = (one - mix[x]) * line[k] + mix[x] * line[k_next]
+
+
+@jit(fastmath=_FAST)
+def modulate(image, low, scale, coarse, nodes, before, mix, amplitude, lows, highs, first, last):
     """Rescale, then multiply by 1 + amplitude * noise, in place; least and most per slice.
 
-    The noise is the sum of trilinearly upsampled coarse fields, as in `ball`.
+    The noise is the sum of trilinearly upsampled coarse fields.
     """
     side = image.shape[0]
+    total = 0
+    for n in nodes:
+        total += n
+    lines = np.empty((total, side), np.float32)
     noise = np.empty(side, np.float32)
     one = np.float32(1)
     for z in range(first, last):
         least, most = np.float32(np.inf), np.float32(-np.inf)
+        start = row = 0
+        for field in range(len(nodes)):
+            n = nodes[field]
+            _widen(coarse, start, n, before[field], mix[field], z, lines, row)
+            start += n * n * n
+            row += n
         for y in range(side):
             for x in range(side):
                 noise[x] = 0
-            start = 0
             row = 0
             for field in range(len(nodes)):
-                n = nodes[field]
-                i, j = tables[field, z], tables[field, y]
-                u, v = mixes[field, z], mixes[field, y]
-                i_next, j_next = min(i + 1, n - 1), min(j + 1, n - 1)
-                for k in range(n):
-                    value = (one - u) * (
-                        (one - v) * coarse[start + (i * n + j) * n + k]
-                        + v * coarse[start + (i * n + j_next) * n + k]
-                    ) + u * (
-                        (one - v) * coarse[start + (i_next * n + j) * n + k]
-                        + v * coarse[start + (i_next * n + j_next) * n + k]
-                    )
-                    for x in range(side):
-                        noise[x] += value * weights[row + k, x]
-                start += n * n * n
-                row += n
+                j, v = row + before[field, y], mix[field, y]
+                j_next = min(j + 1, row + nodes[field] - 1)
+                for x in range(side):
+                    noise[x] += (one - v) * lines[j, x] + v * lines[j_next, x]
+                row += nodes[field]
             for x in range(side):
                 value = (image[z, y, x] - low) * scale * (one + amplitude * noise[x])
                 image[z, y, x] = value
@@ -171,15 +193,15 @@ def modulate(
 
 
 @jit(fastmath=_FAST)
-def bias(image, low, scale, cubic, basis, out, first, last):
-    """Rescale, then multiply by the exponential of a polynomial; ``cubic`` is (S, A, 4)."""
+def bias(image, low, scale, cubic, basis, first, last):
+    """Rescale, then multiply by the exponential of a polynomial (``cubic``: S, A, 4); in place."""
     log2_e = np.float32(1.4426950408889634)
     for s in range(first, last):
         for a in range(image.shape[1]):
             c0, c1, c2, c3 = cubic[s, a]
             for r in range(image.shape[2]):
                 power = (c0 + c1 * basis[1, r] + c2 * basis[2, r] + c3 * basis[3, r]) * log2_e
-                out[s, a, r] = (image[s, a, r] - low) * scale * _exp2(power)
+                image[s, a, r] = (image[s, a, r] - low) * scale * _exp2(power)
 
 
 @jit(fastmath=_FAST)
@@ -206,12 +228,12 @@ def contrast(image, low, size, gamma, first, last):
 
 
 @jit(fastmath=_FAST)
-def rescale(image, low, scale, threshold, out, first, last):
-    """(max(value, threshold) - low) * scale."""
+def rescale(image, low, scale, threshold, first, last):
+    """(max(value, threshold) - low) * scale, in place."""
     for s in range(first, last):
         for a in range(image.shape[1]):
             for r in range(image.shape[2]):
-                out[s, a, r] = (max(image[s, a, r], threshold) - low) * scale
+                image[s, a, r] = (max(image[s, a, r], threshold) - low) * scale
 
 
 @jit(fastmath=_FAST)
@@ -221,35 +243,45 @@ def smooth(source, taps_s, taps_a, taps_r, keep, add, out, first, last):
     reach = len(taps_r) - 1
     plane = np.empty((rows, columns), np.float32)
     line = np.zeros(columns + 2 * reach, np.float32)
+    middle_s, middle_a, middle_r = taps_s[0], taps_a[0], add * taps_r[0]
     for s in range(first, last):
         for a in range(rows):
+            here = plane[a]
             for r in range(columns):
-                plane[a, r] = taps_s[0] * source[s, a, r]
+                here[r] = middle_s * source[s, a, r]
             for k in range(1, len(taps_s)):
                 tap = taps_s[k]
                 if s >= k:
+                    other = source[s - k, a]
                     for r in range(columns):
-                        plane[a, r] += tap * source[s - k, a, r]
+                        here[r] += tap * other[r]
                 if s + k < slices:
+                    other = source[s + k, a]
                     for r in range(columns):
-                        plane[a, r] += tap * source[s + k, a, r]
+                        here[r] += tap * other[r]
+        # Slices rather than shifted indices, which could be negative and so spoil the loops.
+        middle = line[reach : reach + columns]
         for a in range(rows):
+            here, result = plane[a], out[s, a]
             for r in range(columns):
-                line[reach + r] = taps_a[0] * plane[a, r]
+                middle[r] = middle_a * here[r]
             for k in range(1, len(taps_a)):
                 tap = taps_a[k]
                 if a >= k:
+                    other = plane[a - k]
                     for r in range(columns):
-                        line[reach + r] += tap * plane[a - k, r]
+                        middle[r] += tap * other[r]
                 if a + k < rows:
+                    other = plane[a + k]
                     for r in range(columns):
-                        line[reach + r] += tap * plane[a + k, r]
+                        middle[r] += tap * other[r]
             for r in range(columns):
-                out[s, a, r] = keep * source[s, a, r] + add * taps_r[0] * line[reach + r]
+                result[r] = keep * source[s, a, r] + middle_r * middle[r]
             for k in range(1, reach + 1):
                 tap = add * taps_r[k]
+                left, right = line[reach - k :], line[reach + k :]
                 for r in range(columns):
-                    out[s, a, r] += tap * (line[reach + r - k] + line[reach + r + k])
+                    result[r] += tap * (left[r] + right[r])
 
 
 @jit(fastmath=_FAST)

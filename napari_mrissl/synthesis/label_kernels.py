@@ -20,148 +20,150 @@ _FAR = np.uint16(32_000)
 
 
 @jit
+def _misses(start, sweep, limit):
+    """Whether no coordinate from ``start`` on for ``sweep``, around the period, is below limit."""
+    return start >= limit and start + sweep <= _WHOLE
+
+
+@jit
+def _paint_brick(bits, extents, limits, periods, at, steps, row_low, row_sweep, number, brick):
+    """One template into the voxels of a brick that are still 0; how many it set."""
+    painted = 0
+    row_bytes = (extents[2] + 7) >> 3
+    height = extents[1]
+    step_a, step_b, step_c = steps[0, 2], steps[1, 2], steps[2, 2]
+    limit_a, limit_b, limit_c = limits
+    for z in range(BRICK):
+        for y in range(BRICK):
+            a = (at[0] + steps[0, 0] * z + steps[0, 1] * y) & _WHOLE
+            b = (at[1] + steps[1, 0] * z + steps[1, 1] * y) & _WHOLE
+            c = (at[2] + steps[2, 0] * z + steps[2, 1] * y) & _WHOLE
+            if (
+                _misses((a + row_low[0]) & _WHOLE, row_sweep[0], limit_a)
+                or _misses((b + row_low[1]) & _WHOLE, row_sweep[1], limit_b)
+                or _misses((c + row_low[2]) & _WHOLE, row_sweep[2], limit_c)
+            ):
+                continue
+            for x in range(BRICK):
+                if a < limit_a and b < limit_b and c < limit_c and brick[z, y, x] == 0:
+                    row = ((a * periods[0]) >> 32) * height + ((b * periods[1]) >> 32)
+                    column = (c * periods[2]) >> 32
+                    if (bits[row * row_bytes + (column >> 3)] >> (column & 7)) & 1:
+                        brick[z, y, x] = number
+                        painted += 1
+                a = (a + step_a) & _WHOLE
+                b = (b + step_b) & _WHOLE
+                c = (c + step_c) & _WHOLE
+    return painted
+
+
+@jit
 def paint(bits, starts, extents, limits, periods, origins, steps, out, first, last):
     """Later templates over earlier ones, brick by brick, until all voxels of a brick are set.
 
     Coordinates are fractions of a template's period as 32-bit numbers, so that wrapping
-    around costs nothing; only a template's bounding box below ``limits`` is looked up.
+    around costs nothing; only a template's bounding box, below ``limits``, is looked up,
+    and bricks and rows that miss it are passed over.
     """
     side = out.shape[0]
     count = len(starts)
-    sweep_low = np.empty((count, 3), np.int64)
-    sweep = np.empty((count, 3), np.int64)
+    sweep_low = np.zeros((count, 3), np.int64)
+    sweep = np.zeros((count, 3), np.int64)
+    row_low = np.zeros((count, 3), np.int64)
+    row_sweep = np.zeros((count, 3), np.int64)
     for k in range(count):
         for axis in range(3):
-            low = np.int64(0)
-            high = np.int64(0)
             for along in range(3):
                 reach = steps[k, axis, along] * (BRICK - 1)
-                low += min(reach, 0)
-                high += max(reach, 0)
-            sweep_low[k, axis] = low
-            sweep[k, axis] = high - low
+                sweep_low[k, axis] += min(reach, 0)
+                sweep[k, axis] += abs(reach)
+            row_low[k, axis] = min(reach, 0)
+            row_sweep[k, axis] = abs(reach)
+    at = np.empty(3, np.int64)
     for z0 in range(first * BRICK, last * BRICK, BRICK):
+        out[z0 : z0 + BRICK] = 0
         for y0 in range(0, side, BRICK):
             for x0 in range(0, side, BRICK):
                 left = BRICK * BRICK * BRICK
-                for z in range(z0, z0 + BRICK):
-                    for y in range(y0, y0 + BRICK):
-                        for x in range(x0, x0 + BRICK):
-                            out[z, y, x] = 0
                 for k in range(count - 1, 0, -1):
                     missed = False
                     for axis in range(3):
-                        start = (
+                        at[axis] = (
                             origins[k, axis]
                             + steps[k, axis, 0] * z0
                             + steps[k, axis, 1] * y0
                             + steps[k, axis, 2] * x0
-                            + sweep_low[k, axis]
-                        ) & _WHOLE
-                        if start >= limits[k, axis] and start + sweep[k, axis] <= _WHOLE:
+                        )
+                        start = (at[axis] + sweep_low[k, axis]) & _WHOLE
+                        if _misses(start, sweep[k, axis], limits[k, axis]):
                             missed = True
                             break
-                    if missed:
-                        continue
-                    limit_a, limit_b, limit_c = limits[k, 0], limits[k, 1], limits[k, 2]
-                    step_a, step_b, step_c = steps[k, 0, 2], steps[k, 1, 2], steps[k, 2, 2]
-                    row_bytes = (extents[k, 2] + 7) >> 3
-                    for z in range(z0, z0 + BRICK):
-                        for y in range(y0, y0 + BRICK):
-                            a = (
-                                origins[k, 0]
-                                + steps[k, 0, 0] * z
-                                + steps[k, 0, 1] * y
-                                + step_a * x0
-                            )
-                            b = (
-                                origins[k, 1]
-                                + steps[k, 1, 0] * z
-                                + steps[k, 1, 1] * y
-                                + step_b * x0
-                            )
-                            c = (
-                                origins[k, 2]
-                                + steps[k, 2, 0] * z
-                                + steps[k, 2, 1] * y
-                                + step_c * x0
-                            )
-                            for x in range(x0, x0 + BRICK):
-                                fa = a & _WHOLE
-                                fb = b & _WHOLE
-                                fc = c & _WHOLE
-                                a += step_a
-                                b += step_b
-                                c += step_c
-                                inside = fa < limit_a and fb < limit_b and fc < limit_c
-                                if inside and out[z, y, x] == 0:
-                                    ia = (fa * periods[k, 0]) >> 32
-                                    ib = (fb * periods[k, 1]) >> 32
-                                    ic = (fc * periods[k, 2]) >> 32
-                                    place = (
-                                        starts[k]
-                                        + (ia * extents[k, 1] + ib) * row_bytes
-                                        + (ic >> 3)
-                                    )
-                                    if (bits[place] >> (ic & 7)) & 1:
-                                        out[z, y, x] = k
-                                        left -= 1
+                    if not missed:
+                        left -= _paint_brick(
+                            bits[starts[k] :],
+                            extents[k],
+                            limits[k],
+                            periods[k],
+                            at,
+                            steps[k],
+                            row_low[k],
+                            row_sweep[k],
+                            k,
+                            out[z0 : z0 + BRICK, y0 : y0 + BRICK, x0 : x0 + BRICK],
+                        )
                     if left == 0:
                         break
 
 
 @jit
-def median(source, radius, planes, out, first, last):
-    """The middle one of the label numbers around each voxel; beyond the border the nearest.
+def median(padded, out, first, last):
+    """The middle one of the 27 label numbers around each voxel.
 
-    Bit by bit from the highest of ``planes`` down: the largest number that at least half
-    of the neighbours reach. Only additions and comparisons of bytes, so that the compiler
-    handles many voxels at once.
+    Bit by bit from the highest down: the largest number that at least 14 of them reach.
+    Only additions and comparisons of bytes, so that the compiler handles many voxels at
+    once; a bit that all numbers around a row share needs no counting. ``padded`` has one
+    voxel more on every side than ``out``.
     """
-    slices, rows, columns = source.shape
-    width = 2 * radius + 1
-    half = width * width * width // 2 + 1
-    padded = np.empty((width * width, columns + 2 * radius), np.uint8)
+    rows, columns = out.shape[1:]
+    some = np.empty(columns + 2, np.uint8)
+    every = np.empty(columns + 2, np.uint8)
     best = np.empty(columns, np.uint8)
     trial = np.empty(columns, np.uint8)
     reached = np.empty(columns, np.uint8)
     for s in range(first, last):
         for a in range(rows):
-            line = 0
-            same = True
-            value = source[s, a, 0]
-            for ds in range(-radius, radius + 1):
-                t = min(max(s + ds, 0), slices - 1)
-                for da in range(-radius, radius + 1):
-                    b = min(max(a + da, 0), rows - 1)
-                    differs = np.uint8(0)
-                    for r in range(columns):
-                        number = source[t, b, r]
-                        padded[line, r + radius] = number
-                        differs |= number ^ value
-                    for r in range(radius):
-                        padded[line, r] = source[t, b, 0]
-                        padded[line, columns + radius + r] = source[t, b, columns - 1]
-                    same = same and differs == 0
-                    line += 1
-            if same:
-                for r in range(columns):
-                    out[s, a, r] = value
-                continue
+            for r in range(columns + 2):
+                some[r] = every[r] = padded[s, a, r]
+            for ds in range(3):
+                for da in range(3):
+                    for r in range(columns + 2):
+                        some[r] |= padded[s + ds, a + da, r]
+                        every[r] &= padded[s + ds, a + da, r]
+            any_bits, all_bits = np.uint8(0), np.uint8(255)
+            for r in range(columns + 2):
+                any_bits |= some[r]
+                all_bits &= every[r]
             for r in range(columns):
-                best[r] = 0
-            for plane in range(planes - 1, -1, -1):
+                best[r] = all_bits
+            for plane in range(7, -1, -1):
+                if not ((any_bits ^ all_bits) >> plane) & 1:
+                    continue
+                # Lower bits that all share must not count before their turn.
+                above = np.uint8((0xFF << plane) & 0xFF)
                 bit = np.uint8(1 << plane)
                 for r in range(columns):
-                    trial[r] = best[r] | bit
+                    trial[r] = (best[r] & above) | bit
                     reached[r] = 0
-                for line in range(width * width):
-                    for shift in range(width):
+                for ds in range(3):
+                    for da in range(3):
                         for r in range(columns):
-                            reached[r] += np.uint8(padded[line, r + shift] >= trial[r])
+                            reached[r] += (
+                                np.uint8(padded[s + ds, a + da, r] >= trial[r])
+                                + np.uint8(padded[s + ds, a + da, r + 1] >= trial[r])
+                                + np.uint8(padded[s + ds, a + da, r + 2] >= trial[r])
+                            )
                 for r in range(columns):
-                    if reached[r] >= half:
-                        best[r] = trial[r]
+                    best[r] |= bit if reached[r] >= 14 else np.uint8(0)
             for r in range(columns):
                 out[s, a, r] = best[r]
 
@@ -176,102 +178,129 @@ def merge(labels, mask, first, last):
 
 
 @jit
-def near_in_plane(mask, reach, inside, out, first, last):
-    """Squared distance in (A, R) from voxels of one kind to the nearest of the other kind.
+def _nearer(left, right, square, best):
+    """The least of what is there and of either neighbour plus a squared step, in place."""
+    for r in range(len(best)):
+        near = np.uint16((left[r] if left[r] < right[r] else right[r]) + square)
+        best[r] = near if near < best[r] else best[r]
 
-    Only up to ``reach``; beyond it `_FAR`. ``inside`` says which kind counts as near.
+
+@jit
+def near_in_plane(mask, reach, kind, out, first, last):
+    """Squared distance in (A, R) to the nearest voxel of one kind, 0 or 1.
+
+    Only up to ``reach`` along either axis; `_FAR` or more where there is none.
     """
     rows, columns = mask.shape[1:]
-    along = np.empty((rows, columns + 2 * reach), np.uint16)
+    line = np.full(columns + 2 * reach, _FAR)
+    middle = line[reach : reach + columns]
+    along = np.empty((rows, columns), np.uint16)
     for s in range(first, last):
         for a in range(rows):
-            for r in range(columns + 2 * reach):
-                along[a, r] = _FAR
+            here, row = along[a], mask[s, a]
             for r in range(columns):
-                if mask[s, a, r] == inside:
-                    along[a, r + reach] = 0
+                middle[r] = np.uint16(0) if row[r] == kind else _FAR
             for r in range(columns):
-                best = _FAR
-                for d in range(-reach, reach + 1):
-                    best = min(best, np.uint16(along[a, r + reach + d] + np.uint16(d * d)))
-                out[s, a, r] = best
-        for a in range(rows):
-            for r in range(columns):
-                along[a, r] = out[s, a, r]
-        for a in range(rows):
+                here[r] = middle[r]
             for d in range(1, reach + 1):
-                square = np.uint16(d * d)
-                if a >= d:
-                    for r in range(columns):
-                        out[s, a, r] = min(out[s, a, r], np.uint16(along[a - d, r] + square))
-                if a + d < rows:
-                    for r in range(columns):
-                        out[s, a, r] = min(out[s, a, r], np.uint16(along[a + d, r] + square))
+                _nearer(line[reach - d :], line[reach + d :], np.uint16(d * d), here)
+        for a in range(rows):
+            here, row = along[a], out[s, a]
+            for r in range(columns):
+                row[r] = here[r]
+            for d in range(1, reach + 1):
+                above, below = along[max(a - d, 0)], along[min(a + d, rows - 1)]
+                _nearer(above, below, np.uint16(d * d), row)
 
 
 @jit
 def shell(labels, to_inside, to_outside, reach, limit, number, first, last):
     """Give ``number`` to voxels within ``limit`` (squared) of the mask's border; in place."""
     slices, rows, columns = labels.shape
+    one = np.empty(columns, np.uint16)
+    two = np.empty(columns, np.uint16)
     for s in range(first, last):
         for a in range(rows):
+            inside, outside, here = to_inside[s, a], to_outside[s, a], labels[s, a]
             for r in range(columns):
-                inside = to_inside[s, a, r] == 0
-                best = _FAR
-                for d in range(-reach, reach + 1):
-                    t = s + d
-                    if 0 <= t < slices:
-                        near = to_outside[t, a, r] if inside else to_inside[t, a, r]
-                        best = min(best, np.uint16(near + np.uint16(d * d)))
-                if best <= limit:
-                    labels[s, a, r] = number
+                one[r] = inside[r]
+                two[r] = outside[r]
+            for d in range(1, reach + 1):
+                square = np.uint16(d * d)
+                above, below = max(s - d, 0), min(s + d, slices - 1)
+                _nearer(to_inside[above, a], to_inside[below, a], square, one)
+                _nearer(to_outside[above, a], to_outside[below, a], square, two)
+            for r in range(columns):
+                here[r] = number if (one[r] <= limit) & (two[r] <= limit) else here[r]
 
 
 @jit(fastmath={"contract", "nnan", "ninf", "nsz"})
-def ball(coarse, nodes, weights, tables, mixes, centre, radius, out, first, last):
+def _widen(coarse, start, n, before, mix, z, lines, row):
+    """Rows of a coarse field at slice z, upsampled along R, into ``lines`` from ``row`` on."""
+    side = lines.shape[1]
+    i, u = before[z], mix[z]
+    i_next = min(i + 1, n - 1)
+    one = np.float32(1)
+    line = np.empty(n, np.float32)
+    for j in range(n):
+        for k in range(n):
+            line[k] = (one - u) * coarse[start + (i * n + j) * n + k] + u * coarse[
+                start + (i_next * n + j) * n + k
+            ]
+        for x in range(side):
+            k = before[x]
+            k_next = min(k + 1, n - 1)
+            lines[row + j, x] = (one - mix[x]) * line[k] + mix[x] * line[k_next]
+
+
+@jit(fastmath={"contract", "nnan", "ninf", "nsz"})
+def ball(coarse, nodes, before, mix, centre, radius, out, first, last):
     """A ball, warped by sums of trilinearly upsampled noise fields; reflected at the borders.
 
-    ``coarse`` (3, nodes of all fields); ``nodes`` sides of the fields; ``weights`` (sum of
-    sides, S) upsampling along a row; ``tables`` and ``mixes`` (fields, S) upsampling along
-    the other axes.
+    ``coarse`` (3, nodes of all fields); ``nodes`` sides of the fields; ``before`` and
+    ``mix`` (fields, S) upsampling along an axis.
     """
     side = out.shape[0]
-    shifts = np.empty((3, side), np.float32)
-    near = np.float32(side - 1)
-    round_trip = 2 * near
+    total = 0
+    for n in nodes:
+        total += n
+    lines = np.empty((3, total, side), np.float32)
+    shift = np.empty(side, np.float32)
+    away = np.empty(side, np.float32)
+    ramp = np.arange(side).astype(np.float32)
+    round_trip = np.float32(2 * (side - 1))
     limit = np.float32(radius * radius)
     one, half = np.float32(1), np.float32(0.5)
     for z in range(first, last):
+        for axis in range(3):
+            start = row = 0
+            for field in range(len(nodes)):
+                n = nodes[field]
+                _widen(coarse[axis], start, n, before[field], mix[field], z, lines[axis], row)
+                start += n * n * n
+                row += n
         for y in range(side):
+            for x in range(side):
+                away[x] = 0
             for axis in range(3):
+                place = np.float32(z if axis == 0 else y)
+                step = np.float32(1 if axis == 2 else 0)
+                place = np.float32(0) if axis == 2 else place
                 for x in range(side):
-                    shifts[axis, x] = 0
-                start = 0
+                    shift[x] = place + step * ramp[x]
                 row = 0
                 for field in range(len(nodes)):
-                    n = nodes[field]
-                    i, j = tables[field, z], tables[field, y]
-                    u, v = mixes[field, z], mixes[field, y]
-                    i_next, j_next = min(i + 1, n - 1), min(j + 1, n - 1)
-                    for k in range(n):
-                        value = (one - u) * (
-                            (one - v) * coarse[axis, start + (i * n + j) * n + k]
-                            + v * coarse[axis, start + (i * n + j_next) * n + k]
-                        ) + u * (
-                            (one - v) * coarse[axis, start + (i_next * n + j) * n + k]
-                            + v * coarse[axis, start + (i_next * n + j_next) * n + k]
-                        )
-                        for x in range(side):
-                            shifts[axis, x] += value * weights[row + k, x]
-                    start += n * n * n
-                    row += n
+                    j, v = row + before[field, y], mix[field, y]
+                    j_next = min(j + 1, row + nodes[field] - 1)
+                    for x in range(side):
+                        shift[x] += (one - v) * lines[axis, j, x] + v * lines[axis, j_next, x]
+                    row += nodes[field]
+                for x in range(side):
+                    at = abs(shift[x])
+                    at -= np.floor(at / round_trip) * round_trip
+                    back = round_trip - at
+                    at = at if at < back else back
+                    gap = np.floor(at + half) - centre[axis]
+                    away[x] += gap * gap
             for x in range(side):
-                total = np.float32(0)
-                for axis in range(3):
-                    at = np.float32(z if axis == 0 else (y if axis == 1 else x))
-                    at = abs(at + shifts[axis, x])
-                    at -= np.float32(math.floor(at / round_trip)) * round_trip
-                    at = min(at, round_trip - at)
-                    away = np.float32(math.floor(at + half)) - centre[axis]
-                    total += away * away
-                out[z, y, x] = total <= limit
+                out[z, y, x] = np.uint8(away[x] <= limit)

@@ -74,7 +74,7 @@ class EnsembleSettings(_Settings):
     shift: Annotated[float, Field(ge=0, le=128)] = Field(
         default=5.0, title="Shift (voxels of 128)", description="Largest translation, per axis."
     )
-    median: Literal[1, 3, 5] = Field(
+    median: Literal[1, 3] = Field(
         default=3,
         title="Median (voxels)",
         description="Side of the median filter on the label numbers; 1 leaves it out.",
