@@ -121,6 +121,9 @@ TITLES = {
 }
 """What to call the stages, in their order."""
 
+_BYTES_PER_VOXEL = {True: 24, False: 96}
+"""At the peak, on the CPU and elsewhere: views, a spectrum and its copy; 64-bit coordinates."""
+
 Keep = Callable[[str, int | None, Array, bool, dict[str, Any]], None]
 
 
@@ -162,6 +165,13 @@ class Engine:
     def side(self) -> int:
         """Voxels along each side of a volume."""
         return self.settings.ensemble.side
+
+    def memory_estimate(self) -> int:
+        """Bytes that a pair takes at most while it is made, the pool of shapes included.
+
+        On the CPU 24 bytes a voxel (50 MB at a side of 128), on other devices 96.
+        """
+        return self.templates.nbytes + _BYTES_PER_VOXEL[self.device == "cpu"] * self.side**3
 
     def pair(self, index: int) -> Pair:
         """The pair of this index, as arrays.

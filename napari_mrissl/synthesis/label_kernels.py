@@ -8,8 +8,6 @@ threads call them for parts of the slices.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from napari_mrissl.slicing.jit import jit
