@@ -16,7 +16,7 @@ from napari_mrissl.synthesis import Engine, EngineSettings, Templates
 pytest.importorskip("monai")
 torch = pytest.importorskip("torch")
 
-SIDE, FEW, MANY = 32, 45, 300
+SIDE, FEW, MANY = 32, 36, 300
 SAME = 1e-3
 """Least p value of a two-sample Kolmogorov-Smirnov test; 12 of them are made."""
 

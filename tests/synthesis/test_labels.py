@@ -48,8 +48,9 @@ def test_a_template_larger_than_the_volume_is_not_cut():
     rng = np.random.default_rng(0)
     shape = ndimage.gaussian_filter(rng.normal(size=(150, 30, 141)), 3) > 0
     large = Templates.from_masks([shape])
-    turned = ((0.0, 1.1, 0.3), (-0.9, 0.2, 0.0), (0.1, -0.4, -1.3))
-    placement = Placement(0, turned, (3.2, -4.1, 0.7))
+    # Odd numbers, so that no coordinate lies halfway between two voxels.
+    turned = ((0.0, 1.1037, 0.3011), (-0.9071, 0.2013, 0.0), (0.1039, -0.4057, -1.3019))
+    placement = Placement(0, turned, (3.2049, -4.1083, 0.7027))
     run = CompiledOperations()
     run.use(large)
     painted = run.paint(place((placement, placement), large, 128), 128)
