@@ -5,6 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 
+def printable(text: str) -> str:
+    """The text with ``?`` for what is no visible character.
+
+    Names and texts come from files: terminal escapes, line ends, marks that turn the reading
+    direction and undecodable bytes must not reach a terminal, a window or a log.
+    """
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 class MrisslError(ValueError):
     """Bad input, said in one sentence.
 
@@ -37,6 +46,4 @@ class MrisslError(ValueError):
             sentence += f"; expected {expected}"
         if remedy:
             sentence += f"; {remedy}"
-        # Names come from files: control characters must not reach a terminal.
-        printable = "".join(c if c.isprintable() else "?" for c in sentence)
-        super().__init__(printable.rstrip(".") + ".")
+        super().__init__(printable(sentence).rstrip(".") + ".")

@@ -1,16 +1,61 @@
-"""Every test gets its own cache and data directories; compiled kernels are shared."""
+"""Every test gets its own cache and data directories; compiled kernels are shared.
 
+With several workers (``-n 2``) each has a screen of its own, and a test marked ``alone``
+runs while the others wait.
+"""
+
+import fcntl
 import os
+import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-os.environ.setdefault(
-    "NUMBA_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"mrissl-test-kernels-{os.getuid()}")
-)
+SHARED = Path(tempfile.gettempdir()) / f"mrissl-test-kernels-{os.getuid()}"
+os.environ.setdefault("NUMBA_CACHE_DIR", str(SHARED))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Open a worker's own screen: on a shared one, a popup holds the other worker's mouse."""
+    if not hasattr(config, "workerinput") or "MRISSL_TEST_SCREENS" not in os.environ:
+        return
+    reading, writing = os.pipe()
+    # It ends after this process: a client whose screen goes away first aborts.
+    words = ["setpriv", "--pdeathsig", "TERM", "Xvfb", "-displayfd", str(writing)]
+    words += ["-screen", "0", "1600x1000x24", "-nolisten", "tcp"]
+    config.screen = subprocess.Popen(words, pass_fds=[writing], stderr=subprocess.DEVNULL)
+    os.close(writing)
+    with os.fdopen(reading) as said:
+        number = said.readline().strip()
+    if not number:
+        raise pytest.UsageError("Xvfb did not start")
+    os.environ["DISPLAY"] = f":{number}"
+    os.environ.pop("XAUTHORITY", None)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item):
+    """Run a test marked ``alone`` beside no other one of the workers."""
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    with _turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+@contextmanager
+def _turn(*, alone: bool) -> Iterator[None]:
+    SHARED.mkdir(exist_ok=True)
+    with (SHARED / "turnstile").open("w") as turnstile, (SHARED / "floor").open("w") as floor:
+        # Whoever wants to be alone holds the turnstile until the floor is empty.
+        fcntl.flock(turnstile, fcntl.LOCK_EX)
+        fcntl.flock(floor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(turnstile, fcntl.LOCK_UN)
+        yield
 
 
 @pytest.fixture(autouse=True)

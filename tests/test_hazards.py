@@ -45,7 +45,7 @@ def hazards(tree: ast.AST) -> list[str]:
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_module_can_run_what_it_reads(source):
-    assert hazards(ast.parse(source.read_text())) == []
+    assert hazards(ast.parse(source.read_text("utf-8"))) == []
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
-"""Tokens planted wherever a patient, user or place may be named never reach what is shared."""
+"""Words planted wherever a patient, user or place may be named never reach what is shared."""
 
+import base64
 import contextlib
 import gzip
 import io
@@ -7,88 +8,40 @@ import json
 import os
 from pathlib import Path
 
-import nibabel
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from flight_datasets import walk
+from PIL import Image
+from planted import MACHINE, PLACES, everything, leaks, plant, token
 
 from napari_mrissl.cli import main
 
-SHAPE = (36, 40, 20)
-
-
-def token(place: str) -> str:
-    """A word that can only come from one place."""
-    return f"CANARY{place}X7"
-
-
-PLACES = (
-    "descrip", "auxfile", "dbname", "intent", "extension", "comment", "sidecar", "sidecarkey",
-    "filename", "folder", "parent", "promptsname", "user", "host", "home",
-)  # fmt: skip
+SCANS = ("nifti", "nrrd", "mha", "mgz", "dicom")
 
 
 @pytest.fixture
-def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A scan that names its patient in every field and in its path."""
-    monkeypatch.setenv("USER", token("user"))
-    monkeypatch.setenv("LOGNAME", token("user"))
-    monkeypatch.setenv("HOSTNAME", token("host"))
-    monkeypatch.setenv("HOME", str(tmp_path / token("home")))
+def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Scans that name their patient everywhere, on a machine that names its user."""
+    for name in ("USER", "LOGNAME", "USERNAME", "SUDO_USER", "MAIL"):
+        monkeypatch.setenv(name, token("user"))
+    for name in ("HOSTNAME", "COMPUTERNAME", "HOST"):
+        monkeypatch.setenv(name, token("host"))
+    for name in ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "PWD"):
+        monkeypatch.setenv(name, str(tmp_path / token("home")))
+    monkeypatch.setenv("MRISSL_DATA_DIR", str(tmp_path / token("data directory")))
     monkeypatch.setattr("socket.gethostname", lambda: token("host"))
     monkeypatch.setattr("platform.node", lambda: token("host"))
-    folder = tmp_path / token("parent") / token("folder")
-    folder.mkdir(parents=True)
-    x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
-    voxels = np.where(x**2 + y**2 + z**2 < 0.5, 400, 20).astype(np.int16)
-    voxels += (30 * np.sin(11 * x) * np.cos(7 * y)).astype(np.int16)
-    affine = np.diag([-1.1, 1.2, 2.0, 1.0])
-    affine[:3, 3] = (20, -24, -20)
-    image = nibabel.Nifti1Image(voxels, affine)
-    image.header["descrip"] = token("descrip").encode()
-    image.header["aux_file"] = token("auxfile").encode()[:23]
-    image.header["db_name"] = token("dbname").encode()[:17]
-    image.header["intent_name"] = token("intent").encode()[:15]
-    image.header.extensions.append(
-        nibabel.nifti1.Nifti1Extension("comment", token("comment").encode())
-    )
-    image.header.extensions.append(
-        nibabel.nifti1.Nifti1Extension(4, token("extension").encode() * 3)
-    )
-    path = folder / f"{token('filename')}.nii.gz"
-    nibabel.save(image, path)
-    sidecar = {"PatientName": token("sidecar"), token("sidecarkey"): 1}
-    path.with_name(f"{token('filename')}.json").write_text(json.dumps(sidecar))
-    inside = [(0, 0, 0), (4, 3, 2), (-5, 2, 1), (3, -6, -3)]
-    outside = [(-17, -20, -16), (17, 20, 15), (-16, 19, 14), (16, -19, -15)]
-    rows = [f"{a},{b},{c},2" for a, b, c in inside] + [f"{a},{b},{c},1" for a, b, c in outside]
-    (folder / f"{token('promptsname')}.csv").write_text("x,y,z,label\n" + "\n".join(rows) + "\n")
-    return path
+    return plant(tmp_path)
 
 
-def everything(folder: Path) -> bytes:
-    """All bytes of all files, gunzipped too, with their names below the folder."""
-    found = io.BytesIO()
-    for path in sorted(folder.rglob("*")):
-        found.write(str(path.relative_to(folder)).encode() + b"\n")
-        if path.is_file():
-            content = path.read_bytes()
-            found.write(content)
-            if content[:2] == b"\x1f\x8b":
-                found.write(gzip.decompress(content))
-    return found.getvalue()
-
-
-def leaks(content: bytes, planted: Path) -> list[str]:
-    """Names of the planted tokens, and of anything like this machine's path, in some bytes."""
-    # Short fields were cut, so a token counts from its first eleven letters.
-    words = {place: token(place)[:11] for place in PLACES}
-    words["path"] = str(planted.parents[2])
-    flat = content.replace(b"\0", b"")
-    encodings = ("utf-8", "utf-16-le")
-    return [
-        name for name, word in words.items() if any(word.encode(e) in content for e in encodings)
-        or word.encode() in flat
-    ]  # fmt: skip
+@pytest.fixture
+def shared(planted, tmp_path: Path) -> Path:
+    """A folder for what is going to be shared; those above it name somebody."""
+    folder = planted["nifti"].parent / "to share"
+    folder.mkdir()
+    return folder
 
 
 def command(*words: object) -> str:
@@ -99,55 +52,147 @@ def command(*words: object) -> str:
     return out.getvalue()
 
 
-def test_the_search_would_find_them(planted):
-    found = leaks(everything(planted.parents[1]), planted)
-    expected = set(PLACES) - {"parent", "user", "host", "home"}
-    assert expected <= set(found)
-    assert leaks(os.environ["HOME"].encode(), planted) == ["home", "path"]
+def test_there_are_enough_places():
+    assert len(PLACES) >= 40
+    assert len({token(place) for place in PLACES}) == len(PLACES)
 
 
-def test_what_commands_make_names_nobody(planted, tmp_path):
-    out = tmp_path / "shared"
-    out.mkdir()
-    prompts = planted.with_name(f"{token('promptsname')}.csv")
-    printed = command("segment", planted, "--prompts", prompts, "--out", out / "s.nii.gz", "--json")
-    (out / "segment.json").write_text(printed)
-    (out / "info.json").write_text(command("info", planted, "--json"))
-    words = ("--policy", "walk", "--frames", 8, "--seed", 1)
-    command("trajectory", "generate", planted, "--out", out / "flight", *words)
-    (out / "flight.json").write_text(command("trajectory", "info", out / "flight", "--json"))
-    for name in ("a.gif", "a.npy"):
-        command("trajectory", "replay", out / "flight", "--out", out / name, "--size", 16)
+def test_the_search_finds_what_was_planted(planted, tmp_path):
+    found = leaks(everything(tmp_path), tmp_path)
+    assert set(found) == set(PLACES) - set(MACHINE)
+    assert leaks(os.environ["HOME"].encode(), tmp_path) == ["home", f"path {tmp_path.name}"]
+
+
+@pytest.mark.parametrize("way", ["parquet", "metadata", "png", "npz", "gzip", "utf16", "base64"])
+def test_the_search_finds_a_word_that_is_packed(tmp_path, way):
+    word, path = token("patient name"), tmp_path / "file"
+    picture = io.BytesIO()
+    Image.fromarray(np.frombuffer(word.encode(), np.uint8)[None]).save(picture, "PNG")
+    if way == "parquet":
+        # Inside a list of structs, packed by parquet itself.
+        column = pa.array([[{"x": word}]] * 50)
+        pq.write_table(pa.table({"a": column}), path, compression="zstd", use_dictionary=False)
+    elif way == "metadata":
+        table = pa.table({"a": [1]}).replace_schema_metadata({"entry": json.dumps([word])})
+        pq.write_table(table, path)
+    elif way == "png":
+        cell = {"bytes": picture.getvalue(), "path": "a.png"}
+        pq.write_table(pa.table({"a": [cell]}), path, compression="zstd")
+    elif way == "npz":
+        with open(path, "wb") as file:
+            np.savez_compressed(file, a=np.array([word] * 9))
+    elif way == "gzip":
+        path.write_bytes(gzip.compress(word.encode() * 9))
+    elif way == "utf16":
+        path.write_bytes(word.encode("utf-16-be"))
+    else:
+        path.write_bytes(base64.b64encode(b"ab" + word.encode() + b"cd"))
+    # Parquet keeps a copy of its schema in base64.
+    expected = {"base64": ["coded"], "metadata": ["", "coded"]}.get(way, [""])
+    found = leaks(everything(tmp_path))
+    assert [where.partition(", ")[2] for where in found] == expected
+    assert all(where.startswith("patient name") for where in found)
+
+
+def test_what_commands_make_names_nobody(planted, shared, tmp_path):
+    scan, prompts = planted["nifti"], planted["prompts"]
+    printed = command("segment", scan, "--prompts", prompts, "--out", shared / "s.nii.gz", "--json")
+    (shared / "segment.json").write_text(printed)
+    (shared / "info.json").write_text(command("info", scan, "--json"))
     plane = "--center 0 0 0 --normal 0 0 1 --up 0 1 0 --fov 40 --size 32 --out"
     for name in ("b.npy", "b.png", "b.nii.gz"):
-        command("slice", planted, *plane.split(), out / name)
-    content = everything(out)
+        command("slice", scan, *plane.split(), shared / name)
+    content = everything(shared)
     assert len(content) > 10_000
-    assert leaks(content, planted) == []
+    assert leaks(content, tmp_path) == []
 
 
-def test_what_the_library_makes_names_nobody(planted, tmp_path):
-    from napari_mrissl.geometry import Pose
+def test_datasets_and_what_is_made_of_them_name_nobody(planted, shared, tmp_path, caplog):
+    caplog.set_level("DEBUG")
+    flights = shared / "flights"
+    for number, kind in enumerate(SCANS):
+        words = ("--policy", "walk", "--frames", 8, "--seed", number, "--task", "find the ball")
+        command("trajectory", "generate", planted[kind], "--out", flights, *words)
+    for name in ("info", "validate", "repair"):
+        printed = command("trajectory", name, flights, "--json")
+        (shared / f"{name}.json").write_text(printed)
+    for name in ("a.gif", "a.npy", "a.npz"):
+        command("trajectory", "replay", flights, "--out", shared / name, "--size", 16)
+    command("trajectory", "render", flights, "--out", shared / "frames", "--size", 16)
+    words = ("--to", "lerobot", "--out", shared / "lerobot", "--size", 24)
+    command("trajectory", "export", flights, *words)
+    (shared / "log.txt").write_text(caplog.text)
+    content = everything(shared)
+    assert len(content) > 100_000
+    assert leaks(content, tmp_path) == []
+    # What the user wrote is there, and it alone.
+    assert b"find the ball" in content
+
+
+def test_recordings_name_nobody_finished_open_or_discarded(planted, shared, tmp_path, caplog):
+    from napari_mrissl.errors import MrisslError
+    from napari_mrissl.trajectories import Dataset, Recorder
+    from napari_mrissl.volumes import read
+
+    caplog.set_level("DEBUG")
+    flights = shared / "flights"
+    columns = {"cursor", "window", "clicks", "layers"}
+    for number, kind in enumerate(SCANS):
+        volume = read(planted[kind])
+        recorder = Recorder(flights, volume, columns=columns, frame_size=12)
+        for pose in walk(volume, 5, number):
+            recorder.pose(pose)
+            recorder.cursor(pose.center)
+            recorder.click(pose.center, 2)
+            recorder.window(0, 100)
+        with pytest.raises(MrisslError):
+            recorder.layers({token("layer"): True})
+        recorder.layers({f"image:{volume.identity[:12]}": True, "labels:1": False})
+        # One of each: listed, undone, cut off, discarded.
+        if kind == "mha":
+            recorder.leave()
+        elif kind == "mgz":
+            recorder.discard()
+        else:
+            recorder.commit()
+    dataset = Dataset.open(flights)
+    dataset.undo_last()
+    dataset.set_task("find the ball")
+    (shared / "log.txt").write_text(caplog.text)
+    names = {path.parent.name for path in flights.rglob("*") if path.is_file()}
+    assert names >= {"episodes", "open", "removed", "flights"}
+    content = everything(shared)
+    assert len(content) > 10_000
+    assert leaks(content, tmp_path) == []
+
+
+def test_damaged_datasets_repaired_name_nobody(planted, shared, tmp_path):
+    flights = shared / "flights"
+    for seed in range(3):
+        words = ("--policy", "walk", "--frames", 8, "--seed", seed)
+        command("trajectory", "generate", planted["nifti"], "--out", flights, *words)
+    first, second, _ = sorted((flights / "episodes").iterdir())
+    second.write_bytes(second.read_bytes()[:-50])
+    (flights / "dataset.json").write_bytes(b"{}")
+    (shared / "repair.json").write_text(command("trajectory", "repair", flights, "--json"))
+    assert leaks(everything(shared), tmp_path) == []
+    assert first.exists()
+
+
+def test_what_the_library_makes_names_nobody(planted, shared, tmp_path):
     from napari_mrissl.segmentation import SegmentSettings, read_prompts, segment, write_prompts
-    from napari_mrissl.trajectories import FlightRecorder
     from napari_mrissl.volumes import read, write_image, write_labels
 
-    out = tmp_path / "shared"
-    out.mkdir()
-    volume = read(planted)
-    recorder = FlightRecorder(out / "flight", volume)
-    for step in range(5):
-        recorder.record(Pose.from_normal_up((0, 0, step), (0, 0, 1), (0, 1, 0), 40))
-    recorder.stop()
-    prompts = read_prompts(planted.with_name(f"{token('promptsname')}.csv"))
+    volume = read(planted["nifti"])
+    prompts = read_prompts(planted["prompts"])
     for name in ("p.json", "p.csv"):
-        write_prompts(out / name, prompts)
+        write_prompts(shared / name, prompts)
     result = segment(volume, prompts, SegmentSettings())
-    (out / "metadata.json").write_text(json.dumps(result.metadata))
+    (shared / "metadata.json").write_text(json.dumps(result.metadata))
     for suffix in (".nii.gz", ".nii", ".mgz", ".nrrd", ".mha"):
-        write_labels(out / f"labels{suffix}", result.labels, volume)
-        write_image(out / f"image{suffix}", volume.data, volume)
-    write_labels(out / "named.nii.gz", result.labels, volume, names={1: "dark", 2: "bright"})
-    content = everything(out)
+        write_labels(shared / f"labels{suffix}", result.labels, volume)
+        write_image(shared / f"image{suffix}", volume.data, volume)
+    write_labels(shared / "named.nii.gz", result.labels, volume, names={1: "dark", 2: "bright"})
+    content = everything(shared)
     assert len(content) > 100_000
-    assert leaks(content, planted) == []
+    assert leaks(content, tmp_path) == []

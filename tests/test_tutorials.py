@@ -1,15 +1,18 @@
 """The tutorials run, from a fresh process, and do what they say."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 
 from napari_mrissl.assets import asset
-from napari_mrissl.trajectories import read_flight
-from napari_mrissl.volumes.samples import mni152
+from napari_mrissl.slicing import policies
+from napari_mrissl.trajectories import Dataset
+from napari_mrissl.volumes.samples import mni152, phantom
 
 TUTORIALS = Path(__file__).resolve().parents[1] / "tutorials"
 
@@ -32,13 +35,37 @@ def test_first_flight(tmp_path):
     scores = [float(line.split(": ")[1]) for line in said.splitlines() if line.startswith("Dice")]
     assert len(scores) == 3
     assert np.mean(scores[:2]) >= 0.8
-    assert len(read_flight(tmp_path / "made" / "flight")) == 40
+    flights = Dataset.open(tmp_path / "made" / "flights")
+    assert [entry.frames for entry in flights.entries] == [40]
+    assert flights.flight(0).identity == source.identity
     assert (tmp_path / "made" / "flight.gif").stat().st_size > 10_000
+
+
+@pytest.mark.gui
+def test_record_a_dataset(tmp_path):
+    said = run("record_a_dataset.py", tmp_path)
+    dataset = Dataset.open(tmp_path / "dataset")
+    found = [(entry.source, entry.task, entry.identity) for entry in dataset.entries]
+    head, block = mni152(2).identity, phantom().identity
+    assert found == [
+        ("recorded", "look around", head),
+        ("spline", "a smooth tour", head),
+        ("policy", "free walk", block),
+    ]
+    assert [entry.frames for entry in dataset.entries[1:]] == [61, 60]
+    # Where the hand ended is in the recording.
+    flown = policies.generate(mni152(2), "rotate", 12, 1)[-1]
+    recorded = np.array([pose.to_row() for pose in dataset.flight(0).poses])
+    assert np.abs(recorded - flown.to_row()).max(axis=1).min() < 1e-9
+    assert "windows of (8, 64, 64), 7 actions each" in said
+    info = json.loads((tmp_path / "lerobot" / "meta" / "info.json").read_text())
+    assert info["total_episodes"] == 3
+    assert info["total_frames"] == sum(entry.frames for entry in dataset.entries)
 
 
 def test_the_shipped_flight_is_the_one_the_tutorial_composes(tmp_path):
     run("fly_a_path.py", tmp_path / "made")
-    made, shipped = read_flight(tmp_path / "made"), read_flight(asset("demo/flight"))
+    made, shipped = (Dataset.open(p).flight(0) for p in (tmp_path / "made", asset("demo/flight")))
     np.testing.assert_array_equal(made.times_ns, shipped.times_ns)
     np.testing.assert_allclose(
         [p.to_row() for p in made.poses], [p.to_row() for p in shipped.poses], atol=1e-9

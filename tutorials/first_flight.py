@@ -19,7 +19,7 @@ from napari_mrissl.geometry import Pose, apply_action, apply_affine, relative_ac
 from napari_mrissl.metrics import dice
 from napari_mrissl.segmentation import PromptClass, Prompts, segment, write_prompts
 from napari_mrissl.slicing import policies, render
-from napari_mrissl.trajectories import flight_of, read_flight, write_flight
+from napari_mrissl.trajectories import flight_of, open_or_create
 from napari_mrissl.trajectories.movies import write_movie
 from napari_mrissl.volumes import write_labels
 from napari_mrissl.volumes.samples import TISSUE_NAMES, mni152, mni152_tissues
@@ -51,13 +51,14 @@ print("action back:", np.round(relative_action(oblique, axial), 3))
 
 # %% [markdown]
 # ## Fly, and keep the flight
-# A policy flies by itself; the same seed gives the same flight. The folder holds poses
-# and the scan's identity, never a path or a voxel.
+# A policy flies by itself; the same seed gives the same flight. Flights are episodes of
+# a dataset: a folder with poses, actions and the scan's identity, never a path or a voxel.
 
 # %%
 poses = policies.generate(volume, policy="walk", frames=40, seed=7)
-write_flight(folder / "flight", flight_of(volume, poses, policy="walk", seed=7), overwrite=True)
-flight = read_flight(folder / "flight")
+dataset = open_or_create(folder / "flights")
+dataset.append(flight_of(volume, poses, dataset.hertz, policy="walk", seed=7), task="look around")
+flight = dataset.flight(-1)
 write_movie(folder / "flight.gif", volume, flight, size=128, overwrite=True)
 print(f"{len(flight)} poses, {flight.duration_s:.1f} s")
 

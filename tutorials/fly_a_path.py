@@ -1,4 +1,4 @@
-"""Compose a flight from actions and store it: how the demo's flight was made.
+"""Compose a flight from actions and store it in a dataset: how the demo's flight was made.
 
 Run it with a folder to write to:  python tutorials/fly_a_path.py my_flight
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_mrissl.geometry import Pose, apply_action
-from napari_mrissl.trajectories import Flight, flight_of, write_flight
+from napari_mrissl.trajectories import Flight, flight_of, open_or_create
 from napari_mrissl.volumes import Volume
 from napari_mrissl.volumes.samples import mni152
 
@@ -44,5 +44,5 @@ def fly(volume: Volume) -> Flight:
 if __name__ == "__main__":
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "my_flight")
     flight = fly(mni152(resolution=1))
-    write_flight(folder, flight)
+    open_or_create(folder, FRAMES_PER_SECOND).append(flight, task="look around")
     print(f"{len(flight.poses)} poses written to {folder.name}")

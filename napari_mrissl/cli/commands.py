@@ -7,9 +7,10 @@ from cyclopts import App
 from napari_mrissl import __version__
 from napari_mrissl.cli.demo import demo
 from napari_mrissl.cli.info import info
+from napari_mrissl.cli.replay import render, replay
 from napari_mrissl.cli.segment import segment
 from napari_mrissl.cli.slices import cut
-from napari_mrissl.cli.trajectory import generate, inspect, replay
+from napari_mrissl.cli.trajectory import export, generate, inspect, repair, validate
 
 
 def application() -> App:
@@ -24,10 +25,17 @@ def application() -> App:
     app.command(info, name="info")
     app.command(cut, name="slice")
     app.command(segment, name="segment")
-    trajectory = App(name="trajectory", help="Make, describe and replay flights through a scan.")
+    trajectory = App(
+        name="trajectory",
+        help="Datasets of flights through scans: make, describe, replay, check, mend, export.",
+    )
     trajectory.command(generate, name="generate")
     trajectory.command(inspect, name="info")
     trajectory.command(replay, name="replay")
+    trajectory.command(render, name="render")
+    trajectory.command(validate, name="validate")
+    trajectory.command(repair, name="repair")
+    trajectory.command(export, name="export")
     app.command(trajectory)
     app.command(demo, name="demo")
     return app

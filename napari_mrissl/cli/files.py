@@ -11,6 +11,7 @@ from napari_mrissl.cli.terminal import Progress, say
 from napari_mrissl.errors import MrisslError
 
 if TYPE_CHECKING:
+    from napari_mrissl.trajectories import Dataset
     from napari_mrissl.volumes import Volume
 
 
@@ -50,25 +51,33 @@ def check_target(
     return path
 
 
-def check_flight_folder(path: Path, *, overwrite: bool) -> Path:
-    """A folder that a flight can go to, before the flight is made; it need not be there.
+def check_dataset_folder(path: Path, hertz: float | None = None) -> Path:
+    """A folder that an episode can go to, before it is made; it need not be there.
 
     Raises
     ------
     MrisslError
-        If its parent is not there, it is a file, or it holds a flight and
-        ``overwrite`` was not given.
+        If its parent is not there, it is a file, or it holds something else than a
+        dataset, or one of another rate.
     """
-    from napari_mrissl.trajectories import has_flight
+    from napari_mrissl.trajectories import open_or_create
 
     _check_folder(path)
     if os.path.exists(path) and not os.path.isdir(path):
         raise MrisslError("is a file", where=path, expected="a folder")
-    if has_flight(path) and not overwrite:
-        raise MrisslError(
-            "folder holds a flight already", where=path, remedy="give another or --overwrite"
-        )
+    if os.path.isdir(path) and os.listdir(path):
+        open_or_create(path, hertz)
     return path
+
+
+def open_dataset(path: Path) -> Dataset:
+    """Open a dataset for reading; what had to be made good is said on stderr."""
+    from napari_mrissl.trajectories import Dataset
+
+    dataset = Dataset.open(path)
+    for note in dataset.notes:
+        say(note)
+    return dataset
 
 
 def _check_folder(path: Path) -> None:

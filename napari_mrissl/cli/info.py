@@ -27,8 +27,10 @@ def info(scan: Scan, /, *, frame: Frame = None, json: Flag = False) -> None:
     if json:
         show_json(facts)
         return
-    # The notes were said on stderr.
+    # The notes were said on stderr; what two programs read differently is a fact of the scan.
     del facts["notes"]
+    if not facts["disagreements"]:
+        del facts["disagreements"]
     lines: dict[str, object] = {}
     for name, value in facts.items():
         if name == "affine":

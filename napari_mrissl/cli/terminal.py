@@ -9,12 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from napari_mrissl.errors import MrisslError
-
-
-def printable(text: str) -> str:
-    """The text without control characters: names come from files and may hold escapes."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+from napari_mrissl.errors import MrisslError, printable
 
 
 def one_sentence(text: str) -> str:

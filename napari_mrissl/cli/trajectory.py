@@ -1,17 +1,23 @@
-"""``mrissl trajectory``: make, describe and replay flights."""
+"""``mrissl trajectory``: make, describe, check, mend and export datasets of flights."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from napari_mrissl.cli.arguments import Flag, Frame, Scan, Whole, within
-from napari_mrissl.cli.files import check_flight_folder, check_target, open_scan
+from napari_mrissl.cli.files import check_dataset_folder, open_dataset, open_scan
 from napari_mrissl.cli.terminal import Progress, say, show, show_json
 from napari_mrissl.errors import MrisslError
 
 if TYPE_CHECKING:
-    from napari_mrissl.trajectories import Flight
+    from napari_mrissl.trajectories import Dataset, Report
+    from napari_mrissl.volumes import Volume
+
+Folder = Annotated[Path, Parameter(name="DIR")]
 
 
 def generate(
@@ -22,116 +28,160 @@ def generate(
     policy: Literal["scroll", "rotate", "zoom", "pan", "walk", "mixture"],
     frames: Whole,
     seed: Whole,
+    task: str = "",
+    hertz: float | None = None,
     frame: Frame = None,
-    overwrite: Flag = False,
 ) -> None:
-    """Fly through a scan by a policy and keep the flight.
+    """Fly through a scan by a policy and add the flight to a dataset.
 
     Parameters
     ----------
     scan
         NIfTI, MGH, NRRD or MetaImage file, or a folder with one DICOM series.
     out
-        Folder for the flight.
+        Folder of the dataset, made if need be; the flight becomes its next episode.
     policy
         How to move.
     frames
         Poses in the flight.
     seed
         The same seed gives the same flight.
+    task
+        What the flight is for, in a line of text that is shared with the dataset.
+    hertz
+        Poses a second; without it the dataset's, for a new one 20.
     frame
         Which frame of a file with several, from 0; without it the first.
-    overwrite
-        Replace a flight that is there.
     """
     from napari_mrissl.slicing import policies
-    from napari_mrissl.trajectories import flight_of, remember, write_flight
+    from napari_mrissl.trajectories import flight_of, open_or_create, remember
 
     within("--frames", frames, 1, 100_000)
     within("--seed", seed, 0, 2**63 - 1)
-    check_flight_folder(out, overwrite=overwrite)
+    check_dataset_folder(out, hertz)
     volume = open_scan(scan, frame)
     poses = policies.generate(volume, policy, frames, seed)
-    write_flight(out, flight_of(volume, poses, policy=policy, seed=seed), overwrite=overwrite)
+    dataset = open_or_create(out, hertz)
+    flight = flight_of(volume, poses, dataset.hertz, policy=policy, seed=seed)
+    entry = dataset.append(flight, task=task, source="policy")
     remember(volume.identity, scan)
-    say(f"{len(poses)} poses written")
+    say(f"episode {entry.episode_index} with {entry.frames} poses added")
 
 
-def inspect(flight: Path, /, *, json: Flag = False) -> None:
-    """Describe a flight.
+def inspect(folder: Folder, /, *, json: Flag = False) -> None:
+    """Describe a dataset: how much it holds, how it was made, where it went.
 
     Parameters
     ----------
-    flight
-        Folder of a flight.
+    folder
+        Folder of a dataset.
     json
-        Print one JSON object.
+        Print one JSON object, with all episodes.
     """
-    from napari_mrissl.trajectories import read_flight
-
-    facts = described(read_flight(flight))
+    facts = described(open_dataset(folder))
     if json:
         show_json(facts)
         return
-    ranges = facts.pop("ranges")
-    lines = {name: value for name, value in facts.items() if value is not None}
+    episodes, ranges = facts.pop("episodes"), facts.pop("ranges")
+    facts["tasks"] = ", ".join(repr(task) for task in facts["tasks"] if task) or None
+    lines: dict[str, object] = {"episodes": len(episodes)}
+    lines |= {name: value for name, value in facts.items() if value is not None}
     for name, (low, high) in ranges.items():
         lines[name] = f"{low:.6g} to {high:.6g}"
+    for episode in episodes:
+        how = [episode["source"], episode["policy"], episode["task"] and repr(episode["task"])]
+        lines[f"episode {episode['episode_index']}"] = (
+            f"{episode['frames']} frames, {episode['duration_s']:.1f} s, "
+            f"scan {episode['identity'][:12]}, {', '.join(word for word in how if word)}"
+        )
     show(lines)
 
 
-def replay(
-    flight: Path,
-    /,
-    *,
-    scan: Path | None = None,
-    out: Path | None = None,
-    size: Whole = 256,
-    overwrite: Flag = False,
-) -> None:
-    """Render a flight again, over the scan it was flown over.
+def validate(folder: Folder, /, *, json: Flag = False) -> None:
+    """Check every file of a dataset against its checksums and its place.
+
+    Ends with 0 if all is well, and with 2 if there is a problem.
 
     Parameters
     ----------
-    flight
-        Folder of a flight.
-    scan
-        The scan, where this machine does not remember it or it was moved.
-    out
-        .gif to look at, or .npy with all values; without it, only figures are shown.
-    size
-        Pixels along a side.
-    overwrite
-        Replace a file that is there.
+    folder
+        Folder of a dataset.
+    json
+        Print one JSON object.
     """
-    from napari_mrissl.trajectories import locate, movies, read_flight, remember
+    from napari_mrissl.trajectories import validate as validated
 
-    within("--size", size, 1, 2048)
-    if out is not None:
-        check_target(out, movies.MOVIE_SUFFIXES, overwrite=overwrite, source=scan)
-    recorded = read_flight(flight)
-    found = scan or locate(recorded.identity)
-    if found is None:
+    report = validated(folder, progress=Progress("checking"))
+    _show_report(report, json=json)
+    if not report.ok:
         raise MrisslError(
-            "the scan of this flight is not known on this machine",
-            where=flight,
-            expected=f"the scan with identity {recorded.identity}",
-            remedy="give it with --scan",
+            f"the dataset has {_counted(len(report.problems), 'problem')}",
+            where=folder,
+            remedy="mrissl trajectory repair sets aside what is damaged and keeps the rest",
         )
-    volume = open_scan(found, recorded.info.get("frame") or None)
-    progress = Progress("rendering")
-    if out is not None:
-        movies.write_movie(out, volume, recorded, size, overwrite=overwrite, progress=progress)
-        say(f"{len(recorded.poses)} frames of {size} x {size} written")
-    else:
-        show(movies.figures(movies.slices_along(volume, recorded, size, progress)))
-    remember(volume.identity, found)
 
 
-def described(flight: Flight) -> dict[str, Any]:
-    """JSON-ready facts about a flight: how it was made, how long, where it went."""
-    import numpy as np
+def repair(folder: Folder, /, *, json: Flag = False) -> None:
+    """Keep all of a dataset that is verified, and set aside the rest; nothing is deleted.
 
+    Ends with 0 once the dataset can be used, and says what was done.
+
+    Parameters
+    ----------
+    folder
+        Folder of a dataset.
+    json
+        Print one JSON object.
+    """
+    from napari_mrissl.trajectories import repair as repaired
+
+    report = repaired(folder, progress=Progress("repairing"))
+    _show_report(report, json=json)
+    if not report.ok:
+        raise MrisslError(
+            f"{_counted(len(report.problems), 'problem')} could not be mended",
+            where=folder,
+            remedy="take the dataset from a copy",
+        )
+
+
+def export(
+    folder: Folder,
+    /,
+    *,
+    to: Literal["lerobot"],
+    out: Path,
+    size: Whole = 256,
+    scan: Annotated[Sequence[Path], Parameter(negative="")] = (),
+) -> None:
+    """Write a dataset in the layout of another program.
+
+    Parameters
+    ----------
+    folder
+        Folder of a dataset.
+    to
+        lerobot: a LeRobot v3.0 folder. Its images have 8 bits; black and white of each
+        scan are in its meta/info.json.
+    out
+        The new folder.
+    size
+        Pixels along a side of the images.
+    scan
+        A scan that this machine does not remember; may be given several times.
+    """
+    from napari_mrissl.trajectories import lerobot
+    from napari_mrissl.trajectories.frames import Scans
+
+    within("--size", size, 1, lerobot.LARGEST_SIZE)
+    dataset = open_dataset(folder)
+    given = _given(scan, dataset)
+    lerobot.export(dataset, out, size, scans=Scans(given), progress=Progress("exporting"))
+    say(f"{_counted(len(dataset), 'episode')} exported")
+
+
+def described(dataset: Dataset) -> dict[str, Any]:
+    """JSON-ready facts about a dataset; what all episodes share stands beside the sums."""
     from napari_mrissl.geometry import POSE_COLUMNS
 
     columns = {
@@ -140,18 +190,80 @@ def described(flight: Flight) -> dict[str, Any]:
         "center_z_mm": POSE_COLUMNS.index("cz"),
         "fov_mm": POSE_COLUMNS.index("fov"),
     }
-    rows = np.array([pose.to_row() for pose in flight.poses]).reshape(-1, len(POSE_COLUMNS))
-    return {
-        "frames": len(flight),
-        "duration_s": flight.duration_s,
-        "identity": flight.identity,
-        "policy": flight.info.get("policy"),
-        "seed": flight.info.get("seed"),
-        "shape": flight.info["shape"],
-        "spacing_mm": flight.info["spacing_mm"],
-        "ranges": {
-            name: [float(rows[:, column].min()), float(rows[:, column].max())]
-            for name, column in columns.items()
-            if len(rows)
-        },
+    episodes = [
+        {
+            "episode_index": entry.episode_index,
+            "frames": entry.frames,
+            "duration_s": entry.duration_s,
+            "cut_s": entry.cut_s,
+            "task": entry.task,
+            "source": entry.source,
+            "policy": entry.policy,
+            "seed": entry.seed,
+            "identity": entry.identity,
+            "shape": entry.volume["shape"],
+            "spacing_mm": entry.volume["spacing_mm"],
+            "columns": list(entry.columns),
+            "frame_size": entry.frame_size,
+            "bytes": entry.bytes,
+            "software": entry.software,
+        }
+        for entry in dataset.entries
+    ]
+    poses = [entry.statistics["pose"] for entry in dataset.entries]
+    shared = {
+        name: episodes[0][name] if episodes and len({str(e[name]) for e in episodes}) == 1 else None
+        for name in ("identity", "policy", "seed", "shape", "spacing_mm")
     }
+    return {
+        "frames": sum(entry.frames for entry in dataset.entries),
+        "duration_s": sum(entry.duration_s for entry in dataset.entries),
+        "hertz": dataset.hertz,
+        "tasks": list(dataset.tasks),
+        "bytes": sum(entry.bytes for entry in dataset.entries),
+        **shared,
+        "ranges": {
+            name: [min(p["min"][k] for p in poses), max(p["max"][k] for p in poses)]
+            for name, k in columns.items()
+            if poses
+        },
+        "episodes": episodes,
+    }
+
+
+def _given(paths: Sequence[Path], dataset: Dataset) -> list[Volume]:
+    """The scans that were given, in the frames that the episodes were flown over."""
+    from napari_mrissl.trajectories import remember
+
+    wanted = {entry.identity: entry.volume["frame"] for entry in dataset.entries}
+    found = []
+    for path in paths:
+        first = open_scan(path)
+        others = {frame for frame in wanted.values() if 0 < frame < first.frames}
+        volumes = [first, *(open_scan(path, frame) for frame in sorted(others))]
+        fitting = [volume for volume in volumes if volume.identity in wanted]
+        if not fitting:
+            raise MrisslError("no episode was flown over this scan", where=path)
+        for volume in fitting:
+            remember(volume.identity, path)
+        found += fitting
+    return found
+
+
+def _show_report(report: Report, *, json: bool) -> None:
+    facts: dict[str, Any] = {
+        "episodes": report.episodes,
+        "frames": report.frames,
+        "unfinished": report.unfinished,
+    }
+    if json:
+        show_json({"ok": report.ok, **facts, "problems": report.problems, "done": report.done})
+        return
+    facts["problems"] = len(report.problems)
+    for name, sentences in (("done", report.done), ("problem", report.problems)):
+        facts |= {f"{name} {n}": sentence for n, sentence in enumerate(sentences, 1)}
+    show(facts)
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"

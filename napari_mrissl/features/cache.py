@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import deflate
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
@@ -22,11 +23,14 @@ from napari_mrissl.features.source import Estimate, FeatureSource, FeatureStack,
 from napari_mrissl.volumes import Volume
 
 _log = logging.getLogger(__name__)
-_FORMAT = 1
+_FORMAT = 2
 _ARRAY, _ENTRY = "features.npy", "entry.json"
 _UNFINISHED = "unfinished-"
+_CHECKED_TOGETHER = 1 << 24
 
 _limit_gib = 8.0
+# Arrays whose checksum held in this process, by path, size and time of change.
+_verified: set[tuple[str, int, int]] = set()
 
 
 class _DamagedError(Exception):
@@ -69,7 +73,8 @@ def estimate(volume: Volume, settings: BaseModel) -> Estimate:
 def cached(volume: Volume, settings: BaseModel) -> FeatureStack | None:
     """The features, memory-mapped, when they were computed before; None otherwise.
 
-    A damaged entry is removed, logged, and counts as absent.
+    A damaged entry is removed, logged, and counts as absent. The checksum of an entry is
+    verified at its first use in a process, at the speed at which the disk reads it.
     """
     source = source_for(settings)
     folder = _folder(volume, source)
@@ -160,12 +165,32 @@ def _folder(volume: Volume, source: FeatureSource) -> Path:
 
 def _open(folder: Path, volume: Volume, source: FeatureSource) -> NDArray[np.float32]:
     entry = json.loads((folder / _ENTRY).read_text(encoding="utf-8"))
+    checksum = entry.pop("crc32")
     if entry != _description(volume, source):
         raise _DamagedError("its description was changed")
     data = np.load(folder / _ARRAY, mmap_mode="r", allow_pickle=False)
     if data.dtype != np.float32 or list(data.shape) != entry["shape"]:
         raise _DamagedError("its array has another shape")
+    state = _state(folder / _ARRAY)
+    if state not in _verified:
+        if _checksum(folder / _ARRAY) != checksum:
+            raise _DamagedError("its values do not match their checksum")
+        _verified.add(state)
     return data  # type: ignore[no-any-return]
+
+
+def _checksum(path: Path) -> int:
+    """CRC-32 of a file, read in pieces."""
+    checksum = 0
+    with path.open("rb") as file:
+        while piece := file.read(_CHECKED_TOGETHER):
+            checksum = deflate.crc32(piece, checksum)
+    return checksum
+
+
+def _state(path: Path) -> tuple[str, int, int]:
+    found = path.stat()
+    return str(path), found.st_size, found.st_mtime_ns
 
 
 def _write(
@@ -201,7 +226,7 @@ def _write(
     out.flush()
     del out
     with (folder / _ENTRY).open("w", encoding="utf-8") as file_:
-        json.dump(description, file_, indent=1)
+        json.dump({**description, "crc32": _checksum(path)}, file_, indent=1)
         file_.flush()
         os.fsync(file_.fileno())
     _sync(folder)

@@ -60,18 +60,31 @@ def recover(path: str | Path) -> Prompts:
     MrisslError
         If the file is no journal of prompts or one of its edits cannot be read.
     """
-    from napari_mrissl.trajectories import read_journal
+    prompts, wrong = recover_part(path)
+    if wrong is not None:
+        raise wrong
+    return prompts
+
+
+def recover_part(path: str | Path) -> tuple[Prompts, MrisslError | None]:
+    """The prompts of a journal up to the first damage, and what is damaged, or None.
+
+    Raises
+    ------
+    MrisslError
+        If the file is no journal of prompts at all.
+    """
+    from napari_mrissl.trajectories.journal import recoverable_records
 
     path = Path(path)
-    header, events = read_journal(path)
+    header, records, wrong = recoverable_records(path)
     if header.get("kind") != _KIND:
         raise MrisslError("not a journal of prompts", where=path)
     prompts = Prompts()
-    for number, event in enumerate(events):
+    for number, record in enumerate(records):
         try:
-            prompts = EDITS.validate_python(event).apply(prompts)
-        except (ValidationError, MrisslError) as reason:
-            raise MrisslError(
-                f"edit {number} cannot be read", where=path, expected="a prompt edit"
-            ) from reason
-    return prompts
+            prompts = EDITS.validate_python(record.event).apply(prompts)
+        except (ValidationError, MrisslError):
+            unreadable = f"edit {number} cannot be read"
+            return prompts, MrisslError(unreadable, where=path, expected="a prompt edit")
+    return prompts, wrong

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,8 @@ def to_json(prompts: Prompts) -> str:
 
 
 def _text(path: Path) -> str:
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise MrisslError("not a file", where=path, expected="a CSV or JSON file")
     try:
         with path.open("rb") as file:
             raw = file.read(_MOST_BYTES + 1)

@@ -126,6 +126,17 @@ def kernel(name: str, dtype: np.dtype[Any], pixels: int) -> Kernel | None:
     return _background.wait(key) if many else None
 
 
+def settle(name: str, dtype: np.dtype[Any]) -> None:
+    """Wait until a kernel is there (or known never to be): then every process gets the same.
+
+    Until then numpy serves few pixels, and the last bit of a value may differ.
+    """
+    key = (name, dtype.str[1:])
+    if key[1] in _COMPILED_TYPES and key not in _background.ready:
+        _background.want((key,), first=True)
+        _background.wait(key)
+
+
 def _after_fork() -> None:
     # The thread is gone in a forked child; what it had compiled is not.
     global _background

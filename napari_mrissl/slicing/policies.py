@@ -7,6 +7,7 @@ randomly changing actions; where the next frame would leave the foreground it tu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -88,6 +89,7 @@ def generate(
     frames: int,
     seed: int,
     settings: PolicySettings | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> list[Pose]:
     """A flight of ``frames`` poses through the foreground; the same seed gives the same one.
 
@@ -96,6 +98,7 @@ def generate(
     the flight turns back (a walk bounces off the box), and if that is refused as well it
     stays for a frame. Where 200 start poses all show too little foreground, the one that
     shows most is taken, and no frame shows less than that: so every call ends.
+    ``progress`` hears the part done after every pose, and ends the flight by raising.
 
     Raises
     ------
@@ -110,7 +113,7 @@ def generate(
             raise MrisslError(f"{name} {count!r}", expected=f"a whole number >= {least}")
     chosen = settings or PolicySettings()
     rng = np.random.default_rng(int(seed))
-    return _Pilot(volume, Foreground.of(volume), chosen, rng).fly(policy, int(frames))
+    return _Pilot(volume, Foreground.of(volume), chosen, rng).fly(policy, int(frames), progress)
 
 
 class _Pilot:
@@ -129,7 +132,9 @@ class _Pilot:
         self.rng = rng
         self.least = settings.least_foreground
 
-    def fly(self, policy: Policy, frames: int) -> list[Pose]:
+    def fly(
+        self, policy: Policy, frames: int, progress: Callable[[float], None] | None
+    ) -> list[Pose]:
         kind, stretch = self._stretch(policy, frames)
         poses = [self._start(kind)]
         velocity = self._velocity(kind, poses[0], stretch)
@@ -142,6 +147,8 @@ class _Pilot:
             stretch -= 1
             if kind == "walk":
                 velocity = self._walk_on(velocity)
+            if progress is not None:
+                progress(len(poses) / frames)
         return poses
 
     def _stretch(self, policy: Policy, frames: int) -> tuple[str, int]:

@@ -1,31 +1,46 @@
-"""Flights through a volume: journal, record, replay, and where volumes lie."""
+"""Flights through a volume: record, store as datasets, replay, and where volumes lie."""
 
+from napari_mrissl.trajectories.checking import Report, validate
+from napari_mrissl.trajectories.dataset import Dataset, open_or_create
+from napari_mrissl.trajectories.entries import Entry
 from napari_mrissl.trajectories.flight import (
     Flight,
     flight_info,
     flight_of,
-    has_flight,
     pose_at,
-    read_flight,
-    write_flight,
 )
-from napari_mrissl.trajectories.journal import Journal, Record, read_journal, read_records
-from napari_mrissl.trajectories.recorder import FlightRecorder
+from napari_mrissl.trajectories.journal import (
+    Journal,
+    Record,
+    read_journal,
+    read_records,
+    recoverable_records,
+)
+from napari_mrissl.trajectories.recorder import Recorder
+from napari_mrissl.trajectories.repair import repair
 from napari_mrissl.trajectories.scan_index import locate, remember
+from napari_mrissl.trajectories.splines import spline
+from napari_mrissl.trajectories.unfinished import Unfinished
 
 __all__ = [
+    "Dataset",
+    "Entry",
     "Flight",
-    "FlightRecorder",
     "Journal",
     "Record",
+    "Recorder",
+    "Report",
+    "Unfinished",
     "flight_info",
     "flight_of",
-    "has_flight",
     "locate",
+    "open_or_create",
     "pose_at",
-    "read_flight",
     "read_journal",
     "read_records",
+    "recoverable_records",
     "remember",
-    "write_flight",
+    "repair",
+    "spline",
+    "validate",
 ]

@@ -2,7 +2,8 @@
 
 One JSON object a line. The first line names the format and holds the header; every
 other line is a record with a contiguous ``index``, nanoseconds ``t_ns`` on a monotonic
-clock since the journal began, and the ``event``. A line counts once its newline is there.
+clock since the journal began, and the ``event``. Each line ends with ``"crc32"``, eight
+hexadecimal digits over all of the line before it, and counts once its newline is there.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import threading
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,12 +25,14 @@ from typing import Any, BinaryIO
 from napari_mrissl.errors import MrisslError
 
 _FORMAT = "napari-mrissl journal"
-_VERSION = 1
+_VERSION = 2
 _SECONDS_TOGETHER = 0.2
 """Events are written and synced in groups of so many seconds: under a second is at risk."""
 
 LONGEST_LINE = 1 << 26
 """Bytes in a line beyond which a journal is refused: scribbles are large, attacks larger."""
+
+_SEAL = re.compile(rb',"crc32":"([0-9a-f]{8})"\}\n\Z')
 
 Header = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 
@@ -53,6 +58,8 @@ class Journal:
         may take long, called in the writer's thread.
     on_error
         Called once, in the writer's thread, with the error if writing fails.
+    clock
+        Nanoseconds, monotonic.
 
     Raises
     ------
@@ -66,11 +73,13 @@ class Journal:
         header: Header,
         *,
         on_error: Callable[[MrisslError], None] | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.path = Path(path)
+        self._clock = clock
         self._on_error = on_error
         self._header: Header = header if callable(header) else _first_line(header)
-        self._began = time.monotonic_ns()
+        self._began = clock()
         self._next = 0
         self._latest = 0
         self._lines: list[bytes] = []
@@ -87,7 +96,11 @@ class Journal:
         atexit.register(self._close_at_exit)
 
     def append(self, event: Mapping[str, Any]) -> int:
-        """Add an event, stamped now, and return its index; never waits for the disk.
+        """Add an event, stamped now, and return its index; see `record`."""
+        return self.record(event)[0]
+
+    def record(self, event: Mapping[str, Any]) -> tuple[int, int]:
+        """Add an event and return its index and time stamp; never waits for the disk.
 
         Raises
         ------
@@ -101,14 +114,22 @@ class Journal:
                 raise self._error
             if self._closing.is_set():
                 raise MrisslError("journal is closed", where=self.path)
-            # Never backwards, whatever the clock does.
-            self._latest = max(self._latest, time.monotonic_ns() - self._began)
-            index = self._next
-            line = f'{{"index":{index},"t_ns":{self._latest},"event":{text}}}\n'
-            self._lines.append(line.encode())
+            index, stamp = self._next, self._now()
+            self._lines.append(_sealed(f'{{"index":{index},"t_ns":{stamp},"event":{text}}}'))
             self._next += 1
         self._work.set()
-        return index
+        return index, stamp
+
+    @property
+    def now_ns(self) -> int:
+        """What an event appended now would be stamped with."""
+        with self._lock:
+            return self._now()
+
+    def _now(self) -> int:
+        # Never backwards, whatever the clock does.
+        self._latest = max(self._latest, self._clock() - self._began)
+        return self._latest
 
     def close(self) -> None:
         """Write and sync what is left and close the file; closing twice is harmless.
@@ -125,6 +146,22 @@ class Journal:
         atexit.unregister(self._close_at_exit)
         if self._error is not None:
             raise self._error
+
+    def drop(self) -> None:
+        """Close and remove the file, whose content is safe elsewhere; nothing more is written.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be removed.
+        """
+        with self._lock:
+            self._closing.set()
+            self._lines.clear()
+        self._work.set()
+        self._writer.join()
+        atexit.unregister(self._close_at_exit)
+        self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> Journal:
         return self
@@ -194,23 +231,53 @@ def read_records(
     path: str | Path, longest_line: int = LONGEST_LINE
 ) -> tuple[dict[str, Any], list[Record]]:
     """Header and records, with their indices and time stamps; see `read_journal`."""
+    header, records, wrong = recoverable_records(path, longest_line)
+    if wrong is not None:
+        raise wrong
+    return header, records
+
+
+def recoverable_records(
+    path: str | Path, longest_line: int = LONGEST_LINE
+) -> tuple[dict[str, Any], list[Record], MrisslError | None]:
+    """Header, the longest run of good records from the first, and what ended it.
+
+    The error is None when nothing is wrong but a last line torn by a crash.
+
+    Raises
+    ------
+    MrisslError
+        If the file cannot be read or its first line is not a journal's.
+    """
     path = Path(path)
     records: list[Record] = []
+    wrong: MrisslError | None = None
     try:
         with open(path, "rb") as file:
             header = _parsed_header(file.readline(longest_line + 1), path, longest_line)
-            while line := file.readline(longest_line + 1):
+            while wrong is None and (line := file.readline(longest_line + 1)):
                 number = len(records) + 2
                 if not line.endswith(b"\n") and len(line) <= longest_line:
-                    break  # torn: the writer was killed in the middle of it
-                records.append(_parsed_record(line, number, path, records, longest_line))
+                    wrong = _not_only_torn(line, number, path)
+                    break
+                try:
+                    records.append(_parsed_record(line, number, path, records, longest_line))
+                except MrisslError as error:
+                    wrong = error
     except OSError as error:
         raise MrisslError(
             f"could not be read ({error.strerror or type(error).__name__})",
             where=path,
             expected="a journal",
         ) from error
-    return header, records
+    return header, records, wrong
+
+
+def _not_only_torn(line: bytes, number: int, path: Path) -> MrisslError | None:
+    """A whole record whose newline is another character was damaged; a part of one is torn."""
+    if _SEAL.search(line[:-1] + b"\n"):
+        return MrisslError(f"line {number} has no end", where=path, expected="a newline")
+    return None
 
 
 def journal_bytes(header: Mapping[str, Any], records: list[Record], path: Path) -> bytes:
@@ -225,7 +292,13 @@ def _first_line(header: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _encoded(content: Mapping[str, Any], path: Path) -> bytes:
-    return (_json(content, path) + "\n").encode()
+    return _sealed(_json(content, path))
+
+
+def _sealed(text: str) -> bytes:
+    """A line: the JSON object with the checksum of its bytes as its last member."""
+    body = text[:-1].encode()
+    return body + b',"crc32":"%08x"}\n' % zlib.crc32(body)
 
 
 def _json(content: Mapping[str, Any], path: Path) -> str:
@@ -284,6 +357,16 @@ def _object(line: bytes, number: int, path: Path, longest_line: int) -> dict[str
     return content
 
 
+def _check_seal(line: bytes, number: int, path: Path) -> None:
+    seal = _SEAL.search(line)
+    if seal is None or int(seal[1], 16) != zlib.crc32(line[: seal.start()]):
+        raise MrisslError(
+            f"line {number} does not match its checksum",
+            where=path,
+            remedy="the file is damaged; use a copy",
+        )
+
+
 def _parsed_header(line: bytes, path: Path, longest_line: int) -> dict[str, Any]:
     if not line.endswith(b"\n") and len(line) <= longest_line:
         raise MrisslError("no complete first line", where=path, expected="a journal")
@@ -293,6 +376,7 @@ def _parsed_header(line: bytes, path: Path, longest_line: int) -> dict[str, Any]
         raise MrisslError("not a journal", where=path, expected=f'"format": "{_FORMAT}"')
     if content.get("version") != _VERSION:
         raise MrisslError("journal of another version", where=path, expected=f"version {_VERSION}")
+    _check_seal(line, 1, path)
     return header
 
 
@@ -300,6 +384,7 @@ def _parsed_record(
     line: bytes, number: int, path: Path, before: list[Record], longest_line: int
 ) -> Record:
     content = _object(line, number, path, longest_line)
+    _check_seal(line, number, path)
     index, t_ns, event = (content.get(key) for key in ("index", "t_ns", "event"))
     latest = before[-1].t_ns if before else 0
     if type(index) is not int or index != len(before):

@@ -1,7 +1,8 @@
-"""Flights as pictures: an animated GIF to look at, or all values as one array."""
+"""Flights as pictures: an animated GIF to look at, or all values, lossless."""
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,9 +14,10 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.slicing import Slices, render
 from napari_mrissl.slicing.pictures import gray
 from napari_mrissl.trajectories.flight import Flight
+from napari_mrissl.trajectories.sampling import actions_between
 from napari_mrissl.volumes import Volume
 
-MOVIE_SUFFIXES = (".gif", ".npy")
+MOVIE_SUFFIXES = (".gif", ".npy", ".npz")
 
 _AT_ONCE = 16
 
@@ -51,16 +53,47 @@ def write_movie(
     overwrite: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> Path:
-    """Render a flight into a file.
-
-    ``.gif`` holds 8-bit frames over `Volume.value_range` in the flight's own time,
-    ``.npy`` (frames, N, N) float32 values.
+    """Render a flight into a file; see `write_slices` for what the suffixes give.
 
     Raises
     ------
     MrisslError
         If the suffix is another, the file is there and ``overwrite`` is not set, the
         flight has no pose or belongs to another scan, or the system refuses.
+    """
+    parts = slices_along(volume, flight, size, progress)
+    return write_slices(path, flight, size, parts, volume.value_range, overwrite=overwrite)
+
+
+def write_slices(
+    path: str | Path,
+    flight: Flight,
+    size: int,
+    parts: Iterator[Slices],
+    window: Callable[[], tuple[float, float]],
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Write the slices of a flight into a file, whole or not at all.
+
+    ``.gif`` holds 8-bit frames over the window in the flight's own time; ``.npy``
+    (frames, N, N) float32 values; ``.npz`` these as ``frames``, ``valid`` (whether a
+    pixel lies in the scan), ``poses`` (frames, 8), ``actions`` (frames, 7, the last zeros)
+    and ``times_s``, uncompressed.
+
+    Parameters
+    ----------
+    size
+        Pixels N along a side.
+    parts
+        The slices in order, a few (K, N, N) at a time.
+    window
+        Gives the values shown as black and white; asked only for a ``.gif``.
+
+    Raises
+    ------
+    MrisslError
+        As for `write_movie`, and whatever ``parts`` raises.
     """
     from napari_mrissl.volumes.atomic import write_atomically
 
@@ -72,12 +105,12 @@ def write_movie(
         raise MrisslError("file is there already", where=path, remedy="give another name")
     if not flight.poses:
         raise MrisslError("the flight has no pose", expected="one pose or more")
-    parts = slices_along(volume, flight, size, progress)
     if suffix == ".npy":
         write_atomically(path, lambda file: _write_values(file, flight, size, parts))
+    elif suffix == ".npz":
+        write_atomically(path, lambda file: _write_arrays(file, flight, size, parts))
     else:
-        window = volume.value_range()
-        write_atomically(path, lambda file: _write_gif(file, flight, window, parts))
+        write_atomically(path, lambda file: _write_gif(file, flight, window(), parts))
     return path
 
 
@@ -115,9 +148,38 @@ def frame_durations(times_ns: NDArray[np.int64]) -> list[int]:
     return durations
 
 
-def _write_values(file: BinaryIO, flight: Flight, size: int, parts: Iterator[Slices]) -> None:
-    header = {"descr": "<f4", "fortran_order": False, "shape": (len(flight.poses), size, size)}
-    np.lib.format.write_array_header_1_0(file, header)
+def _write_arrays(file: BinaryIO, flight: Flight, size: int, parts: Iterator[Slices]) -> None:
+    """An ``.npz`` in one pass: frames as they come, then what is small."""
+    seen: list[NDArray[np.uint8]] = []
+
+    def noting() -> Iterator[Slices]:
+        for part in parts:
+            seen.append(np.packbits(part.valid, axis=-1))
+            yield part
+
+    poses = np.array([pose.to_row() for pose in flight.poses])
+    times_s = np.asarray(flight.times_ns) / 1e9
+    small = {"poses": poses, "actions": actions_between(poses), "times_s": times_s}
+    with zipfile.ZipFile(file, "w", allowZip64=True) as archive:
+        with archive.open("frames.npy", "w", force_zip64=True) as member:
+            _write_values(member, flight, size, noting())
+        with archive.open("valid.npy", "w", force_zip64=True) as member:
+            _write_header(member, "|b1", (len(poses), size, size))
+            for bits in seen:
+                member.write(np.unpackbits(bits, axis=-1, count=size).tobytes())
+        for name, array in small.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def _write_header(file: Any, kind: str, shape: tuple[int, ...]) -> None:
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": kind, "fortran_order": False, "shape": shape}
+    )
+
+
+def _write_values(file: Any, flight: Flight, size: int, parts: Iterator[Slices]) -> None:
+    _write_header(file, "<f4", (len(flight.poses), size, size))
     for part in parts:
         file.write(np.ascontiguousarray(part.values, "<f4").tobytes())
 

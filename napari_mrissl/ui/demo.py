@@ -15,7 +15,7 @@ from napari_mrissl.assets import asset
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.metrics import dice
 from napari_mrissl.segmentation import Segmentation, read_prompts
-from napari_mrissl.trajectories import Flight, flight_info, read_flight, write_flight
+from napari_mrissl.trajectories import Dataset, Flight, flight_info, open_or_create
 from napari_mrissl.trajectories.movies import write_movie
 from napari_mrissl.ui.layers import add_volume, to_napari
 from napari_mrissl.volumes.atomic import write_text
@@ -40,7 +40,8 @@ def run(out: Path, headless: bool = False, resolution: int = 1) -> dict[str, Any
     ----------
     out
         Folder for ``screenshot.png``, ``flight.gif``, ``segmentation.nii.gz``,
-        ``flight/`` and ``metrics.json``; what an earlier demo left there is replaced.
+        ``metrics.json`` and the dataset ``flights/``; what an earlier demo left there is
+        replaced, but its dataset gets an episode more.
     headless
         Close the window at the end instead of leaving it to the user.
     resolution
@@ -94,8 +95,8 @@ def _main_job(viewer: Viewer, volume: Volume, out: Path) -> dict[str, Any]:
     navigator, segmenter = open_widgets(viewer)
     navigator.choose_layer(layer)
 
-    flight = _over(volume, read_flight(asset("demo/flight")))
-    write_flight(out / "flight", flight, overwrite=True)
+    flight = _over(volume, Dataset.open(asset("demo/flight")).flight(0))
+    open_or_create(out / "flights").append(flight, task="look around")
     write_movie(out / "flight.gif", volume, flight, 256, overwrite=True)
     navigator.deck.set_flight(flight)
     navigator.deck.replay()
@@ -224,7 +225,7 @@ def _tell(metrics: dict[str, Any], out: Path) -> None:
     """Five lines on stderr: what was made and where."""
     scores = ", ".join(f"{name} {value:.3f}" for name, value in metrics["dice"].items())
     seconds, clicks = metrics["seconds_clicks_to_volume"], metrics["clicks"]
-    flight = f"{out / 'flight.gif'}, {out / 'flight'}"
+    flight = f"{out / 'flight.gif'}, {out / 'flights'}"
     made = {
         f"Flight through the {metrics['scan']}, replayed": flight,
         f"Segmentation from {clicks} clicks in {seconds} s": out / "segmentation.nii.gz",

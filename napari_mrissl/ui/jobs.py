@@ -238,6 +238,9 @@ class JobRunner(QObject):
     def _finish(self) -> None:
         task, self._current = self._current, None
         self._worker = None
+        if task is not None:
+            # As with the work: these hold panels and scans.
+            task.done = task.received = None
         if self._closed:
             return
         if self._waiting:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_mrissl.errors import printable
 from napari_mrissl.ui.layers import image_layer, labels_layer, prepare_viewer
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ _SUFFIXES = (
     *(".nii", ".nii.gz", ".hdr", ".img", ".mgh", ".mgz"),
     *(".nrrd", ".nhdr", ".mha", ".mhd", ".dcm"),
 )
-_NIFTI = (".nii", ".nii.gz", ".hdr", ".img")
 _LABEL_INTENT = 1002
 _SAME_AS_NEIGHBOUR = 0.75
 
@@ -50,13 +50,16 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     """
     from napari import current_viewer
 
+    from napari_mrissl.ui.session import keep
+
     viewer = current_viewer()
     if viewer is not None:
         prepare_viewer(viewer)
+        keep(viewer)
     return [_read(Path(p)) for p in ([path] if isinstance(path, str) else path)]
 
 
-def is_label_map(volume: Volume, path: Path | None = None) -> bool:
+def is_label_map(volume: Volume) -> bool:
     """Whether a scan is shown as labels.
 
     The rule: whole numbers >= 0 without scaling (some tools store them as floats) and
@@ -66,12 +69,9 @@ def is_label_map(volume: Volume, path: Path | None = None) -> bool:
     """
     if (volume.slope, volume.intercept) != (1.0, 0.0) or not _whole_numbers(volume.data):
         return False
-    if path is not None and path.name.lower().endswith(_NIFTI):
-        import nibabel
-
-        header = nibabel.load(path).header
-        if "intent_code" in header and int(header["intent_code"]) == _LABEL_INTENT:
-            return True
+    forms = volume.stored.forms
+    if forms is not None and forms.intent_code == _LABEL_INTENT:
+        return True
     shares = (_share_like_neighbour(volume.data, axis) for axis in range(3))
     return any(share >= _SAME_AS_NEIGHBOUR for share in shares)
 
@@ -97,20 +97,21 @@ def _share_like_neighbour(voxels: np.ndarray, axis: int) -> float:
 
 def _read(path: Path) -> LayerData:
     from napari.utils import progress
-    from napari.utils.notifications import show_info
+    from napari.utils.notifications import show_info, show_warning
 
     from napari_mrissl import volumes
 
-    with progress(total=100, desc=f"Reading {path.name}") as bar:
+    with progress(total=100, desc=printable(f"Reading {path.name}")) as bar:
 
         def report(share: float) -> None:
             bar.update(max(0, round(100 * share) - bar.n))
 
         volume = volumes.read(path, progress=report)
     for note in volume.notes:
-        show_info(f"{volume.name}: {note}")
+        said = printable(f"{volume.name}: {note}")
+        (show_warning if note in volume.disagreements else show_info)(said)
     threading.Thread(target=_remember, args=(volume, path), daemon=True).start()
-    if is_label_map(volume, path if path.is_file() else None):
+    if is_label_map(volume):
         whole = volume.data if volume.data.dtype.kind in "ui" else volume.data.astype(np.int32)
         data, settings = labels_layer(volume, whole, volume.name)
         return data, settings, "labels"

@@ -57,8 +57,11 @@ def _with_tissues(resolution: int) -> list[LayerData]:
 
 
 def _opened(volume: Volume) -> list[LayerData]:
+    from napari_mrissl.ui.session import keep
+
     if (viewer := current_viewer()) is not None:
         prepare_viewer(viewer)
+        keep(viewer)
     return [(*image_layer(volume), "image")]
 
 

@@ -41,7 +41,9 @@ def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         volume = volume_of(layer)
         values = volume.data
         if (volume.slope, volume.intercept) != (1.0, 0.0):
-            values = (values * np.float64(volume.slope) + volume.intercept).astype(np.float32)
+            # What a damaged scaling puts beyond float32 becomes infinite, as it was shown.
+            with np.errstate(over="ignore", invalid="ignore"):
+                values = (values * np.float64(volume.slope) + volume.intercept).astype(np.float32)
         return [str(volumes.write_image(path, values, volume, overwrite=True))]
 
 

@@ -13,7 +13,8 @@ def describe(volume: Volume) -> dict[str, object]:
     dict
         ``shape``, ``spacing_mm``, ``orientation`` (axis codes), ``affine`` (stored index
         to RAS mm), ``dtype``, ``frames``, ``identity``, ``sha256`` (of the file; None for
-        a folder) and ``notes``.
+        a folder), ``notes`` and ``disagreements`` (those of the notes by which another
+        program puts the scan elsewhere).
     """
     stored = volume.stored
     return {
@@ -26,4 +27,5 @@ def describe(volume: Volume) -> dict[str, object]:
         "identity": volume.identity,
         "sha256": volume.file_sha256,
         "notes": list(volume.notes),
+        "disagreements": list(volume.disagreements),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from napari_mrissl.volumes.errors import (
     DamagedStream,
     MissingReader,
     UnknownFormat,
+    UnreadableFile,
     UnsupportedVoxels,
 )
 from napari_mrissl.volumes.streams import Progress
@@ -33,11 +35,12 @@ _UNEVEN = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One DICOM series: voxels in stored order, affine to RAS mm, and notes."""
+    """One DICOM series: voxels in stored order, affine to RAS mm, notes, disagreements."""
 
     voxels: NDArray[Any]
     affine: NDArray[np.float64]
     notes: tuple[str, ...]
+    disagreements: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,12 @@ def read_series(path: Path, progress: Progress | None = None) -> Series:
         if len(slices) == 1 and len(slices[0].size) == 3 and slices[0].size[2] > 1:
             image = _execute(sitk.ImageFileReader(), [str(files[0])], path)
             return Series(_voxels(sitk, image), _image_affine(image, path), notes)
-        affine, geometry_notes = _geometry(slices, path)
+        affine, disagreements = _geometry(slices, path)
         reader = sitk.ImageSeriesReader()
         if progress is not None:
             reader.AddCommand(sitk.sitkProgressEvent, lambda: progress(reader.GetProgress()))
         voxels = _voxels(sitk, _execute(reader, [str(file) for file in files], path))
-    return Series(voxels, affine, (*notes, *geometry_notes))
+    return Series(voxels, affine, notes, disagreements)
 
 
 def _simpleitk() -> Any:
@@ -120,6 +123,7 @@ def _quiet(sitk: Any) -> Iterator[None]:
 
 def _files(sitk: Any, path: Path) -> tuple[list[Path], tuple[str, ...]]:
     folder = path if path.is_dir() else path.parent
+    _check_members(folder)
     finder = sitk.ImageSeriesReader
     series = {
         name: [Path(file) for file in finder.GetGDCMSeriesFileNames(str(folder), name)]
@@ -142,6 +146,27 @@ def _files(sitk: Any, path: Path) -> tuple[list[Path], tuple[str, ...]]:
         return chosen, ()
     note = f"the folder holds {len(series)} DICOM series; the one with {len(chosen)} files was read"
     return chosen, (note,)
+
+
+def _check_members(folder: Path) -> None:
+    """Refuse a folder with pipes or devices: whoever opens them to look may wait forever."""
+    try:
+        for member in folder.iterdir():
+            # Links are followed: one may lead to a device.
+            if os.path.exists(member) and not (os.path.isfile(member) or os.path.isdir(member)):
+                raise UnreadableFile(
+                    "a pipe, socket or device",
+                    where=member,
+                    expected="only files in a folder of DICOM slices",
+                    remedy="move it out of the folder",
+                )
+    except OSError as error:
+        raise UnreadableFile(
+            f"cannot be listed ({error.strerror or type(error).__name__})",
+            where=folder,
+            expected="a readable folder",
+            remedy="check the permissions",
+        ) from error
 
 
 def _inspect(sitk: Any, file: Path) -> _Slice:
@@ -207,10 +232,18 @@ def _geometry(slices: list[_Slice], path: Path) -> tuple[NDArray[np.float64], tu
     affine = np.eye(4)
     affine[:3, :3] = np.stack([right * column_spacing, down * row_spacing, step], axis=1)
     affine[:3, 3] = positions[0]
-    notes: tuple[str, ...] = ()
-    if np.linalg.norm(np.cross(step, normal)) > 1e-2 * np.linalg.norm(step):
-        notes = ("slices are shifted against each other (gantry tilt); ITK programs ignore that",)
-    return _checked(affine, path), notes
+    disagreements: tuple[str, ...] = ()
+    length = np.linalg.norm(step)
+    if np.linalg.norm(np.cross(step, normal)) > 1e-2 * length:
+        # ITK stacks the slices along their normal, at the distance of their corners.
+        itk_step = normal * np.copysign(length, step @ normal)
+        apart = float(np.linalg.norm(step - itk_step)) * (len(slices) - 1)
+        said = (
+            "slices are shifted against each other (gantry tilt), as shown here; ITK programs "
+            f"ignore that and put the last slice {apart:.3g} mm from here"
+        )
+        disagreements = (said,)
+    return _checked(affine, path), disagreements
 
 
 def _image_affine(image: Any, path: Path) -> NDArray[np.float64]:

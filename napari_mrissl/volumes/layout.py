@@ -42,6 +42,8 @@ class Layout:
         NIfTI header geometry, where there is one.
     notes
         Sentences the user should see.
+    disagreements
+        More of them: ways in which other programs put the scan elsewhere.
     """
 
     source: Source
@@ -56,6 +58,7 @@ class Layout:
     intercept: float = 0.0
     forms: NiftiForms | None = None
     notes: tuple[str, ...] = ()
+    disagreements: tuple[str, ...] = ()
 
     @property
     def frame_bytes(self) -> int:

@@ -68,7 +68,7 @@ def layout(path: Path) -> Layout:
     if code not in TYPES:
         raise _wrong(path, "type", code, f"one of {', '.join(map(str, TYPES))}")
     shape = (dims[0], dims[1], dims[2])
-    affine, notes = _affine(record, shape, path)
+    affine, disagreements = _affine(record, shape, path)
     return Layout(
         source,
         shape,
@@ -77,7 +77,7 @@ def layout(path: Path) -> Layout:
         skip=DATA_START,
         tail=_LARGEST_TAIL,
         frames=dims[3],
-        notes=notes,
+        disagreements=disagreements,
     )
 
 
@@ -105,7 +105,7 @@ def check_tail(path: Path, rest: bytes) -> None:
 
 
 def _affine(record: Any, shape: tuple[int, int, int], path: Path) -> tuple[Any, tuple[str, ...]]:
-    notes: tuple[str, ...] = ()
+    disagreements: tuple[str, ...] = ()
     if int(record["good_ras"]) == 1:
         delta = np.asarray(record["delta"], np.float64)
         cosines = np.asarray(record["cosines"], np.float64).T
@@ -118,12 +118,12 @@ def _affine(record: Any, shape: tuple[int, int, int], path: Path) -> tuple[Any, 
             "the file says nothing about orientation (goodRASFlag is 0): "
             "FreeSurfer's default is used (1 mm, axes L, I, A, centred); nibabel reads L, S, P"
         )
-        notes = (note,)
+        disagreements = (note,)
     affine = np.eye(4)
     affine[:3, :3] = cosines * delta
     affine[:3, 3] = center - affine[:3, :3] @ (np.array(shape) / 2)
     try:
-        return as_affine(affine), notes
+        return as_affine(affine), disagreements
     except MrisslError as error:
         raise BadGeometry(
             error.found,

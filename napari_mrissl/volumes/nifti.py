@@ -34,19 +34,20 @@ def layout(path: Path) -> Layout:
             )
         source = Source.sniffed(voxels)
     shape, frames, notes = _frames(header, path)
-    affine, forms, geometry_notes = locate(header, shape, path)
+    place = locate(header, shape, path)
     slope, intercept, scaling_notes = _scaling(header, path)
     return Layout(
         source,
         shape,
         header.dtype,
-        affine,
+        place.affine,
         skip=header.offset,
         frames=frames,
         slope=slope,
         intercept=intercept,
-        forms=forms,
-        notes=(*notes, *geometry_notes, *scaling_notes),
+        forms=place.forms,
+        notes=(*notes, *place.notes, *scaling_notes),
+        disagreements=place.disagreements,
     )
 
 
@@ -57,7 +58,7 @@ def _partner(path: Path, suffix: str, other: str) -> Path | None:
             stem = path.name[: -len(suffix + packed)]
             for ending in (other + packed, other, other + ".gz", (other + packed).upper()):
                 candidate = path.with_name(stem + ending)
-                if candidate.exists():
+                if candidate.is_file():
                     return candidate
     return None
 

@@ -7,6 +7,7 @@ pass silently is refused or noted. ITK follows other rules; where they lead more
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,37 @@ from napari_mrissl.volumes.volume import NiftiForms
 SPACE_UNITS = {0: "unknown", 1: "m", 2: "mm", 3: "um"}
 _MILLIMETRES = {"unknown": 1.0, "m": 1000.0, "mm": 1.0, "um": 0.001}
 _DISAGREEMENT_MM = 0.1
+_SWAPPED = ", left and right swapped"
 # nibabel's tolerance for quaternions slightly longer than 1 in float32.
 _QUATERNION_SLACK = 3 * float(np.finfo(np.float32).eps)
 
 Matrix = NDArray[np.float64]
 
 
-def locate(
-    header: NiftiHeader, shape: tuple[int, int, int], where: Path
-) -> tuple[Matrix, NiftiForms, tuple[str, ...]]:
-    """The affine to RAS mm, the forms to carry along, and what the user should know.
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Where a header puts its voxels.
+
+    Attributes
+    ----------
+    affine
+        (4, 4) from stored index to RAS mm.
+    forms
+        The header's own geometry, to carry along.
+    notes
+        What the user should know.
+    disagreements
+        Where nibabel or ITK would put the voxels otherwise, both readings in a sentence.
+    """
+
+    affine: Matrix
+    forms: NiftiForms
+    notes: tuple[str, ...]
+    disagreements: tuple[str, ...]
+
+
+def locate(header: NiftiHeader, shape: tuple[int, int, int], where: Path) -> Place:
+    """The place in RAS mm that a header gives its voxels.
 
     Raises
     ------
@@ -64,17 +86,24 @@ def locate(
             "the file says nothing about orientation (sform and qform codes are 0): "
             "left and right are a guess (nibabel's default: axes L, A, S, centred)"
         )
+    disagreements = []
     if sform_fault and qform is not None:
-        notes.append("the qform was used instead of the sform")
+        disagreements.append(
+            f"the qform was used instead of the sform: {_say(qform)}; nibabel keeps the sform, "
+            "by which the voxels have no place"
+        )
     scale = _MILLIMETRES[unit]
     if unit_code not in SPACE_UNITS:
         notes.append(f"unit code {unit_code} is unknown: millimetres are assumed")
     elif scale != 1:
-        notes.append(
-            f"coordinates are stored in {unit} and were converted to mm; "
+        disagreements.append(
+            f"coordinates are stored in {unit} and were converted to mm, as ITK does; "
             "nibabel shows them unconverted"
         )
-    notes += _second_reading(fields, pixdim, affine, used, (sform, qform), shape, scale)
+    who = "this program" if sform_fault else "nibabel"
+    disagreements += _second_reading(
+        fields, pixdim, affine, (who, used), (sform, qform), shape, scale
+    )
     to_mm = np.diag([scale, scale, scale, 1.0])
     forms = NiftiForms(
         qform,
@@ -83,8 +112,9 @@ def locate(
         sform_code if sform is not None else 0,
         unit,
         header.version,
+        int(fields["intent_code"]),
     )
-    return as_affine(to_mm @ affine), forms, tuple(notes)
+    return Place(as_affine(to_mm @ affine), forms, tuple(notes), tuple(disagreements))
 
 
 def _sform(fields: Any) -> tuple[Matrix | None, str | None]:
@@ -174,12 +204,13 @@ def _second_reading(
     fields: Any,
     pixdim: Matrix,
     ours: Matrix,
-    used: str,
+    who_used: tuple[str, str],
     forms: tuple[Matrix | None, Matrix | None],
     shape: tuple[int, int, int],
     scale: float,
 ) -> list[str]:
-    """Notes that name both readings where another reader or the other form disagrees."""
+    """Sentences with both readings where another reader or the other form disagrees."""
+    who, used = who_used
     sform, qform = forms
     ours_said = f"{_say(ours)} ({used}, used here)"
     if (np.asarray(pixdim[1:4]) < 0).any():
@@ -189,15 +220,24 @@ def _second_reading(
         reason = "sform is sheared"
     else:
         reason = "the header can be read in two ways"
+    if sform is not None and qform is not None and int(fields["sform_code"]) != 1:
+        hand = _flipped(sform, qform)
+        if hand is not None:
+            gap = _distance(sform, qform, shape) * scale
+            note = (
+                f"sform and qform run against each other: {who} reads {ours_said}, ITK programs "
+                f"read that or the qform, {_say(qform)}, up to {gap:.3g} mm apart{hand}"
+            )
+            return [note]
     itk = itk_affine(fields, pixdim, sform, qform)
     if itk is None:
-        return [f"{reason}: nibabel reads {ours_said}; ITK programs refuse the file"]
+        return [f"{reason}: {who} reads {ours_said}; ITK programs refuse the file"]
     gap = _distance(ours, itk, shape) * scale
     mirrored = np.linalg.det(ours[:3, :3]) * np.linalg.det(itk[:3, :3]) < 0
     if gap > _DISAGREEMENT_MM or mirrored:
-        hand = ", left and right swapped" if mirrored else ""
+        hand = _SWAPPED if mirrored else ""
         note = (
-            f"{reason}: nibabel reads {ours_said}, ITK programs read {_say(itk)}, "
+            f"{reason}: {who} reads {ours_said}, ITK programs read {_say(itk)}, "
             f"up to {gap:.3g} mm apart{hand}"
         )
         return [note]
@@ -210,6 +250,19 @@ def _second_reading(
             )
             return [note]
     return []
+
+
+def _flipped(sform: Matrix, qform: Matrix) -> str | None:
+    """What to say of two forms that differ in the direction of array axes alone, else None.
+
+    ITK compares the left singular vectors of both, whose signs are left to chance: it takes
+    such forms for alike, and then the sform, or for different, and then the qform.
+    """
+    turn = np.linalg.solve(qform[:3, :3], sform[:3, :3])
+    alike = np.allclose(np.abs(turn), np.eye(3), atol=1e-3)
+    if not alike or np.trace(turn) > 2 or not np.allclose(sform[:, 3], qform[:, 3], atol=1e-3):
+        return None
+    return _SWAPPED if np.linalg.det(turn) < 0 else ""
 
 
 def _orthonormal(matrix: Matrix) -> bool:

@@ -108,6 +108,7 @@ _MAGIC1 = {b"n+1": True, b"ni1": False}
 _MAGIC2 = {b"n+2\0\r\n\x1a\n": True, b"ni2\0\r\n\x1a\n": False}
 _FLAG_BYTES = 4
 _LARGEST_EXTENSION = 64 * 2**20
+_MOST_EXTENSIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +246,9 @@ def _check_extensions(source: Source, start: bytes, size: int, offset: int) -> N
         return
     if room > _LARGEST_EXTENSION:
         raise _wrong("vox_offset", offset, "extensions of at most 64 MiB", source.path)
-    chain = source.head(offset)[size + _FLAG_BYTES :]
-    position = 0
+    # A view: the rest of the chain is looked at after every extension.
+    chain = memoryview(source.head(offset))[size + _FLAG_BYTES :]
+    position, count = 0, 0
     order: Literal["little", "big"] = (
         "big" if int.from_bytes(start[:4], "big") == size else "little"
     )
@@ -256,6 +258,10 @@ def _check_extensions(source: Source, start: bytes, size: int, offset: int) -> N
             expected = f"8 to {room - position} bytes"
             raise _wrong("extension esize", length, expected, source.path)
         position += length
+        count += 1
+        if count > _MOST_EXTENSIONS:
+            expected = f"at most {_MOST_EXTENSIONS} extensions"
+            raise _wrong("extension chain", f"{count} or more long", expected, source.path)
 
 
 def _wrong(field: str, found: object, expected: str, where: Path) -> DamagedHeader:

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_mrissl.errors import printable
+from napari_mrissl.geometry.affines import spacing
 from napari_mrissl.volumes import dicom, metaimage, mgh, nifti, nrrd
-from napari_mrissl.volumes.errors import UnknownFormat, UnreadableFile
+from napari_mrissl.volumes.errors import BadGeometry, UnknownFormat, UnreadableFile
 from napari_mrissl.volumes.layout import Layout
 from napari_mrissl.volumes.nifti_header import looks_like_nifti
 from napari_mrissl.volumes.streams import Progress, Source
@@ -43,8 +45,11 @@ READABLE_SUFFIXES = (*_BY_SUFFIX, ".dcm")
 """Suffixes of files that `read` opens, beside folders of DICOM files."""
 
 _SNIFFED = 512
+_SMALLEST_MM, _LARGEST_MM = 1e-6, 1e6
 
 
+# Numbers beyond all reason overflow on their way to being refused.
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def read(path: str | Path, frame: int | None = None, progress: Progress | None = None) -> Volume:
     """Open a scan: NIfTI, MGH/MGZ, NRRD, MetaImage, or a folder with a DICOM series.
 
@@ -93,9 +98,9 @@ def read(path: str | Path, frame: int | None = None, progress: Progress | None =
 
 
 def scan_name(path: Path) -> str:
-    """The name of a file without its scan suffix, e.g. ``"t1"`` for ``t1.nii.gz``."""
+    """The name of a file without its scan suffix, printable, e.g. ``"t1"`` for ``t1.nii.gz``."""
     suffix = _suffix(path)
-    return (path.name[: -len(suffix)] if suffix else path.name) or "scan"
+    return printable(path.name[: -len(suffix)] if suffix else path.name) or "scan"
 
 
 def _suffix(path: Path) -> str:
@@ -127,14 +132,28 @@ def _format(path: Path) -> Callable[[Path], Layout] | None:
     return by_suffix
 
 
+def _check_place(affine: NDArray[np.float64], path: Path) -> None:
+    """Refuse voxel sizes and positions that no scanner has and no display can hold."""
+    sizes, corner = spacing(affine), np.abs(affine[:3, 3])
+    if sizes.min() < _SMALLEST_MM or max(sizes.max(), corner.max()) > _LARGEST_MM:
+        said = ", ".join(f"{size:.3g}" for size in sizes)
+        raise BadGeometry(
+            f"voxels of {said} mm, the first one {corner.max():.3g} mm from the origin",
+            where=path,
+            expected=f"voxel sizes from {_SMALLEST_MM:g} mm, nothing beyond {_LARGEST_MM:g} mm",
+            remedy="repair the header with the tool that wrote it",
+        )
+
+
 def _read_file(path: Path, layout: Layout, frame: int | None, progress: Progress | None) -> Volume:
+    _check_place(layout.affine, path)
     voxels, rest = layout.load(frame or 0, progress)
     if layout.tail:
         mgh.check_tail(path, rest)
-    notes = list(layout.notes)
+    notes: tuple[str, ...] = ()
     if layout.frames > 1:
         chosen = "the first" if frame is None else f"frame {frame}"
-        notes.insert(0, f"the file holds {layout.frames} frames; {chosen} is shown")
+        notes = (f"the file holds {layout.frames} frames; {chosen} is shown",)
     return Volume.from_stored(
         voxels,
         layout.affine,
@@ -147,19 +166,22 @@ def _read_file(path: Path, layout: Layout, frame: int | None, progress: Progress
         file_sha256=_file_sha256(path),
         frames=layout.frames,
         frame=frame or 0,
-        notes=(*notes, *_value_notes(voxels)),
+        notes=(*notes, *layout.disagreements, *layout.notes, *_value_notes(voxels)),
+        disagreements=layout.disagreements,
         source=path.resolve(),
     )
 
 
 def _read_dicom(path: Path, progress: Progress | None) -> Volume:
     series = dicom.read_series(path, progress)
+    _check_place(series.affine, path)
     return Volume.from_stored(
         series.voxels,
         series.affine,
         copy=False,
         name=scan_name(path),
-        notes=(*series.notes, *_value_notes(series.voxels)),
+        notes=(*series.notes, *series.disagreements, *_value_notes(series.voxels)),
+        disagreements=series.disagreements,
         source=path.resolve(),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -79,9 +80,10 @@ def neighbour(path: Path, field: str, name: str) -> Path:
     if not plain or name in ("", ".", "..") or "\0" in name:
         raise header_fault(path, field, name, "the plain name of a file in the same folder")
     candidate = path.with_name(name)
-    if not candidate.is_file():
+    # os.path answers "no" where pathlib raises, e.g. for a name that is too long.
+    if not os.path.isfile(candidate):
         raise UnreadableFile(
-            f"{name}, which is not there",
+            f"{name[:80]}, which is not there",
             where=path,
             field=field,
             expected="both files in one folder",

@@ -40,6 +40,8 @@ class NiftiForms:
         ``"mm"``, ``"m"``, ``"um"`` or ``"unknown"``.
     version
         1 or 2.
+    intent_code
+        What the file says its numbers mean; 1002 for labels.
     """
 
     qform: NDArray[np.float64] | None
@@ -48,6 +50,7 @@ class NiftiForms:
     sform_code: int
     space_unit: str = "mm"
     version: int = 1
+    intent_code: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +105,9 @@ class Volume:
         How many frames the file holds and which one this is.
     notes
         Sentences the user should see, e.g. that a frame was chosen.
+    disagreements
+        Those of the notes by which another program puts the scan elsewhere in space, each
+        with both readings; empty for a scan that all read alike.
     source
         Where the scan was read from, so that it is not written over; never shown,
         saved or pickled.
@@ -117,6 +123,7 @@ class Volume:
     frames: int = 1
     frame: int = 0
     notes: tuple[str, ...] = field(default=())
+    disagreements: tuple[str, ...] = field(default=())
     source: Path | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -240,7 +247,8 @@ class Volume:
         bottom, top = (float(v) for v in np.percentile(sample, (low, high)))
         if bottom == top:
             bottom, top = float(sample.min()), float(sample.max())
-        return (bottom, top) if bottom < top else (bottom, bottom + 1.0)
+        # Of a very large value, one more is the same number.
+        return (bottom, top) if bottom < top else (bottom, bottom + max(1.0, 1e-6 * abs(bottom)))
 
     def display_window(self) -> tuple[float, float]:
         """Values to show as black and white: soft tissue for a CT, else `value_range`.
@@ -259,9 +267,12 @@ class Volume:
     def _sample(self) -> NDArray[np.float64]:
         """At most about 250,000 finite values on a regular grid."""
         step = max(1, round((self.data.size / 250_000) ** (1 / 3)))
-        sample = self.data[::step, ::step, ::step].astype(np.float64)
-        values: NDArray[np.float64] = self.slope * sample[np.isfinite(sample)] + self.intercept
-        return values
+        # What a damaged scaling puts beyond all numbers is no value to show; a signalling
+        # NaN says so when it is converted.
+        with np.errstate(over="ignore", invalid="ignore"):
+            sample = self.data[::step, ::step, ::step].astype(np.float64)
+            values: NDArray[np.float64] = self.slope * sample + self.intercept
+        return values[np.isfinite(values)]
 
 
 def _contiguous(view: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

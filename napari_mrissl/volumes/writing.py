@@ -30,6 +30,7 @@ _ENCODERS: dict[str, Encoder] = {
 WRITABLE_SUFFIXES = tuple(_ENCODERS)
 """Suffixes that `write_labels` and `write_image` know."""
 
+_LARGEST_TABLE = 2**20
 GENERATOR = f"napari-mrissl {__version__}"
 
 
@@ -198,6 +199,8 @@ def _table_path(target: Path) -> Path:
 
 
 def _is_table(path: Path) -> bool:
+    if not path.is_file() or path.stat().st_size > _LARGEST_TABLE:
+        return False
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):

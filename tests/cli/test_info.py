@@ -10,6 +10,7 @@ from napari_mrissl.volumes import read
 KEYS = {
     "shape", "spacing_mm", "orientation", "affine", "dtype", "frames", "identity", "sha256",
     "notes",
+    "disagreements",
 }  # fmt: skip
 
 
@@ -33,7 +34,7 @@ def test_json_is_one_object_that_agrees_with_nibabel(scan, run):
 def test_text_says_the_same(scan, run):
     facts = json.loads(run("info", scan.path, "--json").out)
     text = run("info", scan.path).out
-    for name in KEYS - {"affine", "notes"}:
+    for name in KEYS - {"affine", "notes", "disagreements"}:
         assert name in text
     assert facts["identity"] in text
     assert "44, 52, 26" in text

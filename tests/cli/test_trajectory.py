@@ -6,18 +6,25 @@ import pytest
 from PIL import Image
 
 from napari_mrissl.slicing import render
-from napari_mrissl.trajectories import locate, read_flight
+from napari_mrissl.trajectories import Dataset, locate
 from napari_mrissl.volumes import read
 
 
 @pytest.fixture
 def flight(scan, run, tmp_path):
-    """A walk of twenty poses."""
+    """A dataset with a walk of twenty poses."""
     folder = tmp_path / "flight"
     ran = run("trajectory", "generate", scan.path, "--out", folder, *policy("walk", 20, 3))
     assert ran.code == 0, ran.err
     assert ran.out == ""
     return folder
+
+
+def read_flight(folder):
+    """The only flight of a dataset."""
+    dataset = Dataset.open(folder)
+    assert len(dataset) == 1
+    return dataset.flight(0)
 
 
 def policy(name, frames, seed):
@@ -118,12 +125,34 @@ def test_another_scan_is_refused(scan, flight, refused, run, tmp_path):
     assert not (tmp_path / "a.npy").exists()
 
 
-def test_a_flight_that_is_there_stays_unless_asked_for(scan, flight, run, refused):
+def test_flights_are_added_and_none_is_replaced(scan, flight, run, refused):
+    before = Dataset.open(flight).entries[0]
     words = ("generate", scan.path, "--out", flight, *policy("pan", 4, 1))
-    assert "--overwrite" in refused("trajectory", *words)
-    assert len(read_flight(flight)) == 20
-    assert run("trajectory", *words, "--overwrite").code == 0
-    assert len(read_flight(flight)) == 4
+    ran = run("trajectory", *words, "--task", "find the\n ball", "--hertz", 20)
+    assert ran.code == 0, ran.err
+    assert "episode 1" in ran.err
+    dataset = Dataset.open(flight)
+    assert [entry.frames for entry in dataset.entries] == [20, 4]
+    assert dataset.entries[0] == before
+    assert [entry.task for entry in dataset.entries] == ["", "find the ball"]
+    assert "rate" in refused("trajectory", *words, "--hertz", 10)
+    assert len(Dataset.open(flight)) == 2
+
+
+def test_a_new_dataset_has_the_rate_asked_for(scan, run, tmp_path):
+    words = ("--out", tmp_path / "slow", *policy("pan", 5, 1), "--hertz", 4)
+    assert run("trajectory", "generate", scan.path, *words).code == 0
+    assert Dataset.open(tmp_path / "slow").hertz == 4
+    assert read_flight(tmp_path / "slow").duration_s == 1
+
+
+def test_a_folder_with_something_else_is_left_alone(scan, refused, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    words = ("generate", scan.path, "--out", folder, *policy("pan", 4, 1))
+    refused("trajectory", *words)
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
 
 @pytest.mark.parametrize(
@@ -155,15 +184,22 @@ def test_folders_that_hold_no_flight(scan, refused, tmp_path):
     assert "folder" in refused("trajectory", *words, tmp_path / "no" / "such")
 
 
-def test_a_torn_or_hostile_flight_is_read_or_refused(flight, run, refused):
-    file = flight / "flight.jsonl"
+def test_a_damaged_episode_is_told_but_not_flown(flight, run, refused):
+    (file,) = (flight / "episodes").iterdir()
     whole = file.read_bytes()
-    file.write_bytes(whole[:-30])
-    assert run("trajectory", "info", flight).code == 0
-    for bad in (b"", b"{}", b"[1]\n", b"\x00" * 100, whole.replace(b'"pose"', b'"push"')):
+    for bad in (b"", whole[:-30], whole.replace(b"pose", b"push"), b"\x00" * 100):
         file.write_bytes(bad)
-        refused("trajectory", "info", flight)
-        refused("trajectory", "replay", flight)
+        assert run("trajectory", "info", flight).code == 0
+        assert "repair" in refused("trajectory", "replay", flight)
+
+
+def test_a_damaged_manifest_is_made_up_for_and_said(flight, run):
+    manifest = flight / "dataset.json"
+    manifest.write_bytes(manifest.read_bytes()[:-40])
+    ran = run("trajectory", "info", flight, "--json")
+    assert ran.code == 0
+    assert "dataset.json" in ran.err
+    assert json.loads(ran.out)["frames"] == 20
 
 
 @pytest.mark.parametrize("size", [0, -1, "x", 1e6])

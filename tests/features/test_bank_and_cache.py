@@ -120,7 +120,10 @@ def test_cancel_leaves_nothing():
     assert entries() == []
 
 
-@pytest.mark.parametrize("damage", ["json", "edited", "no json", "short", "header", "empty"])
+@pytest.mark.parametrize(
+    "damage",
+    ["json", "list", "edited", "forged", "no json", "short", "header", "shape", "empty", "bit"],
+)
 def test_a_damaged_entry_is_computed_again(damage, caplog):
     volume = a_volume()
     before = np.array(features.compute(volume, FilterBankSettings()).data)
@@ -132,6 +135,19 @@ def test_a_damaged_entry_is_computed_again(damage, caplog):
         case "edited":
             content = json.loads(entry.read_text())
             entry.write_text(json.dumps(content | {"identity": "0" * 64}))
+        case "list":
+            entry.write_text("[]")
+        case "forged":
+            content = json.loads(entry.read_text())
+            entry.write_text(json.dumps(content | {"shape": [2**40] * 4}))
+        case "shape":
+            head = array.read_bytes()
+            start = head.index(b"'shape': (")
+            array.write_bytes(head.replace(head[start : start + 12], b"'shape': (99"))
+        case "bit":
+            content = bytearray(array.read_bytes())
+            content[len(content) // 2] ^= 1
+            array.write_bytes(content)
         case "no json":
             entry.unlink()
         case "short":

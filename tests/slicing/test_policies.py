@@ -160,3 +160,17 @@ def test_foreground_is_where_the_ball_is(ball):
     places = np.argwhere(truth) @ ball.affine[:3, :3].T + ball.affine[:3, 3]
     assert np.abs(foreground.box[0] - places.min(0)).max() < 5
     assert np.abs(foreground.box[1] - places.max(0)).max() < 5
+
+
+def test_progress_is_told_and_may_end_the_flight(ball):
+    told = []
+    poses = generate(ball, "walk", 5, 3, progress=told.append)
+    np.testing.assert_allclose(told, [0.4, 0.6, 0.8, 1.0])
+    assert poses == generate(ball, "walk", 5, 3)
+
+    def enough(part):
+        if part > 0.5:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        generate(ball, "walk", 5, 3, progress=enough)

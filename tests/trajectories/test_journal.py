@@ -7,13 +7,20 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.trajectories import Journal, journal, read_journal, read_records
+from napari_mrissl.trajectories import (
+    Journal,
+    journal,
+    read_journal,
+    read_records,
+    recoverable_records,
+)
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -217,6 +224,63 @@ def test_a_torn_header_is_told(kept, tmp_path):
         read_journal(path)
 
 
+def sealed(record):
+    """A line with a checksum that is right, by zlib's own hand."""
+    content = {key: value for key, value in record.items() if key != "crc32"}
+    body = json.dumps(content, separators=(",", ":"))[:-1].encode()
+    return body + b',"crc32":"%08x"}\n' % zlib.crc32(body)
+
+
+def test_every_line_ends_with_the_checksum_of_what_is_before_it(tmp_path):
+    for line in lines_of(tmp_path / "j"):
+        body, _, rest = line.partition(b',"crc32":"')
+        assert rest == b'%08x"}\n' % zlib.crc32(body)
+        assert sealed(json.loads(line)) == line
+
+
+def test_every_flipped_bit_is_found(tmp_path):
+    path = tmp_path / "j"
+    lines_of(path)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        with pytest.raises(MrisslError):
+            read_journal(path)
+
+
+def test_the_good_beginning_of_a_damaged_journal_can_be_had(tmp_path):
+    path = tmp_path / "j"
+    lines = lines_of(path, 9)
+    for bad in range(1, 10):
+        path.write_bytes(b"".join([*lines[:bad], b"rubbish\n", *lines[bad + 1 :]]))
+        header, records, wrong = recoverable_records(path)
+        assert (header, [record.event["n"] for record in records]) == ({"a": 1}, [*range(bad - 1)])
+        assert f"line {bad + 1} " in str(wrong)
+    path.write_bytes(b"".join(lines)[:-3])
+    _, records, wrong = recoverable_records(path)
+    assert (len(records), wrong) == (8, None)
+    path.write_bytes(b"rubbish\n")
+    with pytest.raises(MrisslError):
+        recoverable_records(path)
+
+
+def test_a_dropped_journal_is_gone(tmp_path):
+    opened = Journal(tmp_path / "j", {})
+    opened.append({"n": 1})
+    opened.drop()
+    assert not (tmp_path / "j").exists()
+    with pytest.raises(MrisslError, match="closed"):
+        opened.append({})
+
+
+def test_a_clock_that_goes_backwards_or_stands_still_never_shows(tmp_path):
+    ticks = iter([100, 150, 150, 40, 120, 200])
+    with Journal(tmp_path / "j", {}, clock=lambda: next(ticks)) as opened:
+        assert [opened.record({})[1] for _ in range(5)] == [50, 50, 50, 50, 100]
+
+
 def test_every_other_damage_is_told_with_its_line(tmp_path):
     path = tmp_path / "j"
     lines = lines_of(path)
@@ -230,8 +294,11 @@ def test_every_other_damage_is_told_with_its_line(tmp_path):
         b"[" * 100_000 + b"\n",
         b'{"index":2,"t_ns":NaN,"event":{}}\n',
         b'{"index":' + b"9" * 5000 + b"}\n",
+        lines[3].replace(b'"n":2', b'"n":3'),
+        lines[3].replace(b'"crc32"', b'"crc33"'),
+        lines[3].replace(b"}\n", b"} \n"),
         *(
-            json.dumps(record | change).encode() + b"\n"
+            sealed(record | change)
             for change in (
                 {"index": 3},
                 {"index": 2.0},

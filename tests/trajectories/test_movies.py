@@ -3,6 +3,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.geometry import apply_action
 from napari_mrissl.slicing import policies, render
 from napari_mrissl.slicing.pictures import gray
 from napari_mrissl.trajectories import Flight, flight_info, flight_of
@@ -30,6 +31,22 @@ def test_values_are_the_slices_in_order(volume, flight, tmp_path):
     np.testing.assert_allclose(found, expected, atol=1e-2)
     assert seen == sorted(seen)
     assert seen[-1] == 1
+
+
+def test_arrays_are_all_that_a_flight_is(volume, flight, tmp_path):
+    path = write_movie(tmp_path / "a.npz", volume, flight, 21)
+    found = np.load(path, allow_pickle=False)
+    assert set(found.files) == {"frames", "valid", "poses", "actions", "times_s"}
+    expected = [render(volume, pose, 21) for pose in flight.poses]
+    np.testing.assert_allclose(found["frames"], [s.values for s in expected], atol=1e-2)
+    np.testing.assert_array_equal(found["valid"], [s.valid for s in expected])
+    np.testing.assert_array_equal(found["poses"], [pose.to_row() for pose in flight.poses])
+    np.testing.assert_allclose(found["times_s"], np.asarray(flight.times_ns) / 1e9)
+    assert found["actions"].shape == (37, 7)
+    assert not found["actions"][-1].any()
+    for k, action in enumerate(found["actions"][:-1]):
+        reached = apply_action(flight.poses[k], action).to_row()
+        np.testing.assert_allclose(reached, flight.poses[k + 1].to_row(), atol=1e-9)
 
 
 def test_a_gif_shows_each_slice_over_the_windows_grey_levels(volume, flight, tmp_path):

@@ -1,163 +1,349 @@
-"""Recording: what was flown is there, also after a kill."""
+"""Recording: events become an episode, whatever the disk, the clock or the user do."""
 
+import errno
+import json
 import os
-import random
-import signal
-import subprocess
-import sys
+import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.trajectories import FlightRecorder, Journal, journal, read_flight
+from napari_mrissl.slicing import render
+from napari_mrissl.trajectories import Dataset, Recorder, journal, read_journal, validate
 
-_ROOT = Path(__file__).resolve().parents[2]
-
-
-def test_a_recording_becomes_a_flight(volume, poses, tmp_path):
-    recorder = FlightRecorder(tmp_path / "a" / "b", volume, made="by hand")
-    repeated = [pose for pose in poses for _ in range(2)]
-    assert [recorder.record(pose) for pose in repeated] == list(range(60))
-    assert recorder.frames == 60
-    assert os.listdir(tmp_path / "a" / "b") == ["journal.jsonl"]
-    flight = recorder.stop()
-    assert os.listdir(tmp_path / "a" / "b") == ["flight.jsonl"]
-    assert flight.identity == volume.identity
-    assert flight.info["made"] == "by hand"
-    np.testing.assert_allclose(
-        [pose.to_row() for pose in flight.poses], [pose.to_row() for pose in repeated], atol=1e-15
-    )
-    assert (np.diff(flight.times_ns) >= 0).all()
-    with pytest.raises(MrisslError, match="closed"):
-        recorder.record(poses[0])
-    assert len(recorder.stop()) == 60
-    assert len(read_flight(tmp_path / "a" / "b")) == 60
+ALL = {"cursor", "window", "clicks", "layers"}
 
 
-def test_an_existing_flight_is_never_touched(volume, poses, tmp_path):
-    recorder = FlightRecorder(tmp_path, volume)
-    with pytest.raises(MrisslError, match="flight already"):
-        FlightRecorder(tmp_path, volume)
-    recorder.record(poses[0])
-    recorder.stop()
-    with pytest.raises(MrisslError, match="flight already"):
-        FlightRecorder(tmp_path, volume)
-    assert len(read_flight(tmp_path)) == 1
+def rows(poses):
+    return np.array([pose.to_row() for pose in poses])
 
 
-def test_an_empty_recording_is_an_empty_flight(volume, tmp_path):
-    assert len(FlightRecorder(tmp_path, volume).stop()) == 0
+def fly(recorder, poses, clock, seconds=0.05):
+    for pose in poses:
+        recorder.pose(pose)
+        clock.wait(seconds)
 
 
-def test_a_refusing_disk_is_told(volume, poses, tmp_path, monkeypatch):
+def test_what_was_flown_is_an_episode(volume, poses, tmp_path, clock):
+    folder = tmp_path / "a" / "new set"
+    recorder = Recorder(folder, volume, task=" look\naround ", clock=clock)
+    clock.wait(5)  # before the first pose nothing has begun
+    fly(recorder, poses, clock)
+    assert (recorder.poses, recorder.seconds) == (30, pytest.approx(1.5))
+    assert sorted(os.listdir(folder)) == ["dataset.json", "open"]
+    entry = recorder.commit()
+    assert sorted(os.listdir(folder)) == [
+        "dataset.json", "dataset.previous.json", "episodes", "open"
+    ]  # fmt: skip
+    assert os.listdir(folder / "open") == []
+    dataset = Dataset.open(folder)
+    assert dataset.entries == [entry]
+    assert dataset.tasks == ("look around",)
+    assert (entry.hertz, entry.frames, entry.duration_s, entry.cut_s) == (20, 31, 1.5, 0)
+    assert (entry.source, entry.policy, entry.seed) == ("recorded", None, None)
+    assert entry.identity == volume.identity
+    flight = dataset.flight(0)
+    np.testing.assert_allclose(rows(flight.poses), rows([*poses, poses[-1]]), atol=1e-14)
+    np.testing.assert_array_equal(np.diff(flight.times_ns), 50_000_000)
+    assert flight.info["shape"] == [12, 11, 10]
+    assert validate(folder).ok
+
+
+def test_the_rate_is_the_datasets_and_can_be_chosen_for_a_new_one(volume, poses, tmp_path, clock):
+    recorder = Recorder(tmp_path / "d", volume, hertz=100, clock=clock)
+    fly(recorder, poses, clock)
+    assert recorder.commit().frames == 151
+    with pytest.raises(MrisslError, match="100 frames a second"):
+        Recorder(tmp_path / "d", volume, hertz=20)
+    again = Recorder(tmp_path / "d", volume, clock=clock)
+    fly(again, poses[:3], clock)
+    assert again.commit().hertz == 100
+
+
+def test_optional_columns_hold_what_was_there(volume, poses, tmp_path, clock):
+    recorder = Recorder(tmp_path, volume, columns=ALL, clock=clock)
+    recorder.layers({"image:0123456789ab": True, "labels:1": False})
+    recorder.pose(poses[0])
+    clock.wait(0.05)
+    recorder.cursor((1, 2, 3))
+    recorder.window(-5, 80)
+    clock.wait(0.02)
+    recorder.click((4, 5, 6), 2)
+    recorder.click((4, 5, 7), 1)
+    clock.wait(0.03)
+    recorder.cursor(None)
+    recorder.layers({"image:0123456789ab": False, "labels:1": True})
+    entry = recorder.commit()
+    table = Dataset.open(tmp_path).table(0)
+    assert entry.columns[7:] == ("cursor_ras", "window", "clicks", "layers")
+    nan = np.nan
+    np.testing.assert_array_equal(table["cursor_ras"], [[nan] * 3, [1, 2, 3], [nan] * 3])
+    np.testing.assert_array_equal(table["window"], [[nan] * 2, [-5, 80], [-5, 80]])
+    assert table["clicks"] == [[], [], [(4, 5, 6, 2), (4, 5, 7, 1)]]
+    assert table["layers"].tolist() == [0b01, 0b01, 0b10]
+    assert entry.layers == ("image:0123456789ab", "labels:1")
+
+
+def test_columns_that_were_not_asked_for_are_not_written_anywhere(volume, poses, tmp_path, clock):
+    recorder = Recorder(tmp_path, volume, clock=clock)
+    recorder.pose(poses[0])
+    recorder.cursor((1, 2, 3))
+    recorder.window(0, 1)
+    recorder.click((1, 2, 3), 1)
+    recorder.layers({"PATIENT-7.nii": True})
+    recorder.leave()
+    _, events = read_journal(next((tmp_path / "open").iterdir()))
+    assert [set(event) for event in events] == [{"pose"}, {"ended"}]
+
+
+def test_layers_are_never_named(volume, tmp_path):
+    recorder = Recorder(tmp_path, volume, columns={"layers"})
+    for name in ("PATIENT-7.nii", "image:PATIENT", "labels:x", "labels:1\n", ""):
+        with pytest.raises(MrisslError, match="named in words"):
+            recorder.layers({name: True})
+    recorder.discard()
+
+
+def test_a_pause_is_cut_out_and_goes_on_from_what_is_shown(volume, poses, tmp_path, clock):
+    recorder = Recorder(tmp_path, volume, columns=ALL, clock=clock)
+    fly(recorder, poses[:4], clock)
+    recorder.pause()
+    recorder.pause()
+    assert recorder.paused
+    fly(recorder, poses[10:20], clock, 7)
+    recorder.click((0, 0, 0), 1)
+    assert (recorder.poses, recorder.seconds) == (4, pytest.approx(0.2))
+    recorder.resume()
+    recorder.resume()
+    assert not recorder.paused
+    clock.wait(0.05)
+    fly(recorder, poses[20:22], clock)
+    assert recorder.seconds == pytest.approx(0.35)
+    entry = recorder.commit()
+    assert entry.cut_s == pytest.approx(70)
+    table = Dataset.open(tmp_path).table(0)
+    expected = [*poses[:4], poses[19], *poses[20:22], poses[21]]
+    np.testing.assert_allclose(table["pose"], rows(expected), atol=1e-14)
+    assert not any(table["clicks"])
+
+
+def test_idleness_is_cut_to_two_seconds(volume, poses, tmp_path, clock):
+    recorder = Recorder(tmp_path, volume, clock=clock)
+    recorder.pose(poses[0])
+    clock.wait(100)
+    recorder.pose(poses[1])
+    clock.wait(1.9)
+    recorder.pose(poses[2])
+    entry = recorder.commit()
+    assert entry.cut_s == pytest.approx(98)
+    assert entry.duration_s == pytest.approx(3.9)
+    found = Dataset.open(tmp_path).table(0)["pose"]
+    np.testing.assert_allclose(found, rows([poses[0]] * 40 + [poses[1]] * 38 + [poses[2]]))
+
+
+def test_rendered_slices_are_stored_without_loss(volume, poses, tmp_path, clock):
+    recorder = Recorder(tmp_path, volume, frame_size=24, clock=clock)
+    fly(recorder, poses, clock, 0.2)
+    shares = []
+    entry = recorder.commit(progress=shares.append)
+    assert entry.frames == 121
+    assert shares == sorted(shares)
+    assert (len(shares), shares[-1]) == (2, 1)
+    dataset = Dataset.open(tmp_path)
+    assert "frame" not in dataset.table(0)
+    flown = dataset.flight(0).poses
+    expected = render(volume, flown, 24).values
+    np.testing.assert_array_equal(dataset.table(0, ("frame",))["frame"], expected)
+    part = dataset.table(0, ("frame", "index"), 60, 70)
+    np.testing.assert_array_equal(part["frame"], expected[60:70])
+    assert part["index"].tolist() == list(range(60, 70))
+    statistics = entry.statistics["frame"]
+    assert statistics["count"] == 121 * 24 * 24
+    assert statistics["max"] == [expected.max()]
+    assert statistics["mean"] == pytest.approx([expected.mean(dtype=float)])
+    assert statistics["std"] == pytest.approx([expected.std(dtype=float)])
+
+
+def test_the_task_can_be_changed_while_recording(volume, poses, tmp_path, clock):
+    recorder = Recorder(tmp_path, volume, task="look", clock=clock)
+    fly(recorder, poses[:3], clock)
+    recorder.task = "find the \x1b[31m vessel\u202e "
+    assert recorder.commit().task == "find the [31m vessel"
+
+
+def test_nothing_flown_is_told_and_recording_goes_on(volume, poses, tmp_path, clock):
+    recorder = Recorder(tmp_path, volume, clock=clock)
+    with pytest.raises(MrisslError, match="nothing was recorded"):
+        recorder.commit()
+    recorder.pose(poses[0])
+    assert recorder.commit().frames == 1
+    with pytest.raises(MrisslError, match="has ended"):
+        recorder.pose(poses[0])
+    assert recorder.commit().episode_index == 0  # twice is once
+    assert len(Dataset.open(tmp_path)) == 1
+
+
+def test_a_discarded_recording_is_kept_aside(volume, poses, tmp_path, clock):
+    recorder = Recorder(tmp_path, volume, clock=clock)
+    fly(recorder, poses, clock)
+    recorder.discard()
+    dataset = Dataset.open(tmp_path)
+    assert (len(dataset), dataset.unfinished()) == (0, [])
+    _, events = read_journal(tmp_path / "removed" / f"{recorder.uid}.jsonl")
+    assert sum("pose" in event for event in events) == 30
+    Recorder(tmp_path, volume).discard()  # the lock is free again
+
+
+def test_the_next_recording_runs_while_the_last_is_written(volume, poses, tmp_path, monkeypatch):
+    first = Recorder(tmp_path, volume, frame_size=8)
+    first.pose(poses[0])
+    held, go = threading.Event(), threading.Event()
+
+    def hold(_):
+        held.set()
+        assert go.wait(30)
+
+    worker = threading.Thread(target=first.commit, args=(hold,))
+    worker.start()
+    assert held.wait(30)
+    second = Recorder(tmp_path, volume)
+    for pose in poses:
+        second.pose(pose)
+    go.set()
+    worker.join()
+    second.commit()
+    dataset = Dataset.open(tmp_path)
+    assert [entry.uid for entry in dataset.entries] == [first.uid, second.uid]
+    assert [entry.first_index for entry in dataset.entries] == [0, dataset.entries[0].frames]
+    assert validate(tmp_path).ok
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
+def test_a_disk_that_refuses_the_journal_is_told_and_costs_nothing(
+    code, volume, poses, tmp_path, monkeypatch
+):
     told = []
-    recorder = FlightRecorder(tmp_path, volume, on_error=told.append)
+    recorder = Recorder(tmp_path, volume, on_error=told.append)
+    recorder.pose(poses[0])
+    path = next((tmp_path / "open").iterdir())
+    while b"pose" not in path.read_bytes():
+        time.sleep(0.01)
 
     def refuse(*_):
-        raise OSError(28, "No space left on device")
+        raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(journal, "_write", refuse)
-
-    def keep_recording():
-        for _ in range(2000):
-            recorder.record(poses[0])
-            time.sleep(0.01)
-
-    with pytest.raises(MrisslError, match="No space left"):
-        keep_recording()
-    with pytest.raises(MrisslError, match="No space left"):
-        recorder.stop()
+    recorder.pose(poses[1])
+    deadline = time.monotonic() + 20
+    while not told and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert os.strerror(code) in str(told[0])
+    with pytest.raises(MrisslError, match="could not be written"):
+        recorder.pose(poses[2])
+    monkeypatch.undo()
+    # What came before the refusal was said is still there to be committed.
+    recorder.commit()
+    found = Dataset.open(tmp_path).table(0)["pose"]
+    np.testing.assert_allclose(found[-1], poses[1].to_row(), atol=1e-14)
     assert len(told) == 1
 
 
-def test_a_folder_that_cannot_be_made_is_told(volume, tmp_path):
-    (tmp_path / "file").write_text("")
+def test_a_recording_that_was_left_can_be_recovered_as_it_would_have_been(
+    volume, poses, tmp_path, clock
+):
+    for folder in ("left", "committed"):
+        recorder = Recorder(tmp_path / folder, volume, task="look", columns=ALL, clock=clock)
+        fly(recorder, poses[:5], clock)
+        recorder.pause()
+        clock.wait(3)
+        recorder.resume()
+        recorder.click((1, 2, 3), 4)
+        recorder.task = "find"
+        fly(recorder, poses[5:], clock)
+        recorder.leave() if folder == "left" else recorder.commit()
+    left, committed = Dataset.open(tmp_path / "left"), Dataset.open(tmp_path / "committed")
+    (one,) = left.unfinished()
+    assert (one.poses, one.task, one.damage) == (30, "find", None)
+    assert one.seconds == pytest.approx(4.5)
+    assert one.identity == volume.identity
+    assert abs(one.started.timestamp() - (time.time() - 4.5)) < 60
+    entry = left.recover(one)
+    assert left.unfinished() == []
+    assert entry.content == committed.entries[0].content
+    assert entry.uid == one.path.stem
+    with pytest.raises(MrisslError, match="no unfinished recording"):
+        left.recover(one)
+    assert validate(tmp_path / "left").ok
+
+
+def test_a_recovered_episode_gets_its_slices_when_the_scan_is_given(volume, poses, tmp_path, clock):
+    recorders = [Recorder(tmp_path, volume, frame_size=8, clock=clock) for _ in range(2)]
+    for recorder in recorders:
+        fly(recorder, poses[:3], clock)
+        recorder.leave()
+    dataset = Dataset.open(tmp_path)
+    with_scan, without = dataset.unfinished()
+    assert "frame" in dataset.recover(with_scan, volume).columns
+    np.testing.assert_array_equal(
+        dataset.table(0, ("frame",))["frame"], render(volume, dataset.flight(0).poses, 8).values
+    )
+    assert "frame" not in dataset.recover(without).columns
+    assert "no scan was given" in dataset.notes[-1]
+
+
+def test_an_unfinished_recording_can_be_put_away(volume, poses, tmp_path, clock):
+    recorder = Recorder(tmp_path, volume, clock=clock)
+    fly(recorder, poses[:3], clock)
+    assert Dataset.open(tmp_path).unfinished() == []  # it is being written
+    recorder.leave()
+    dataset = Dataset.open(tmp_path)
+    dataset.dismiss(dataset.unfinished()[0])
+    assert dataset.unfinished() == []
+    assert os.listdir(tmp_path / "removed") == [f"{recorder.uid}.jsonl"]
+
+
+def test_a_recording_tells_nothing_private(volume, poses, tmp_path, clock):
+    recorder = Recorder(tmp_path / "secret", volume, columns=ALL, clock=clock)
+    fly(recorder, poses[:3], clock)
+    recorder.leave()
+    folder = tmp_path / "secret"
+    content = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    Dataset.open(folder).recover(Dataset.open(folder).unfinished()[0])
+    content += b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    for private in ("PATIENT", "private", "secret", str(tmp_path), os.uname().nodename):
+        assert private.encode() not in content
+    header = json.loads(content.split(b"\n")[0][content.index(b'{"format":"napari-mrissl j') :])
+    assert set(header["header"]["info"]) == {"shape", "spacing_mm", "affine", "frame", "software"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"columns": {"pixels"}}, "column 'pixels'"),
+        ({"frame_size": 0}, "frames of 0"),
+        ({"frame_size": 5000}, "frames of 5000"),
+        ({"hertz": 0}, "0 frames a second"),
+        ({"hertz": float("nan")}, "nan frames"),
+        ({"hertz": 1e9}, "frames a second"),
+    ],
+)
+def test_settings_that_cannot_be_are_told_and_leave_nothing(settings, said, volume, tmp_path):
+    with pytest.raises(MrisslError, match=said):
+        Recorder(tmp_path / "d", volume, **settings)
+    assert not (tmp_path / "d").exists()
+    Recorder(tmp_path / "d", volume).discard()
+
+
+def test_no_event_that_is_not_a_number_gets_in(volume, poses, tmp_path):
+    recorder = Recorder(tmp_path, volume, columns=ALL)
+    recorder.pose(poses[0])
+    for wrong in ((1, 2), (1, 2, float("nan")), "abc"):
+        with pytest.raises((MrisslError, ValueError)):
+            recorder.cursor(wrong)
+        with pytest.raises((MrisslError, ValueError)):
+            recorder.click(wrong, 1)
     with pytest.raises(MrisslError):
-        FlightRecorder(tmp_path / "file" / "flight", volume)
-
-
-_FLY = """
-import sys, time
-import numpy as np
-from napari_mrissl.geometry import Pose
-from napari_mrissl.trajectories import FlightRecorder
-from napari_mrissl.volumes import Volume
-volume = Volume.from_stored(np.zeros((20, 20, 20), np.uint8), np.eye(4))
-recorder = FlightRecorder(sys.argv[1], volume)
-n = 0
-while True:
-    recorder.record(Pose(np.array([n, 0.5, 0.25]), np.eye(3), 100.0))
-    n += 1
-    print(n, time.monotonic(), flush=True)
-    time.sleep(0.005)
-"""
-
-
-def killed_after(seconds, folder):
-    """Kill a recording process; how many poses it had made one second before."""
-    with subprocess.Popen(
-        [sys.executable, "-c", _FLY, str(folder)], stdout=subprocess.PIPE, text=True, cwd=_ROOT
-    ) as flying:
-        lines = [flying.stdout.readline()]
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            lines.append(flying.stdout.readline())
-        flying.send_signal(signal.SIGKILL)
-        killed = time.monotonic()
-        lines += flying.stdout.readlines()
-    stamps = [float(line.split()[1]) for line in lines if line.endswith("\n")]
-    return sum(stamp <= killed - 1 for stamp in stamps), len(stamps)
-
-
-def check_kills(times, tmp_path):
-    dice = random.Random(times)
-    for number in range(times):
-        folder = tmp_path / str(number)
-        before, all_made = killed_after(dice.uniform(0.1, 2.0), folder)
-        assert os.listdir(folder) == ["journal.jsonl"]
-        try:
-            flight = read_flight(folder)
-        except MrisslError:
-            assert before == 0
-            continue
-        # One more may have been recorded than was printed.
-        assert before <= len(flight) <= all_made + 1
-        indices = [pose.center[0] for pose in flight.poses]
-        assert indices == list(range(len(flight)))
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-def test_a_kill_costs_at_most_a_second(tmp_path):
-    check_kills(5, tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-def test_many_kills_cost_at_most_a_second_each(tmp_path):
-    check_kills(25, tmp_path)
-
-
-def test_appending_never_waits_for_the_disk(tmp_path, monkeypatch):
-    """A disk that hangs holds up the writer's thread only."""
-    hang = time.sleep
-    started = []
-
-    def slow(_):
-        started.append(True)
-        hang(1.5)
-
-    opened = Journal(tmp_path / "j", {})
-    opened.append({"n": -1})
-    monkeypatch.setattr(journal.os, "fsync", slow)
-    deadline = time.monotonic() + 20
-    while not started and time.monotonic() < deadline:
-        opened.append({"n": 0})
-        hang(0.01)
-    for n in range(100):
-        opened.append({"n": n})
-    # All hundred were taken while the writer was still in its first sync.
-    assert len(started) == 1
-    opened.close()
+        recorder.window(0, float("inf"))
+    assert recorder.commit().frames >= 1

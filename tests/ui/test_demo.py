@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_mrissl.assets import asset
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.metrics import dice
-from napari_mrissl.trajectories import read_flight
+from napari_mrissl.trajectories import Dataset
 from napari_mrissl.volumes import read
 from napari_mrissl.volumes.samples import mni152, mni152_tissues
 
@@ -29,7 +30,9 @@ def test_demo_leaves_flight_segmentation_screenshot_and_figures(tmp_path, capsys
     found = dice(read(out / "segmentation.nii.gz").data, mni152_tissues(2).data, labels=(1, 2))
     assert metrics["mean_dice_grey_white"] == pytest.approx((found[1] + found[2]) / 2, abs=1e-4)
     assert metrics["mean_dice_grey_white"] >= 0.75
-    assert read_flight(out / "flight").identity == scan.identity
+    recorded = Dataset.open(out / "flights").flight(0)
+    assert recorded.identity == scan.identity
+    assert len(recorded) == len(Dataset.open(asset("demo/flight")).flight(0))
     with Image.open(out / "flight.gif") as movie:
         assert movie.n_frames > 100
     with Image.open(out / "screenshot.png") as window:

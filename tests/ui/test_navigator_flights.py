@@ -1,29 +1,19 @@
-"""Flights in the navigator: record, replay, generate, open, save, and what may come between."""
+"""Flights in the navigator: record, pause, discard, replay, and what may come between."""
 
 import errno
 import os
-import sys
 
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QFileDialog
-
-sys.path.insert(0, __file__.rpartition("/")[0])
-import navigator_actions as user
+from flight_actions import rows, settled, small_volume, steps
 
 from napari_mrissl.geometry import Pose
-from napari_mrissl.trajectories import Flight, flight_of, journal, locate, read_flight
-from napari_mrissl.ui.layers import add_volume
-from napari_mrissl.ui.navigator.flights import FlightDeck, flights_directory, new_flight_folder
+from napari_mrissl.trajectories import Dataset, Flight, Recorder, flight_of, journal, locate
+from napari_mrissl.ui.navigator.flight_panel import FlightPanel
+from napari_mrissl.ui.navigator.flights import FlightDeck
 from napari_mrissl.ui.navigator.state import NavigatorState
+from napari_mrissl.ui.recorder.work import default_folder
 from napari_mrissl.volumes import read, write_image
-from napari_mrissl.volumes.volume import Volume
-
-
-def small_volume(value=1.0):
-    index = np.indices((24, 24, 24), np.float32)
-    voxels = value * np.exp(-((index - 11.5) ** 2).sum(axis=0) / 60)
-    return Volume.from_stored(voxels.astype(np.float32), np.diag([2.0, 2, 2, 1]), name="ball")
 
 
 class Clock:
@@ -46,45 +36,97 @@ def clock():
 
 
 @pytest.fixture
-def deck(state, clock):
+def deck(state, clock, qtbot):
     deck = FlightDeck(state, clock=clock)
     yield deck
-    deck.close()
+    deck.close(wait=True)
+    qtbot.waitUntil(lambda: not deck.shelf.busy, timeout=10_000)
 
 
-def steps(state, count=5):
-    poses = [state.pose]
-    for _ in range(count):
-        state.move([0.01, 0.02, 0, 0.05, 0, 0, 0])
-        poses.append(state.pose)
-    return poses
+@pytest.fixture
+def heard(deck):
+    """Every sentence the deck says, and whether it is about a failure."""
+    heard = []
+    deck.said.connect(lambda text: heard.append((text, False)))
+    deck.failed.connect(lambda text: heard.append((text, True)))
+    return heard
 
 
-def test_every_pose_is_recorded_with_rising_stamps(deck, state):
+def test_a_recording_becomes_an_episode_of_todays_dataset(deck, state, qtbot, heard):
+    deck.task = "find the middle"
     deck.record()
     assert deck.recording
-    poses = steps(state)
+    poses = steps(state, qtbot=qtbot)
     assert deck.frames == len(poses)
+    assert deck.seconds > 0.25
     deck.stop_recording()
     assert not deck.recording
-    assert deck.folder.parent == flights_directory()
-    flight = read_flight(deck.folder)
-    rows = np.array([pose.to_row() for pose in flight.poses])
-    np.testing.assert_allclose(rows, [pose.to_row() for pose in poses], atol=1e-12)
-    assert (np.diff(flight.times_ns) >= 0).all()
-    assert flight.identity == state.volume.identity
+    settled(deck, qtbot)
+    dataset = Dataset.open(default_folder())
+    (entry,) = dataset.entries
+    assert entry.task == "find the middle"
+    assert entry.identity == state.volume.identity
+    recorded = rows(dataset.flight(0).poses)
+    # At 20 Hz every pose of 60 ms is on some frame, in the order flown, and nothing else is.
+    order = [np.abs(rows(poses) - row).max(axis=1).argmin() for row in recorded]
+    assert np.abs(recorded - rows(poses)[order]).max() < 1e-12
+    assert sorted(set(order)) == list(range(len(poses)))
+    assert order == sorted(order)
+    assert deck.number == 0
+    np.testing.assert_array_equal(rows(deck.flight.poses), recorded)
+    assert any("episode 1" in text for text, _ in heard)
 
 
-def test_nothing_is_recorded_before_and_after(deck, state):
-    steps(state)
+def test_a_pause_is_not_in_the_episode(deck, state, qtbot):
     deck.record()
+    before = steps(state, 2, qtbot)
+    qtbot.wait(60)
+    deck.pause()
+    assert deck.paused
+    seconds = deck.seconds
+    away = steps(state, 3, qtbot)[1:]
+    assert deck.seconds == pytest.approx(seconds)
+    deck.resume()
+    after = steps(state, 2, qtbot)
     deck.stop_recording()
-    steps(state)
-    assert len(deck.flight) == 1
-    deck.stop_recording()
+    settled(deck, qtbot)
+    recorded = rows(deck.flight.poses)
+
+    def found(poses):
+        return [bool((np.abs(recorded - row).max(axis=1) < 1e-9).any()) for row in rows(poses)]
+
+    # The pose that the pause ended with is where the recording went on.
+    assert found(away) == [False, False, True]
+    assert all(found([*before[1:], *after[1:]]))
+    assert deck.flight.duration_s < 0.6
+
+
+def test_a_discarded_flight_is_no_episode_until_redo(deck, state, qtbot, heard):
     deck.record()
+    steps(state, 2, qtbot)
+    deck.discard()
+    assert not deck.recording
+    settled(deck, qtbot)
+    assert len(Dataset.open(default_folder())) == 0
+    assert deck.shelf.contents.undone
+    assert "discarded" in heard[-1][0]
+    deck.shelf.redo_last()
+    settled(deck, qtbot)
+    assert len(Dataset.open(default_folder())) == 1
+
+
+def test_several_recordings_follow_each_other_without_waiting(deck, state, qtbot):
+    for count in (1, 2, 3):
+        deck.record()
+        steps(state, count)
+        deck.stop_recording()
+    settled(deck, qtbot)
+    assert len(Dataset.open(default_folder())) == 3
+    assert [one.number for one in deck.shelf.contents.episodes] == [0, 1, 2]
     deck.stop_recording()
-    assert len(list(flights_directory().iterdir())) == 2
+    deck.discard()
+    deck.pause()
+    assert not deck.recording
 
 
 def test_replay_shows_the_flight_at_its_speed_and_undo_returns(deck, state, clock):
@@ -100,226 +142,171 @@ def test_replay_shows_the_flight_at_its_speed_and_undo_returns(deck, state, cloc
     assert deck.replaying
     assert state.pose == poses[0]
     clock.now += 10**9
-    deck._tick()
+    deck.player.tick()
     np.testing.assert_allclose(state.pose.to_row(), poses[2].to_row(), atol=1e-9)
     assert deck.progress == pytest.approx(0.5)
     clock.now += 10**9
-    deck._tick()
+    deck.player.tick()
     assert not deck.replaying
     np.testing.assert_allclose(state.pose.to_row(), poses[4].to_row(), atol=1e-9)
     state.undo()
     assert state.pose == before
 
 
-def test_replay_can_be_stopped(deck, state, clock):
+def test_scrubbing_and_stepping_are_one_undo_step(deck, state, clock):
+    poses = steps(state, 4)
+    flight = Flight(
+        state.volume.identity, poses, np.arange(5) * 10**9, flight_of(state.volume, poses).info
+    )
+    deck.set_flight(flight)
+    state.move([0.1, 0, 0, 0, 0, 0, 0.1])
+    before = state.pose
+    player = deck.player
+    player.seek(3.5e9)
+    assert player.frame == 3
+    player.step(-1)
+    np.testing.assert_allclose(state.pose.to_row(), poses[2].to_row(), atol=1e-9)
+    player.step(-9)
+    np.testing.assert_allclose(state.pose.to_row(), poses[0].to_row(), atol=1e-9)
+    player.step(1)
+    player.seek(99e9)
+    np.testing.assert_allclose(state.pose.to_row(), poses[4].to_row(), atol=1e-9)
+    state.undo()
+    assert state.pose == before
+
+
+def test_a_move_of_the_user_ends_the_replay_where_it_is(deck, state, clock):
     deck.set_flight(flight_of(state.volume, steps(state), hertz=1))
     deck.replay()
     clock.now += 2 * 10**9
-    deck._tick()
-    stopped = state.pose
-    deck.stop_replay()
+    deck.player.tick()
+    state.move([0, 0, 0.05, 0, 0, 0, 0])
+    moved = state.pose
     assert not deck.replaying
-    assert state.pose == stopped
+    deck.player.tick()
+    deck.player.play()
+    assert deck.replaying
+    assert deck.progress == pytest.approx(0.4)
+    deck.stop_replay()
+    state.undo()
+    assert state.pose == moved
 
 
-def test_a_flight_over_another_scan_is_said_to_be_one(deck, state):
-    said = []
-    deck.said.connect(said.append)
+def test_a_flight_over_another_scan_is_said_to_be_one(deck, state, heard):
     other = small_volume(2.0)
     deck.set_flight(flight_of(other, [Pose(other.center, np.eye(3), 40.0)] * 3))
     assert state.volume.identity
     deck.replay()
-    assert "another scan" in said[-1]
+    assert "another scan" in heard[-1][0]
 
 
-def test_a_disk_that_refuses_ends_the_recording_and_is_said(deck, state, qtbot, monkeypatch):
-    said = []
-    deck.failed.connect(said.append)
+def refuse(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_that_refuses_ends_the_recording_with_what_there_is(
+    deck, state, qtbot, monkeypatch, heard
+):
     deck.record()
-    qtbot.waitUntil(lambda: deck.frames > 0)
+    steps(state, 2, qtbot)
+    with monkeypatch.context() as disk:
+        disk.setattr(journal, "_write", refuse)
+        state.move([0.02, 0, 0, 0, 0, 0, 0])
+        qtbot.waitUntil(lambda: not deck.recording, timeout=5000)
+    settled(deck, qtbot)
+    failures = [text for text, failed in heard if failed]
+    assert len(failures) == 1
+    assert "No space left" in failures[0]
+    assert "was ended" in failures[0]
+    assert len(Dataset.open(default_folder())) == 1
+    # The navigator flies on, and the next recording works.
+    deck.record()
+    assert deck.recording
 
-    def refuse(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(journal, "_write", refuse)
-    steps(state)
-    qtbot.waitUntil(lambda: not deck.recording, timeout=5000)
-    assert len(said) == 1
-    assert "No space left" in said[0]
+def test_an_episode_that_cannot_be_written_can_be_saved_again(deck, state, qtbot, heard):
+    deck.record()
+    steps(state, 2, qtbot)
+    episodes = default_folder() / "episodes"
+    episodes.write_text("in the way")
+    deck.stop_recording()
+    settled(deck, qtbot)
+    assert any(failed and "could not be saved" in text for text, failed in heard)
+    (ending,) = deck.shelf.unsaved
+    episodes.unlink()
+    deck.save_again(ending)
+    settled(deck, qtbot)
+    assert deck.shelf.unsaved == ()
+    assert len(Dataset.open(default_folder())) == 1
 
 
-def test_the_command_line_finds_the_scan_of_a_recorded_flight(deck, state, tmp_path):
+def test_the_command_line_finds_the_scan_of_a_recorded_flight(deck, state, tmp_path, qtbot):
     path = tmp_path / "scan.nii"
     write_image(path, state.volume.data, state.volume)
     state.set_volume(read(path))
     deck.record()
     steps(state)
     deck.stop_recording()
+    settled(deck, qtbot)
     assert locate(deck.flight.identity) == path
+    assert deck.shelf.contents.episodes[0].scan == path
 
 
-def test_the_scan_going_away_stops_and_keeps_the_recording(deck, state):
-    said = []
-    deck.said.connect(said.append)
+def test_the_scan_going_away_ends_and_keeps_the_recording(deck, state, qtbot, heard):
     deck.record()
-    poses = steps(state)
+    steps(state)
     state.set_volume(None)
     assert not deck.recording
-    assert "The scan changed" in said[-1]
-    assert len(read_flight(deck.folder)) == len(poses)
+    settled(deck, qtbot)
+    assert any("The scan changed" in text for text, _ in heard)
+    assert len(Dataset.open(default_folder())) == 1
     state.set_volume(small_volume())
     deck.replay()
     state.set_volume(small_volume(3.0))
     assert not deck.replaying
 
 
-def test_damaged_and_missing_flights_are_reported(deck, state, tmp_path):
-    said = []
-    deck.failed.connect(said.append)
-    deck.load(tmp_path)
-    assert "no flight here" in said[0]
-    (tmp_path / "flight.jsonl").write_text("{}\n")
-    deck.load(tmp_path)
-    assert len(said) == 2
-    assert deck.flight is None
-    deck.parent_folder = tmp_path / "flight.jsonl"
+def test_the_same_scan_told_again_does_not_end_the_recording(deck, state):
+    deck.record()
+    state.set_volume(state.volume, object())
+    assert deck.recording
+
+
+def test_bad_folders_are_refused_and_change_nothing(deck, state, tmp_path, qtbot, heard):
+    before = deck.shelf.folder
+    (tmp_path / "dataset.json").write_text("{}\n")
+    (tmp_path / "file").write_text("no folder")
+    for folder in (tmp_path, tmp_path / "file"):
+        deck.choose_dataset(folder)
+        settled(deck, qtbot)
+        assert heard.pop()[1]
+        assert deck.shelf.folder == before
+    deck.record()
+    deck.choose_dataset(tmp_path / "other")
+    assert "cannot be changed" in heard[-1][0]
+    assert deck.shelf.folder == before
+
+
+def test_a_recording_into_a_place_that_cannot_be_is_refused(deck, state, tmp_path, qtbot, heard):
+    deck.choose_dataset(tmp_path / "new")
+    settled(deck, qtbot)
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "new").write_text("in the way")
     deck.record()
     assert not deck.recording
-    assert len(said) == 3
+    assert heard[-1][1]
 
 
-def test_saved_and_opened_again(deck, state, tmp_path):
-    deck.save(tmp_path / "never")
-    assert not (tmp_path / "never").exists()
-    poses = steps(state)
-    deck.set_flight(flight_of(state.volume, poses))
-    folder = new_flight_folder(tmp_path)
-    deck.save(folder)
-    assert new_flight_folder(tmp_path) != folder
-    deck.set_flight(flight_of(state.volume, poses[:2]))
-    deck.load(folder)
-    assert len(deck.flight) == len(poses)
-    failed = []
-    deck.failed.connect(failed.append)
-    deck.save(folder)
-    assert "already" in failed[0]
-
-
-@pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    viewer = make_napari_viewer_proxy(show=True)
-    add_volume(viewer, small_volume())
-    return viewer
-
-
-@pytest.mark.gui
-def test_record_by_button_fly_by_mouse_replay_by_button(navigator, viewer, qtbot):
-    panel, canvas = navigator.flight_panel, navigator.view.canvas
-    assert not panel.replay.isEnabled()
-    panel.record.click()
-    assert panel.record.text().startswith("Stop")
-    assert "background" in panel.record.styleSheet()
-    x, y = user.middle(canvas)
-    user.drag(qtbot, canvas, (x, y), (x + 10, y + 10), user.SHIFT)
-    for _ in range(3):
-        user.wheel(qtbot, canvas, (x, y), 1)
-    end = navigator.pose
-    panel.record.click()
-    assert panel.record.text() == "Record"
-    assert "Recorded" in panel.message.text()
-    navigator.state.reset()
-    before = navigator.pose
-    panel.speed.setCurrentIndex(panel.speed.count() - 1)
-    panel.replay.click()
-    assert panel.replay.text() == "Stop"
-    qtbot.waitUntil(lambda: not navigator.deck.replaying, timeout=20_000)
-    np.testing.assert_allclose(navigator.pose.to_row(), end.to_row(), atol=1e-9)
-    assert panel.replay.text() == "Replay"
-    navigator.moves.undo.click()
-    assert navigator.pose == before
-
-
-@pytest.mark.gui
-def test_generated_flights_are_replayable_and_have_seeds(navigator, qtbot):
-    panel = navigator.flight_panel
-    flights = []
-    for seed in (1, 1, 2):
-        panel.policy.setCurrentText("walk")
-        panel.frames.setValue(20)
-        panel.seed.setValue(seed)
-        panel.generate.click()
-        assert not panel.generate.isEnabled()
-        qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20_000)
-        assert panel.generate.isEnabled()
-        flights.append(np.array([p.to_row() for p in navigator.deck.flight.poses]))
-    np.testing.assert_array_equal(flights[0], flights[1])
-    assert not np.allclose(flights[0], flights[2])
-    panel.replay.click()
-    assert navigator.deck.replaying
-    panel.replay.click()
-    assert not navigator.deck.replaying
-
-
-@pytest.mark.gui
-def test_the_layer_deleted_while_recording(navigator, viewer, qtbot):
-    navigator.deck.record()
-    navigator.state.move([0.01, 0, 0, 0, 0, 0, 0])
-    viewer.layers.remove(next(x for x in viewer.layers if x.name == "ball"))
-    assert not navigator.deck.recording
-    assert "The scan changed" in navigator.flight_panel.message.text()
-    assert len(read_flight(navigator.deck.folder)) == 2
-    assert not navigator.flight_panel.record.isEnabled()
-    qtbot.wait(30)
-
-
-@pytest.mark.gui
-@pytest.mark.parametrize("what", ["dock", "viewer"])
-def test_closed_while_recording(navigator, viewer, qtbot, what):
-    navigator.deck.record()
-    navigator.state.move([0.01, 0, 0, 0, 0, 0, 0])
-    if what == "dock":
-        viewer.window.remove_dock_widget(navigator)
-    else:
-        viewer.close()
-    assert not navigator.deck.recording
-    (folder,) = flights_directory().iterdir()
-    assert len(read_flight(folder)) == 2
-
-
-@pytest.mark.gui
-def test_closed_while_replaying_and_generating(navigator, viewer, qtbot):
-    panel = navigator.flight_panel
-    poses = steps(navigator.state)
-    navigator.deck.set_flight(flight_of(navigator.volume, poses, hertz=1))
-    navigator.deck.replay()
-    panel.frames.setValue(2000)
-    panel.generate.click()
-    viewer.window.remove_dock_widget(navigator)
-    assert not navigator.deck.replaying
-    pose = navigator.pose
-    qtbot.wait(100)
-    assert navigator.pose == pose
-    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20_000)
-
-
-@pytest.mark.gui
-def test_folders_are_chosen_in_dialogs(navigator, qtbot, monkeypatch, tmp_path):
-    panel, deck = navigator.flight_panel, navigator.deck
-    answers = iter(["", str(tmp_path), str(tmp_path), ""])
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: next(answers))
-    panel.folder.click()
-    assert deck.parent_folder is None
-    panel.folder.click()
-    assert deck.parent_folder == tmp_path
-    panel.record.click()
-    steps(navigator.state, 2)
-    panel.record.click()
-    (recorded,) = tmp_path.iterdir()
-    panel.save.click()
-    saved = next(folder for folder in tmp_path.iterdir() if folder != recorded)
-    assert len(read_flight(saved)) == 3
-    panel.load.click()
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(saved))
-    panel.load.click()
-    assert deck.folder == saved
-    assert "3 poses" in panel.message.text()
+def test_a_recording_that_was_cut_off_is_told_of_in_the_navigator(deck, state, qtbot):
+    cut_off = Recorder(default_folder(), state.volume)
+    cut_off.pose(state.pose)
+    (journal_file,) = (default_folder() / "open").iterdir()
+    qtbot.waitUntil(lambda: b'"pose"' in journal_file.read_bytes(), timeout=5000)
+    left = journal_file.read_bytes()
+    cut_off.discard()
+    (default_folder() / "open" / f"{'0' * 31}1.jsonl").write_bytes(left)
+    panel = FlightPanel(deck, None)
+    qtbot.addWidget(panel)
+    qtbot.waitUntil(lambda: "cut off" in panel.message.text(), timeout=10_000)
+    settled(deck, qtbot)
+    panel.let_go()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pickle
+import warnings
 
 import nibabel as nib
 import numpy as np
@@ -17,6 +18,7 @@ from napari_mrissl.volumes.budget import memory_budget
 from napari_mrissl.volumes.errors import (
     BadGeometry,
     DamagedHeader,
+    ScanError,
     SizeMismatch,
     TooLarge,
     UnknownFormat,
@@ -275,3 +277,38 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "scan.nii")
     with pytest.raises(UnreadableFile, match="neither a file nor a folder"):
         read(tmp_path / "scan.nii")
+
+
+@pytest.mark.parametrize("number", [np.inf, np.nan, 1e300, -1e300, 1e-300, 3e38, 1e9, 1e-9])
+@pytest.mark.parametrize("field", ["pixdim", "qoffset_x", "srow_x", "quatern_b", "nrrd", "mha"])
+def test_numbers_beyond_reason_are_refused_without_a_warning(tmp_path, field, number):
+    path = tmp_path / ("scan.nii" if field not in ("nrrd", "mha") else f"scan.{field}")
+    if field == "nrrd":
+        text = f"space directions: ({number},0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\n"
+        text = f"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nspace: LPS\n{text}"
+        path.write_bytes(f"{text}encoding: raw\n\n".encode() + bytes(8))
+    elif field == "mha":
+        text = "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\n"
+        text += f"ElementSpacing = {number} 1 1\nElementDataFile = LOCAL\n"
+        path.write_bytes(text.encode() + bytes(8))
+    else:
+        header = nib.Nifti2Image(np.zeros((2, 2, 2), np.uint8), np.eye(4)).header
+        header["magic"], header["vox_offset"] = b"n+2", 544
+        header["sform_code"], header["qform_code"] = (1, 0) if field == "srow_x" else (0, 1)
+        header[field] = (
+            [1, number, 1, 1, 1, 1, 1, 1]
+            if field == "pixdim"
+            else [number, 0, 0, 0]
+            if field == "srow_x"
+            else number
+        )
+        path.write_bytes(header.binaryblock + bytes(4) + bytes(8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        if (field == "quatern_b" and abs(number) < 1e-8) or (
+            field == "qoffset_x" and abs(number) < 1
+        ):
+            assert read(path).shape == (2, 2, 2)
+        else:
+            with pytest.raises(ScanError):
+                read(path)

@@ -108,3 +108,16 @@ def test_a_ct_is_shown_in_its_soft_tissue_window_and_nothing_else_is():
     magnitude = Volume.from_stored((raw // 4).astype(np.uint16), np.eye(4))
     for other in (phase, magnitude):
         assert other.display_window() == other.value_range()
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, -5.111130140243986e17, 3e38, -1e300])
+def test_a_constant_scan_has_a_range_that_rises(value):
+    volume = Volume.from_stored(np.full((3, 4, 5), value), np.eye(4))
+    low, high = volume.value_range()
+    assert low == value < high
+
+
+def test_values_beyond_all_numbers_do_not_count_in_the_range():
+    voxels = np.array([1e300, 1.0, 2.0, np.inf]).reshape(2, 2, 1)
+    volume = Volume.from_stored(voxels, np.eye(4), slope=1e30)
+    assert volume.value_range(0, 100) == (1e30, 2e30)

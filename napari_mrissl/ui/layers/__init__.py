@@ -9,6 +9,7 @@ file opened by napari's reader call orients napari's current viewer, which is th
 goes to unless several windows are open.
 """
 
+from napari_mrissl.ui.layers.banner import toggle_readings
 from napari_mrissl.ui.layers.orientation import (
     VIEW_ORDERS,
     convention_of,
@@ -49,5 +50,6 @@ __all__ = [
     "show_view",
     "to_napari",
     "to_world",
+    "toggle_readings",
     "volume_of",
 ]

@@ -150,7 +150,7 @@ class ScaledVoxels(LazyGrid):
     def block(self, ranges: Ranges) -> NDArray[np.float32]:
         """The values of these voxels."""
         stored = self.volume.data[tuple(_as_slice(r) for r in ranges)]
-        return (stored * np.float64(self.volume.slope) + self.volume.intercept).astype(np.float32)
+        return _single(stored * np.float64(self.volume.slope) + self.volume.intercept)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ScaledVoxels:
         return self
@@ -166,7 +166,7 @@ class RenderedImage(LazyGrid):
         self.volume = volume
         self.grid = WorldGrid.around(volume)
         super().__init__(self.grid.shape, np.float32)
-        self._outside = np.float32(volume.value_range(0, 100)[0])
+        self._outside = _single(np.float64(volume.value_range(0, 100)[0]))
         self._whole: weakref.ref[NDArray[np.float32]] | None = None
         self._back: tuple[int, ...] = (0, 1, 2)
 
@@ -238,6 +238,12 @@ class RenderedLabels(LazyGrid):
         if 0 in shape:
             return np.empty([len(r) for r in ranges], labels.dtype)
         return render_labels(labels, self.volume.affine, affine, shape).transpose(back)
+
+
+def _single(values: Any) -> Any:
+    """As float32; what a damaged scaling puts beyond its range becomes infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return values.astype(np.float32)
 
 
 def _thinnest_first(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.ui.layers.banner import watch_readings
 from napari_mrissl.ui.layers.foreign import foreign_volume
 from napari_mrissl.ui.layers.lazy import LazyGrid, RenderedImage, RenderedLabels, ScaledVoxels
 from napari_mrissl.ui.layers.orientation import orient_once
@@ -117,12 +118,13 @@ def add_labels(
 
 
 def prepare_viewer(viewer: ViewerModel) -> None:
-    """Make a viewer ready for scans: oriented by preference, once; renderer loading.
+    """Make a viewer ready for scans: oriented by preference, once; banner; renderer loading.
 
     Call it before layers of `image_layer` and `labels_layer` are added by other means.
     """
     orient_once(viewer)
     viewer.layers.events.inserted.connect(_on_inserted)
+    watch_readings(viewer)
     prepare_renderer()
 
 
@@ -200,6 +202,7 @@ def _find_volume(layer: Layer) -> Volume:
         intercept=volume.intercept,
         name=volume.name,
         notes=(*volume.notes, "the layer was moved after it was opened"),
+        disagreements=volume.disagreements,
     )
 
 

@@ -1,37 +1,23 @@
-"""Buttons to record, replay, generate, load and save flights."""
+"""The navigator's short way to flights: record, replay, and the door to the flight recorder."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFileDialog,
-    QGridLayout,
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QSpinBox,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QProgressBar, QWidget
 
-from napari_mrissl.trajectories import flight_of
-from napari_mrissl.ui.jobs import JobRunner
-from napari_mrissl.ui.navigator.flights import FlightDeck, flights_directory, new_flight_folder
-from napari_mrissl.ui.navigator.state import NavigatorState
+from napari_mrissl.ui.navigator.flights import FlightDeck
+from napari_mrissl.ui.recorder.parts import RECORDING_STYLE, button, clock, column, row, sentence
 
-POLICIES = {
-    "scroll": "Through the scan along the normal of one anatomical plane",
-    "rotate": "About a random axis in the slice",
-    "zoom": "Closer or further away",
-    "pan": "Sideways in the slice",
-    "walk": "Free random walk in all seven dimensions",
-    "mixture": "A random mixture of the others",
-}
-SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
-_RECORDING = "QPushButton { background-color: #c92a2a; color: white; font-weight: bold; }"
+if TYPE_CHECKING:
+    import napari.viewer
+
+PLUGIN, RECORDER = "napari-mrissl", "Flight recorder"
+_REFRESH_MS = 200
+_FIRST_LOOK_MS = 1000
+_NO_FLIGHT = "No flight yet."
+_CUT_OFF = "A recording was cut off; Recorder... offers to bring it back."
 
 
 class FlightPanel(QWidget):
@@ -41,54 +27,50 @@ class FlightPanel(QWidget):
     ----------
     deck
         Records and replays.
-    state
-        Where the volume is.
+    viewer
+        In whose window the flight recorder is opened.
     """
 
     def __init__(
-        self, deck: FlightDeck, state: NavigatorState, parent: QWidget | None = None
+        self, deck: FlightDeck, viewer: napari.viewer.Viewer, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        self._deck, self._state = deck, state
-        self.jobs = JobRunner(self)
-        self.record = _button("Record", "Record every move into a flight, or stop recording (Q)")
-        self.replay = _button("Replay", "Replay the flight, or stop; undo returns (H)")
-        self.speed = QComboBox()
-        for speed in SPEEDS:
-            self.speed.addItem(f"{speed:g}x", speed)
-        self.speed.setCurrentIndex(SPEEDS.index(1.0))
-        self.speed.setToolTip("Speed of the replay")
+        self._deck, self._viewer = deck, viewer
+        self.record = button("Record", "Record every move as an episode, or stop recording (Q)")
+        self.replay = button(
+            "Replay", "Replay the flight from its start, or stop (H); undo returns"
+        )
+        self.recorder = button(
+            "Recorder...",
+            "Open the flight recorder: datasets, episodes, pause, scrubbing, smooth flights, "
+            "flights by policy",
+        )
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(6)
         self.progress.setToolTip("How far the replay is")
-        self.policy = QComboBox()
-        for number, (name, meaning) in enumerate(POLICIES.items()):
-            self.policy.addItem(name)
-            self.policy.setItemData(number, meaning, 3)
-        self.policy.setToolTip("How a generated flight moves: " + "; ".join(POLICIES))
-        self.frames = _number(2, 100_000, 120, "Poses in the generated flight, 30 a second")
-        self.seed = _number(0, 2**31 - 1, 0, "Seed: the same seed gives the same flight")
-        self.generate = _button("Generate", "Generate a flight by policy, frames and seed")
-        self.load = _button("Open...", "Open a recorded flight: choose its folder")
-        self.save = _button("Save as...", "Save this flight: choose the folder to put it in")
-        self.folder = _button("Folder...", "Choose where recordings go; now: your data folder")
-        self.message = QLabel("No flight yet.")
-        self.message.setWordWrap(True)
-        self.message.setToolTip("The flight at hand, or what went wrong")
-        self._arrange()
+        self.message = sentence("The flight at hand, or what went wrong")
+        self.message.setText(_NO_FLIGHT)
+        outer = column(self)
+        outer.addLayout(row((self.record, 3), (self.replay, 2), (self.recorder, 2)))
+        outer.addWidget(self.progress)
+        outer.addWidget(self.message)
+        # Not while the window is still being built.
+        self._first_look = QTimer(self)
+        self._first_look.setSingleShot(True)
+        self._first_look.setInterval(_FIRST_LOOK_MS)
+        self._first_look.timeout.connect(deck.shelf.look_once)
+        self._first_look.start()
+        self._timer = QTimer(self)
+        self._timer.setInterval(_REFRESH_MS)
+        self._timer.timeout.connect(self.update_buttons)
 
         self.record.clicked.connect(self.toggle_recording)
         self.replay.clicked.connect(self.toggle_replay)
-        self.speed.currentIndexChanged.connect(self._on_speed)
-        self.generate.clicked.connect(self._on_generate)
-        self.load.clicked.connect(self._on_load)
-        self.save.clicked.connect(self._on_save)
-        self.folder.clicked.connect(self._on_folder)
-        self.jobs.failed.connect(self.say)
-        self.jobs.idle.connect(self.update_buttons)
+        self.recorder.clicked.connect(self.open_recorder)
         deck.changed.connect(self.update_buttons)
+        deck.player.changed.connect(self.update_buttons)
         deck.said.connect(self.say)
         deck.failed.connect(self.say)
         self.update_buttons()
@@ -107,112 +89,42 @@ class FlightPanel(QWidget):
         else:
             self._deck.replay()
 
-    def say(self, sentence: str) -> None:
+    def open_recorder(self) -> None:
+        """Open the flight recorder beside the navigator, or bring it to the front."""
+        dock, _ = self._viewer.window.add_plugin_dock_widget(PLUGIN, RECORDER)
+        dock.show()
+        dock.raise_()
+
+    def say(self, text: str) -> None:
         """Show a sentence."""
-        self.message.setText(sentence)
+        self.message.setText(text)
 
     def update_buttons(self) -> None:
         """Show what is going on and what can be done."""
-        deck, busy = self._deck, self.jobs.running
-        has_scan = self._state.volume is not None
-        recording, replaying = deck.recording, deck.replaying
-        self.record.setText(f"Stop ({deck.frames})" if recording else "Record")
+        deck = self._deck
+        has_scan = deck.volume is not None
+        recording = deck.recording
+        self.record.setText(_recording(deck) if recording else "Record")
         if recording != bool(self.record.styleSheet()):
-            self.record.setStyleSheet(_RECORDING if recording else "")
-        self.record.setEnabled(has_scan)
-        self.replay.setText("Stop" if replaying else "Replay")
-        has_flight = deck.flight is not None and len(deck.flight) > 0
-        self.replay.setEnabled(has_flight and has_scan and not recording)
-        self.progress.setValue(round(1000 * deck.progress) if has_flight else 0)
-        self.generate.setEnabled(has_scan and not recording and not busy)
-        self.load.setEnabled(not recording and not busy)
-        self.save.setEnabled(has_flight and not recording)
+            self.record.setStyleSheet(RECORDING_STYLE if recording else "")
+        self.record.setEnabled(has_scan or recording)
+        self.replay.setText("Stop" if deck.replaying else "Replay")
+        self.replay.setEnabled(deck.player.ready and not recording)
+        self.progress.setValue(round(1000 * deck.progress))
+        if deck.shelf.cut_off and self.message.text() == _NO_FLIGHT:
+            self.message.setText(_CUT_OFF)
+        if recording != self._timer.isActive():
+            self._timer.start() if recording else self._timer.stop()
 
-    def close_jobs(self) -> None:
-        """Cancel what runs; nothing is delivered any more."""
-        self.jobs.close()
-
-    def _on_speed(self) -> None:
-        self._deck.speed = float(self.speed.currentData())
-
-    def _on_generate(self) -> None:
-        volume = self._state.volume
-        if volume is None:
-            return
-        policy, frames, seed = self.policy.currentText(), self.frames.value(), self.seed.value()
-
-        def work(control):
-            from napari_mrissl.slicing import policies
-
-            poses = policies.generate(volume, policy, frames, seed)
-            return flight_of(volume, poses, policy=policy, seed=seed)
-
-        def done(flight) -> None:
-            if self._state.volume is volume:
-                self._deck.set_flight(flight)
-                self.say(f"Generated {len(flight)} poses: {policy}, seed {seed}.")
-
-        self.jobs.start(work, title="Generating a flight", done=done)
-        self.say("Generating...")
-        self.update_buttons()
-
-    def _on_load(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Open a flight", str(flights_directory()))
-        if folder:
-            self._deck.load(Path(folder))
-
-    def _on_save(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Put the flight into", "")
-        if folder:
-            self._deck.save(new_flight_folder(Path(folder)))
-
-    def _on_folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Recordings go into", "")
-        if folder:
-            self._deck.parent_folder = Path(folder)
-            self.folder.setToolTip(f"Choose where recordings go; now: {Path(folder).name}")
-            self.say(f"Recordings go into {Path(folder).name}.")
-
-    def _arrange(self) -> None:
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 2, 0, 2)
-        outer.setSpacing(4)
-        top = QHBoxLayout()
-        for widget, stretch in ((self.record, 3), (self.replay, 3), (self.speed, 2)):
-            top.addWidget(widget, stretch)
-        outer.addLayout(top)
-        outer.addWidget(self.progress)
-        made = QGridLayout()
-        made.setHorizontalSpacing(4)
-        made.setVerticalSpacing(4)
-        for column, (name, widget) in enumerate(
-            (("frames", self.frames), ("seed", self.seed)), start=0
-        ):
-            label = QLabel(name)
-            label.setToolTip(widget.toolTip())
-            made.addWidget(label, 1, 2 * column)
-            made.addWidget(widget, 1, 2 * column + 1)
-        made.addWidget(self.policy, 0, 0, 1, 2)
-        made.addWidget(self.generate, 0, 2, 1, 2)
-        for column in (1, 3):
-            made.setColumnStretch(column, 1)
-        outer.addLayout(made)
-        files = QHBoxLayout()
-        for widget in (self.load, self.save, self.folder):
-            files.addWidget(widget)
-        outer.addLayout(files)
-        outer.addWidget(self.message)
+    def let_go(self) -> None:
+        """Hear nothing of the deck any more."""
+        self._timer.stop()
+        self._first_look.stop()
+        self._deck.changed.disconnect(self.update_buttons)
+        self._deck.player.changed.disconnect(self.update_buttons)
+        self._deck.said.disconnect(self.say)
+        self._deck.failed.disconnect(self.say)
 
 
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button
-
-
-def _number(low: int, high: int, value: int, tip: str) -> QSpinBox:
-    box = QSpinBox()
-    box.setRange(low, high)
-    box.setValue(value)
-    box.setToolTip(tip)
-    return box
+def _recording(deck: FlightDeck) -> str:
+    return f"Stop ({'paused' if deck.paused else clock(deck.seconds)})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from napari_mrissl.geometry import Pose
 
@@ -11,8 +12,15 @@ BURST_PAUSE = 0.6
 """Seconds of rest after which the next wheel notch or key starts a new step."""
 
 
+class Edit(NamedTuple):
+    """A step that is no move, such as another contrast: how it is taken back and done again."""
+
+    undo: Callable[[], None]
+    redo: Callable[[], None]
+
+
 class PoseHistory:
-    """Poses to go back to.
+    """Poses to go back to, and edits between them to take back.
 
     Parameters
     ----------
@@ -25,8 +33,8 @@ class PoseHistory:
     def __init__(self, limit: int = 500, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._clock = clock
-        self._undo: list[Pose] = []
-        self._redo: list[Pose] = []
+        self._undo: list[Pose | Edit] = []
+        self._redo: list[Pose | Edit] = []
         self._burst: str | None = None
         self._burst_time = 0.0
 
@@ -40,7 +48,7 @@ class PoseHistory:
         """Whether there is a taken-back step to do again."""
         return bool(self._redo)
 
-    def note(self, before: Pose, burst: str | None = None) -> None:
+    def note(self, before: Pose | Edit, burst: str | None = None) -> None:
         """Remember the pose before a change.
 
         Changes of the same ``burst`` that follow each other without a rest are one step.
@@ -54,16 +62,21 @@ class PoseHistory:
         self._undo.append(before)
         del self._undo[: -self._limit]
 
+    def note_edit(self, edit: Edit) -> None:
+        """Remember an edit that was just made."""
+        self.note(edit)
+        self.end_burst()
+
     def end_burst(self) -> None:
         """Let the next change start a new step, e.g. when the mouse is released."""
         self._burst = None
 
     def undo(self, current: Pose) -> Pose | None:
-        """The pose one step back, or None."""
+        """The pose one step back; None if there is no step or it was an edit, now undone."""
         return self._swap(self._undo, self._redo, current)
 
     def redo(self, current: Pose) -> Pose | None:
-        """The pose one step forward again, or None."""
+        """The pose one step forward again; None as for `undo`."""
         return self._swap(self._redo, self._undo, current)
 
     def clear(self) -> None:
@@ -72,9 +85,16 @@ class PoseHistory:
         self._redo.clear()
         self._burst = None
 
-    def _swap(self, source: list[Pose], target: list[Pose], current: Pose) -> Pose | None:
+    def _swap(
+        self, source: list[Pose | Edit], target: list[Pose | Edit], current: Pose
+    ) -> Pose | None:
         self._burst = None
         if not source:
             return None
+        step = source.pop()
+        if isinstance(step, Edit):
+            (step.undo if source is self._undo else step.redo)()
+            target.append(step)
+            return None
         target.append(current)
-        return source.pop()
+        return step

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from napari.layers import Image
 
 from napari_mrissl.ui.navigator import gestures
 from napari_mrissl.ui.navigator.main_view import CLICK_PIXELS
 from napari_mrissl.ui.navigator.slice_view import SliceView
 from napari_mrissl.ui.navigator.state import NavigatorState
+from napari_mrissl.ui.navigator.window_level import WindowDrag, reset_limits
 
 
 class SliceMouse:
-    """Pan, tilt, spin, zoom and go to on the slice canvas.
+    """Pan, tilt, spin, zoom, go to and window/level on the slice canvas.
 
     Parameters
     ----------
@@ -51,7 +53,11 @@ class SliceMouse:
         return active is None or str(active.mode) == "pan_zoom"
 
     def _drag(self, viewer: Any, event: Any) -> Iterator[None]:
-        if event.button != 1 or not self._free() or self._state.volume is None:
+        if not self._free() or self._state.volume is None:
+            return
+        if event.button == 2 and self._image is not None and not event.modifiers:
+            yield from self._window(event)
+        if event.button != 1:
             return
         pressed, last = np.array(event.pos), _position(event)
         modifiers = set(event.modifiers)
@@ -75,6 +81,23 @@ class SliceMouse:
             self.click_goes = False
             self._go(_position(event))
             self.on_gone()
+
+    @property
+    def _image(self) -> Image | None:
+        """The layer whose contrast is changed: that of the scan that is cut."""
+        return self._state.source if isinstance(self._state.source, Image) else None
+
+    def _window(self, event: Any) -> Iterator[None]:
+        pressed = np.array(event.pos)
+        drag = WindowDrag(self._image, self._state)
+        yield
+        while True:
+            right, down = np.array(event.pos) - pressed
+            drag.move(float(right), float(-down))
+            if event.type != "mouse_move":
+                break
+            yield
+        drag.end()
 
     def _action(
         self, modifiers: set[str], start: tuple[float, float], end: tuple[float, float]
@@ -102,8 +125,12 @@ class SliceMouse:
             self._state.move(action, burst="wheel")
 
     def _double_click(self, viewer: Any, event: Any) -> None:
-        if event.button == 1 and self._free() and self._state.volume is not None:
+        if not self._free() or self._state.volume is None:
+            return
+        if event.button == 1:
             self._go(_position(event))
+        elif event.button == 2 and self._image is not None:
+            reset_limits(self._image, self._state)
 
     def _move(self, viewer: Any, event: Any) -> None:
         self._on_cursor(_position(event))

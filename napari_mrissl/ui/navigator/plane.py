@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -186,18 +185,3 @@ def within(
         [start + enters[:, None] * direction, (leaves - enters)[:, None] * direction], axis=1
     )
     return clipped[inside]
-
-
-def shared_state(viewer: ViewerModel) -> object | None:
-    """The state of a navigator that is already open on a viewer, or None."""
-    for layer in viewer.layers:
-        held = layer.metadata.get(METADATA_KEY, {}).get("navigator")
-        if held is not None and held() is not None:
-            return held()
-    return None
-
-
-def share_state(layers: PlaneLayers, state: object) -> None:
-    """Let a second navigator on the same viewer find this one's state."""
-    for layer in (layers.plane, layers.line):
-        layer.metadata[METADATA_KEY] = {"navigator": weakref.ref(state)}

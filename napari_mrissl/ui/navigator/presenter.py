@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_mrissl.geometry import Pose
 from napari_mrissl.slicing import render
 from napari_mrissl.ui.navigator.colors import color_table
+from napari_mrissl.ui.navigator.labels_overlay import LabelsOverlay
 from napari_mrissl.ui.navigator.main_view import MainViewLink
 from napari_mrissl.ui.navigator.plane import PlaneLayers
 from napari_mrissl.ui.navigator.slice_view import SliceView
@@ -36,14 +37,24 @@ class Presenter(QObject):
     ----------
     state, view, plane, link
         What is shown, and the places where it is shown.
+    labels
+        The label layers over the slice; None: none are drawn.
     """
 
     presented = Signal()
 
     def __init__(
-        self, state: NavigatorState, view: SliceView, plane: PlaneLayers, link: MainViewLink
+        self,
+        state: NavigatorState,
+        view: SliceView,
+        plane: PlaneLayers,
+        link: MainViewLink,
+        labels: LabelsOverlay | None = None,
     ) -> None:
         super().__init__(view)
+        self._labels = labels
+        if labels is not None:
+            labels.scene.touched.connect(self.request_labels)
         self._state, self._view, self._plane, self._link = state, view, plane, link
         self._source: Image | None = None
         self._limits = (0.0, 1.0)
@@ -52,6 +63,10 @@ class Presenter(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self.present)
+        self._labels_timer = QTimer(self)
+        self._labels_timer.setSingleShot(True)
+        self._labels_timer.setInterval(0)
+        self._labels_timer.timeout.connect(self._present_labels)
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(FOLLOW_MILLISECONDS)
@@ -74,6 +89,11 @@ class Presenter(QObject):
         if not self._timer.isActive():
             self._timer.start()
 
+    def request_labels(self) -> None:
+        """Draw the labels again in the next turn of the event loop, the slice as it is."""
+        if not self._labels_timer.isActive():
+            self._labels_timer.start()
+
     def present(self) -> None:
         """Render the slice and hand it to both viewers, now."""
         self._timer.stop()
@@ -89,6 +109,7 @@ class Presenter(QObject):
             # Nothing is there: in a CT the renderer's 0 would look like water.
             np.copyto(values, self._limits[0], where=~valid)
         self._view.show_pose(pose)
+        self._present_labels()
         self.presented.emit()
         if volume is not None:
             self._plane.update(pose, values, valid, self._limits, self._table)
@@ -105,9 +126,17 @@ class Presenter(QObject):
     def close(self) -> None:
         """Stop; nothing is shown any more."""
         self._timer.stop()
+        self._labels_timer.stop()
         self._later.stop()
+        if self._labels is not None:
+            self._labels.close()
         self._state.pose_changed.disconnect(self._on_pose)
         self.set_source(None)
+
+    def _present_labels(self) -> None:
+        self._labels_timer.stop()
+        if self._labels is not None:
+            self._labels.update()
 
     def _on_pose(self, pose: Pose) -> None:
         self.request()

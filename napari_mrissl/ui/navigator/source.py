@@ -45,7 +45,7 @@ class SourceBox(QComboBox):
         self.setMinimumContentsLength(8)
         events = viewer.layers.events
         for event in (events.inserted, events.removed, events.reordered, events.renamed):
-            event.connect(self.refresh)
+            event.connect(self._on_list)
         self.currentIndexChanged.connect(self._on_index)
 
     @property
@@ -53,8 +53,11 @@ class SourceBox(QComboBox):
         """The chosen layer."""
         return self._layer
 
-    def refresh(self) -> None:
-        """List the layers as they are now; the chosen one stays chosen while it exists."""
+    def refresh(self, preferred: object = None) -> None:
+        """List the layers as they are now; the chosen one stays chosen while it exists.
+
+        Where none was chosen yet it is the preferred one, if it is listed, else the topmost.
+        """
         layers = [layer for layer in self._viewer.layers if _may_be_cut(layer)]
         self.blockSignals(True)
         self.clear()
@@ -66,7 +69,8 @@ class SourceBox(QComboBox):
             self.blockSignals(False)
             return
         self.blockSignals(False)
-        self._choose(self._layers[0] if self._layers else None)
+        first = preferred if preferred in self._layers else None
+        self._choose(first or (self._layers[0] if self._layers else None))
 
     def choose(self, layer: Layer) -> None:
         """Choose a layer that is listed."""
@@ -76,8 +80,11 @@ class SourceBox(QComboBox):
         """Let go of the viewer and the layer."""
         events = self._viewer.layers.events
         for event in (events.inserted, events.removed, events.reordered, events.renamed):
-            event.disconnect(self.refresh)
+            event.disconnect(self._on_list)
         self._watch(None)
+
+    def _on_list(self, event: object = None) -> None:
+        self.refresh()
 
     def _on_index(self, index: int) -> None:
         if 0 <= index < len(self._layers) and self._layers[index] is not self._layer:

@@ -16,7 +16,7 @@ from napari_mrissl.ui.navigator.anatomy import (
     mirrored,
     plane_rotation,
 )
-from napari_mrissl.ui.navigator.history import PoseHistory
+from napari_mrissl.ui.navigator.history import Edit, PoseHistory
 from napari_mrissl.volumes.volume import Volume
 
 _HOME = Pose(np.zeros(3), np.eye(3), 200.0)
@@ -133,6 +133,11 @@ class NavigatorState:
         self._history.end_burst()
         self.history_changed.emit()
 
+    def note_edit(self, undo: Callable[[], None], redo: Callable[[], None]) -> None:
+        """Make an edit that was just done a step of its own among the moves."""
+        self._history.note_edit(Edit(undo, redo))
+        self.history_changed.emit()
+
     def move(self, action: ArrayLike, burst: str | None = None) -> None:
         """Apply an action (7,) in the slice's own frame."""
         self.set_pose(apply_action(self._pose, action), burst)
@@ -177,11 +182,11 @@ class NavigatorState:
         return self._history.can_redo
 
     def undo(self) -> None:
-        """Take back one move."""
+        """Take back one move or edit."""
         self._go_in_time(self._history.undo(self._pose))
 
     def redo(self) -> None:
-        """Do one taken-back move again."""
+        """Do one taken-back move or edit again."""
         self._go_in_time(self._history.redo(self._pose))
 
     @property
@@ -222,7 +227,7 @@ class NavigatorState:
     def _go_in_time(self, pose: Pose | None) -> None:
         if pose is not None:
             self._apply(self.clamped(pose))
-            self.history_changed.emit()
+        self.history_changed.emit()
 
     def _apply(self, pose: Pose) -> None:
         self._pose = pose

@@ -27,18 +27,20 @@ from napari_mrissl.ui.docks import tab_with_others
 from napari_mrissl.ui.layers.shown import prepare_renderer
 from napari_mrissl.ui.navigator.bars import MoveBar, ReadOut, row, section
 from napari_mrissl.ui.navigator.flight_panel import FlightPanel
-from napari_mrissl.ui.navigator.flights import FlightDeck
+from napari_mrissl.ui.navigator.flights import deck_of
 from napari_mrissl.ui.navigator.keys import KeyHandler, KeySheet
+from napari_mrissl.ui.navigator.labels_overlay import LabelsOverlay
 from napari_mrissl.ui.navigator.main_view import MainViewLink
 from napari_mrissl.ui.navigator.mouse import SliceMouse
-from napari_mrissl.ui.navigator.plane import PlaneLayers, share_state, shared_state
+from napari_mrissl.ui.navigator.plane import PlaneLayers
 from napari_mrissl.ui.navigator.pose_panel import PosePanel
 from napari_mrissl.ui.navigator.presenter import Presenter
+from napari_mrissl.ui.navigator.remembered import remembered, take_up
+from napari_mrissl.ui.navigator.sharing import real_viewer, state_of
 from napari_mrissl.ui.navigator.slice_view import SliceView
 from napari_mrissl.ui.navigator.source import SourceBox
 from napari_mrissl.ui.navigator.state import NavigatorState
 from napari_mrissl.ui.navigator.units import matching_units
-from napari_mrissl.ui.preferences import preferences
 from napari_mrissl.ui.wheel import leave_wheel_alone
 from napari_mrissl.volumes.volume import Volume
 
@@ -69,45 +71,52 @@ class SliceNavigator(QWidget):
     ----------
     pose_changed : psygnal.Signal(Pose)
         Every change of the pose, as it happens.
+    session_key : str
+        Under which the session keeps what `session_state` gives.
     """
 
     pose_changed = Signal(Pose)
+    session_key = "navigator"
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         prepare_renderer()
         self._viewer = viewer
         self._closed = False
-        _open.add(self)
         self._docked = False
         self._watched: Callable[[], QWidget | None] = _nothing
-        shared = shared_state(viewer)
-        self.state: NavigatorState = shared or NavigatorState()
-        if shared is None:
-            self.state.set_convention(preferences().convention)
+        self.state: NavigatorState = state_of(viewer)
+        plane_shown = any(
+            not other.closed and real_viewer(other._viewer) is real_viewer(viewer)
+            for other in _open
+        )
+        _open.add(self)
         self.view = SliceView(SLICE_SIZE)
         self.plane = PlaneLayers(viewer, SLICE_SIZE)
         self.link = MainViewLink(viewer, self.state)
-        self.presenter = Presenter(self.state, self.view, self.plane, self.link)
+        self.labels = LabelsOverlay(viewer, self.state, self.view)
+        self.presenter = Presenter(self.state, self.view, self.plane, self.link, self.labels)
         self.mouse = SliceMouse(self.view, self.state, self._on_cursor)
         self.mouse.on_gone = self._on_gone
         self.source = SourceBox(viewer)
         self.pose_panel = PosePanel(self.state)
-        self.deck = FlightDeck(self.state, self)
-        self.flight_panel = FlightPanel(self.deck, self.state)
+        self.deck = deck_of(viewer)
+        self.deck.enter()
+        self.flight_panel = FlightPanel(self.deck, viewer)
         self.moves = MoveBar(self.state)
         self.read_out = ReadOut(self.state, self.view)
         self.message = QLabel()
+        self.message.setTextFormat(Qt.TextFormat.PlainText)
         self.message.setWordWrap(True)
         self.message.setToolTip("What to know about this scan")
         self._arrange()
         self._keys = KeyHandler(self.state, self._commands())
         self._connect()
-        share_state(self.plane, self.state)
-        if shared is not None:
+        if plane_shown:
             # One plane for one pose: the first navigator shows it.
             self.pose_panel.show_plane.setChecked(False)
-        self.source.refresh()
+        # What another widget shows already is not exchanged for the topmost scan.
+        self.source.refresh(self.state.source)
         self._show_settings()
         self._show_pose(self.state.pose)
 
@@ -143,6 +152,16 @@ class SliceNavigator(QWidget):
         """Open the sheet of keys and mouse gestures."""
         KeySheet(self).show()
 
+    def session_state(self) -> dict[str, object]:
+        """What a session keeps: scan, pose, and how the slice is shown."""
+        return remembered(self)
+
+    def restore_session(self, state: dict[str, object]) -> None:
+        """Take up what `session_state` gave; what cannot be used is said and left out."""
+        if problem := take_up(self, state):
+            self.message.setText(problem)
+            self.message.setVisible(True)
+
     def shut_down(self, *, remove_layers: bool = True) -> None:
         """Stop, keep a recording, and let go of the viewer; the widget is of no more use."""
         if self._closed:
@@ -153,8 +172,8 @@ class SliceNavigator(QWidget):
             application.aboutToQuit.disconnect(self._on_quit)
         self._watch_window()
         self.source.disconnect_layers()
-        self.flight_panel.close_jobs()
-        self.deck.close()
+        self.flight_panel.let_go()
+        self.deck.leave(wait=not remove_layers)
         self.presenter.close()
         self.link.disconnect()
         self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)

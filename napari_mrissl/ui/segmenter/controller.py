@@ -59,6 +59,8 @@ class Controller(JobBoard):
         self.session: ScanSession | None = None
         self.slice_pose: Callable[[], Pose | None] = lambda: None
         self.sessions: list[ScanSession] = []
+        # Of a reopened window session: in which journal a layer's marks are, by its name.
+        self.expected_journals: dict[str, str] = {}
         self._computing: ScanSession | None = None
         self._closed = False
         self.opening = self.watch(JobRunner(self))
@@ -108,17 +110,20 @@ class Controller(JobBoard):
 
     def set_settings(self, settings: SegmentSettings) -> None:
         """Use other features or another classifier from now on."""
+        self.take_settings(settings)
+        if self.session is not None:
+            self._update()
+
+    def take_settings(self, settings: SegmentSettings) -> None:
+        """As `set_settings`, without computing anything before the user asks for it."""
         refeature = settings.features != self.settings.features
         self.settings = settings
-        if self.session is None:
-            return
-        if refeature:
+        if self.session is not None and refeature:
             for session in self.sessions:
                 session.stack = None
                 session.segmenters.clear()
             self.features.cancel()
             self._open(self.session)
-        self._update()
 
     def segment(self) -> None:
         """Segment now; the features are computed first when there are none."""
@@ -180,6 +185,15 @@ class Controller(JobBoard):
         for session in self.sessions:
             session.close_journal()
 
+    def take_up_layers(self) -> None:
+        """Layers with marks were brought back: scans without any are opened anew with them."""
+        for session in list(self.sessions):
+            if session.state.empty:
+                self.sessions.remove(session)
+                session.close()
+                if session is self.session:
+                    self.session = None
+
     def _session_of(self, layer: Image) -> ScanSession:
         for session in self.sessions:
             if session.layer is layer:
@@ -203,7 +217,8 @@ class Controller(JobBoard):
             return
         session.stack = opened.stack
         if session.identity is None:
-            session.start_journal(opened.identity, opened.unfinished)
+            expected = self.expected_journals.pop(session.layer.name, None)
+            session.start_journal(opened.identity, opened.unfinished, expected)
         if session is not self.session:
             return
         self.session_changed.emit()

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
+import os
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+
+from filelock import BaseFileLock, FileLock, Timeout
 
 from napari_mrissl.directories import data_directory, made_directory
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.segmentation.edits import Add, Paint, PromptEdit, Remove, RemoveClass, SetClass
-from napari_mrissl.segmentation.journal import PromptJournal, recover
+from napari_mrissl.segmentation.journal import PromptJournal, recover_part
 from napari_mrissl.segmentation.prompts import PromptPoint, Prompts
 from napari_mrissl.ui.segmenter.state import (
     Change,
@@ -74,8 +75,7 @@ class JournalWriter:
             if not keep:
                 self.path.unlink(missing_ok=True)
             if self._lock is not None:
-                Path(self._lock.name).unlink(missing_ok=True)
-                self._lock.close()
+                _unlock(self._lock)
                 self._lock = None
 
     def _edits(self, change: Change) -> list[PromptEdit]:
@@ -131,14 +131,22 @@ class Unfinished:
         What it ends with.
     when
         Local time of the last edit.
+    damaged
+        Whether more was marked, in a part of the journal that cannot be read.
     """
 
     path: Path
     prompts: Prompts
     when: datetime
+    damaged: bool = False
 
     def discard(self) -> None:
-        """Remove the journal; the prompts were taken over or are not wanted."""
+        """Remove the journal; the prompts were taken over or are not wanted.
+
+        One with a damaged part is only set aside: there may be more in it for an expert.
+        """
+        if self.damaged and self.path.exists():
+            os.replace(self.path, self.path.with_suffix(".damaged"))
         self.path.unlink(missing_ok=True)
         self.path.with_name(self.path.name + _LOCK).unlink(missing_ok=True)
 
@@ -155,17 +163,18 @@ def find_unfinished(identity: str) -> Unfinished | None:
         if lock is None:
             continue
         try:
-            prompts = recover(path)
+            prompts, wrong = recover_part(path)
         except MrisslError as error:
             # Killed before its first line was whole, or damaged since: it is left there.
             LOGGER.warning("left-over marks cannot be read: %s", error)
             continue
         finally:
-            Path(lock.name).unlink(missing_ok=True)
-            lock.close()
+            _unlock(lock)
+        if wrong is not None:
+            LOGGER.warning("left-over marks are damaged: %s", wrong)
         if prompts.points and prompts.volume_identity in (None, identity):
             when = datetime.fromtimestamp(path.stat().st_mtime)
-            return Unfinished(path, prompts, when)
+            return Unfinished(path, prompts, when, wrong is not None)
     return None
 
 
@@ -184,12 +193,18 @@ def _counted(clicks: tuple[Click, ...]) -> list[tuple[Click, int]]:
     return keys
 
 
-def _locked(path: Path) -> IO[bytes] | None:
+def _locked(path: Path) -> BaseFileLock | None:
     """An exclusive lock beside the journal, or None while another session holds it."""
-    file = Path(f"{path}{_LOCK}").open("ab")  # noqa: SIM115 - held until the session ends
+    # Taken in a job's thread or the window's, and given back in either.
+    lock = FileLock(f"{path}{_LOCK}", thread_local=False)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
+        lock.acquire(timeout=0)
+    except Timeout:
         return None
-    return file
+    return lock
+
+
+def _unlock(lock: BaseFileLock) -> None:
+    # Removed while it is held, so that nobody waits for a file that is gone.
+    Path(lock.lock_file).unlink(missing_ok=True)
+    lock.release(force=True)

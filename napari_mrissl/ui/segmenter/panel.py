@@ -17,6 +17,7 @@ from napari_mrissl.ui.segmenter.classes_box import ClassesBox
 from napari_mrissl.ui.segmenter.controller import Controller
 from napari_mrissl.ui.segmenter.files import FileJobs
 from napari_mrissl.ui.segmenter.mouse_tool import MouseTool
+from napari_mrissl.ui.segmenter.remembered import remembered, take_up
 from napari_mrissl.ui.segmenter.replaying import Replayer
 from napari_mrissl.ui.segmenter.run_box import RunBox
 from napari_mrissl.ui.segmenter.scan_box import ScanBox
@@ -45,10 +46,13 @@ class PromptSegmenter(QScrollArea):
         A whole `Segmentation` is shown.
     labels_shown : Signal(object)
         The Labels layer of the segmentation, whenever some of it was replaced.
+    session_key : str
+        Under which the session keeps what `session_state` gives.
     """
 
     segmented = Signal(object)
     labels_shown = Signal(object)
+    session_key = "segmenter"
 
     # napari looks for this very annotation when it makes the widget.
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
@@ -184,6 +188,15 @@ class PromptSegmenter(QScrollArea):
         """Replace clicks and scribbles by a file's, in the background."""
         self.files.load_prompts(path)
 
+    def session_state(self) -> dict[str, Any]:
+        """What a session keeps: settings, tool, chosen scan and classes; marks are in layers."""
+        return remembered(self)
+
+    def restore_session(self, state: dict[str, Any]) -> None:
+        """Take up what a session kept, and the marks in the layers that it brought back."""
+        if problem := take_up(self, state):
+            self.controller.say("error", problem)
+
     def shut_down(self) -> None:
         """End jobs and let go of the layers; they stay in the viewer."""
         if self._closed:
@@ -200,6 +213,8 @@ class PromptSegmenter(QScrollArea):
         if event.type() == QEvent.Type.ParentChange:
             if self._docked and self.parent() is None:
                 self.shut_down()
+                # Python cannot collect what Qt's connections to functions hold.
+                self.deleteLater()
             self._docked = self.parent() is not None
             if self._docked:
                 tab_with_others(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
@@ -44,6 +45,7 @@ class RunBox(QWidget):
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("Stop what is running; nothing half-done is kept")
         self.status = QLabel()
+        self.status.setTextFormat(Qt.TextFormat.PlainText)
         self.status.setWordWrap(True)
         self.status.setToolTip("What is happening")
         self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
@@ -73,6 +75,12 @@ class RunBox(QWidget):
     def refresh(self) -> None:
         """Enable what can be done."""
         self.segment.setEnabled(self._controller.session is not None)
+
+    def show_live(self, live: bool) -> None:
+        """Show whether every change is followed, without starting anything."""
+        blocker = QSignalBlocker(self.live)
+        self.live.setChecked(live)
+        del blocker
 
     def _set_live(self, live: bool) -> None:
         self._controller.set_live(live)

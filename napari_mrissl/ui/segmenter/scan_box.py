@@ -83,6 +83,12 @@ class ScanBox(QWidget):
         session = self._controller.session
         return session.layer if session is not None else None
 
+    def choose(self, name: str | None) -> None:
+        """Choose a scan by its layer's name, if there is one."""
+        names = [layer.name for layer in self._scans]
+        if name in names:
+            self.combo.setCurrentIndex(names.index(name))
+
     def disconnect_viewer(self) -> None:
         """Stop following the viewer's layers."""
         for event in ("inserted", "removed", "renamed", "reordered"):
@@ -110,6 +116,7 @@ class _Recovery(QFrame):
         self._controller = controller
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.text = QLabel()
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
         self.text.setWordWrap(True)
         self.recover = QPushButton("Recover clicks")
         self.recover.setToolTip("Put the marks of the earlier session in place; can be undone")
@@ -133,7 +140,10 @@ class _Recovery(QFrame):
         self.setVisible(found is not None)
         if found is not None:
             places = words.counted(len(found.prompts.points), "mark")
-            self.text.setText(f"{places} from {found.when:%d %B, %H:%M} were not saved.")
+            said = f"{places} from {found.when:%d %B, %H:%M} were not saved."
+            if found.damaged:
+                said += " What was marked after them is damaged; the file is kept."
+            self.text.setText(said)
 
     def _answer(self, *, take: bool) -> None:
         session = self._controller.session

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
+from pydantic import ValidationError
 from qtpy.QtCore import QObject, Signal
 
 from napari_mrissl.errors import MrisslError
@@ -86,6 +87,11 @@ class ScanSession(QObject):
         """Whether prompts changed since they were last saved."""
         return self._unsaved and not self.state.empty
 
+    @property
+    def journal_name(self) -> str | None:
+        """File name of the journal in which unsaved marks are kept, if there is one."""
+        return self._journal.path.name if self._journal is not None else None
+
     def class_of(self, label: int) -> PromptClass | None:
         """The class with this label."""
         return next((one for one in self.state.classes if one.label == label), None)
@@ -163,6 +169,18 @@ class ScanSession(QObject):
             if (one.label in self.hidden if (one.label, one.name) in known else is_background(one))
         }
 
+    def take_classes(self, kept: object) -> None:
+        """Use the classes of an earlier session, as long as nothing is marked here."""
+        if not self.state.empty or not isinstance(kept, list) or not kept:
+            return
+        try:
+            classes = tuple(PromptClass.model_validate(one) for one in kept)
+        except ValidationError as error:
+            LOGGER.warning("kept classes cannot be read: %s", error)
+            return
+        if len({one.label for one in classes}) == len(classes):
+            self.set_classes(classes)
+
     def clear(self) -> None:
         """Remove all clicks and scribbles; one undoable step."""
         self.replace(Prompts(classes=self.state.classes))
@@ -215,14 +233,20 @@ class ScanSession(QObject):
             return "segmentation"
         return None
 
-    def start_journal(self, identity: str, unfinished: Unfinished | None = None) -> None:
+    def start_journal(
+        self, identity: str, unfinished: Unfinished | None = None, expected: str | None = None
+    ) -> None:
         """From now on changes go to disk; what was marked before goes first.
 
         Prompts an earlier session left are offered, unless they are here already, in the
-        layers that were taken over: then the new journal replaces theirs.
+        layers that were taken over: then the new journal replaces theirs. Those of the
+        journal that the reopened session names (``expected``) are taken at once.
         """
         self.identity = identity
         if unfinished is not None and self.state.contains(unfinished.prompts):
+            unfinished.discard()
+        elif unfinished is not None and unfinished.path.name == expected:
+            self.replace(unfinished.prompts)
             unfinished.discard()
         else:
             self.unfinished = unfinished
@@ -239,6 +263,8 @@ class ScanSession(QObject):
         """Let go of the layers; unsaved prompts stay in their journal for the next time."""
         self.sync.close()
         self.close_journal()
+        # Its signals' connections hold the scan; Python cannot see and collect them.
+        self.deleteLater()
 
     def close_journal(self) -> None:
         """Put everything unsaved on disk and close the journal."""

@@ -1,0 +1,101 @@
+"""What the session keeps of the click panel, and how it is taken up again.
+
+The marks themselves are in their layers, which the session keeps, and while they are unsaved
+in a journal, which may be a second newer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from napari_mrissl.segmentation import SegmentSettings
+from napari_mrissl.ui.segmenter.mouse_tool import CLICK, ERASE, LOOK, SCRIBBLE
+
+if TYPE_CHECKING:
+    from napari_mrissl.ui.segmenter.panel import PromptSegmenter
+    from napari_mrissl.ui.segmenter.session import ScanSession
+
+_TOOLS = (LOOK, CLICK, SCRIBBLE, ERASE)
+
+
+def remembered(panel: PromptSegmenter) -> dict[str, Any]:
+    """Settings, tool, and the classes of each scan, by its layer's name."""
+    controller = panel.controller
+    return {
+        "scan": controller.session.layer.name if controller.session is not None else None,
+        "settings": controller.settings.model_dump(mode="json"),
+        "settings_open": panel.settings_box.fold.isExpanded(),
+        "live": controller.live,
+        "tool": panel.mouse_tool.tool,
+        "scans": {one.layer.name: _of_scan(one) for one in controller.sessions},
+    }
+
+
+def take_up(panel: PromptSegmenter, kept: Any) -> str:
+    """Set what is usable; one sentence if something was not. Unknown keys are ignored."""
+    if not isinstance(kept, dict):
+        return "What was kept of the click panel is unreadable."
+    problem = _take_settings(panel, kept)
+    scans = kept.get("scans")
+    scans = scans if isinstance(scans, dict) else {}
+    controller = panel.controller
+    controller.expected_journals = {
+        name: one["journal"]
+        for name, one in scans.items()
+        if isinstance(one, dict) and isinstance(one.get("journal"), str)
+    }
+    controller.take_up_layers()
+    panel.scan_box.refresh()
+    # Each is opened in turn, so that its marks are taken up; the one that was chosen last.
+    for name in (*scans, kept.get("scan")):
+        panel.scan_box.choose(name)
+    for session in controller.sessions:
+        _take_scan(session, scans.get(session.layer.name))
+    controller.prompts_changed.emit()
+    controller.class_chosen.emit(controller.session.current if controller.session else 0)
+    if kept.get("tool") in _TOOLS and controller.session is not None:
+        panel.mouse_tool.use(kept["tool"])
+    return problem
+
+
+def _of_scan(session: ScanSession) -> dict[str, Any]:
+    return {
+        "class": session.current,
+        "hidden": sorted(session.hidden),
+        "classes": [one.model_dump(mode="json") for one in session.state.classes],
+        "journal": session.journal_name,
+    }
+
+
+def _take_settings(panel: PromptSegmenter, kept: dict[str, Any]) -> str:
+    problem = ""
+    if "settings" in kept:
+        try:
+            settings = SegmentSettings.model_validate(kept["settings"])
+            panel.settings_box.show_settings(settings)
+            panel.controller.take_settings(settings)
+        except ValidationError:
+            problem = "The kept settings are of another version; these are the usual ones."
+    if isinstance(kept.get("settings_open"), bool):
+        fold = panel.settings_box.fold
+        (fold.expand if kept["settings_open"] else fold.collapse)(animate=False)
+    if isinstance(kept.get("live"), bool):
+        # Not through the box: switched on by hand it segments at once, features and all.
+        panel.controller.live = kept["live"]
+        panel.run_box.show_live(kept["live"])
+    return problem
+
+
+def _take_scan(session: ScanSession, kept: Any) -> None:
+    if not isinstance(kept, dict):
+        return
+    session.take_classes(kept.get("classes"))
+    labels = {one.label for one in session.state.classes}
+    hidden = kept.get("hidden")
+    if isinstance(hidden, list):
+        session.hidden = {label for label in hidden if label in labels}
+        session.results.recolor(session.state.classes, session.hidden)
+    if kept.get("class") in labels:
+        session.use_class(kept["class"])

@@ -1,0 +1,180 @@
+"""What was opened and closed is gone (bar G6): objects, widgets, threads, files; and in numbers.
+
+The default count is small and looks at what is left. The full one, 200 times in a process
+of its own beside napari doing the same without us, looks at the process's memory too.
+"""
+
+import collections
+import gc
+import json
+import os
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from qtpy.QtWidgets import QApplication
+
+from napari_mrissl.ui.layers import add_volume
+from napari_mrissl.volumes import Volume
+
+pytestmark = [pytest.mark.gui, pytest.mark.alone]
+
+DOCKS = ("Slice navigator", "Flight recorder", "Slice views", "Click segmentation")
+# napari keeps the last state of every background job for its activity list. Ours hold no
+# scan, layer or panel any more by then.
+KEPT_BY_NAPARI = {"_Task", "Control", "_Relay"}
+CYCLES = 200
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - only looked at
+
+
+def scan(number: int, side: int = 24) -> Volume:
+    """A scan that no other one is equal to."""
+    voxels = np.indices((side,) * 3, np.float32).sum(axis=0) + number
+    return Volume.from_stored(voxels, np.diag([2, 2, 2, 1.0]), name=f"scan {number}")
+
+
+def alive() -> collections.Counter:
+    """Objects of ours and layers of napari's, by type; widgets, threads, files, children."""
+    gc.collect()
+    found = collections.Counter()
+    for one in gc.get_objects():
+        home = type(one).__module__
+        if isinstance(home, str) and home.startswith(("napari_mrissl.", "napari.layers.")):
+            found[f"{home}.{type(one).__qualname__}"] += type(one).__name__ not in KEPT_BY_NAPARI
+    process = psutil.Process()
+    found["widgets"] = len(QApplication.allWidgets())
+    found["threads"] = threading.active_count()
+    found["files"] = process.num_fds()
+    found["children"] = len(process.children(recursive=True))
+    found["shared memory"] = len(list(SHARED_MEMORY.glob(f"*{os.getpid()}*")))
+    return found
+
+
+def settled(qtbot, widgets=()) -> None:
+    """Let everything that was started end, and everything closed be deleted."""
+    for widget in widgets:
+        if hasattr(widget, "busy"):
+            qtbot.waitUntil(lambda widget=widget: not widget.busy, timeout=60_000)
+    # Drawn once; the panel looks for a navigator twice a second.
+    qtbot.wait(60)
+    QApplication.sendPostedEvents(None, 52)  # what was to be deleted later
+    gc.collect()
+
+
+def grown(before: collections.Counter, after: collections.Counter) -> dict[str, int]:
+    return {name: after[name] - before[name] for name in after if after[name] > before[name]}
+
+
+def watch(qtbot, cycle, count: int) -> dict[str, int]:
+    """What is there more of after ``count`` cycles than after the first two."""
+    for number in range(2):
+        cycle(number)
+    settled(qtbot)
+    before = alive()
+    for number in range(2, 2 + count):
+        cycle(number)
+    settled(qtbot)
+    more: dict[str, int] = {}
+
+    def nothing_more() -> bool:
+        more.clear()
+        more.update(grown(before, alive()))
+        return not more
+
+    try:
+        # Workers of pools and writers end a little later than what they did.
+        qtbot.waitUntil(nothing_more, timeout=10_000)
+    except qtbot.TimeoutError:
+        return more
+    return {}
+
+
+def test_volumes_leave_nothing(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+
+    def cycle(number: int) -> None:
+        layer = add_volume(viewer, scan(number))
+        qtbot.wait(10)
+        viewer.dims.ndisplay = 3 if number % 2 else 2
+        viewer.layers.remove(layer)
+
+    assert watch(qtbot, cycle, 10) == {}
+
+
+def open_and_close(viewer, qtbot, names, number: int) -> None:
+    """A scan and docks beside each other, each used, all closed again."""
+    add_volume(viewer, scan(number))
+    opened = [viewer.window.add_plugin_dock_widget("napari-mrissl", name) for name in names]
+    widgets = [widget for _, widget in opened]
+    for widget in widgets:
+        use(widget)
+    settled(qtbot, widgets)
+    for dock, _ in opened:
+        viewer.window.remove_dock_widget(dock)
+    while viewer.layers:
+        viewer.layers.pop()
+
+
+def test_docks_leave_nothing(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    cycle = partial(open_and_close, viewer, qtbot, DOCKS)
+    assert watch(qtbot, cycle, 2) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DOCKS)
+def test_each_dock_alone_leaves_nothing(make_napari_viewer, qtbot, name):
+    viewer = make_napari_viewer(show=True)
+    cycle = partial(open_and_close, viewer, qtbot, [name])
+    assert watch(qtbot, cycle, 10) == {}
+
+
+def use(widget) -> None:
+    """Something that starts the dock's work and makes its layers."""
+    if hasattr(widget, "add_click"):
+        widget.add_click((10, 10, 10), 1)
+        widget.add_click((30, 30, 30), 2)
+        widget.segment()
+    elif hasattr(widget, "state"):
+        widget.state.move([0, 0, 0.1, 0.2, 0, 0, 0])
+
+
+def test_a_leak_would_be_seen(make_napari_viewer, qtbot):
+    viewer, held = make_napari_viewer(), []
+
+    def cycle(number: int) -> None:
+        held.append(add_volume(viewer, scan(number)))
+        viewer.layers.remove(held[-1])
+
+    assert watch(qtbot, cycle, 2)["napari_mrissl.volumes.volume.Volume"] == 2
+
+
+def measured(what: str, folder: Path) -> dict:
+    """What a process of its own says after 200 cycles of opening and closing."""
+    script = Path(__file__).with_name("open_and_close.py")
+    words = [sys.executable, script, what, str(CYCLES)]
+    done = subprocess.run(
+        words, cwd=folder, capture_output=True, text=True, timeout=3000, env=dict(os.environ)
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7000)
+@pytest.mark.parametrize(
+    ("bare", "ours"),
+    [("image", "volume"), ("image", "Click segmentation"), ("plane", "Slice navigator"),
+     ("canvas", "Flight recorder"), ("canvas", "Slice views")],
+)  # fmt: skip
+def test_memory_grows_no_more_than_naparis_own(bare, ours, tmp_path):
+    theirs, found = measured(bare, tmp_path), measured(ours, tmp_path)
+    print(f"{CYCLES} times: {bare} of napari {theirs}; {ours} {found}")
+    for name in ("threads", "files", "children", "widgets"):
+        assert found[name] <= 0, (name, found)
+    assert found["megabytes"] <= 1.1 * max(theirs["megabytes"], 0) + 5
