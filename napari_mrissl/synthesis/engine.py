@@ -310,41 +310,57 @@ class Engine:
         scaled = run.modulate(scaled, nodes_of(scales), look.coarse, amplitude)
         if keep:
             keep("noise", view, run.unit(scaled), amplitude > 0, {"stds": look.noise_stds})
-        image = self._augmented(scaled, chain, view, record["augmentation"], keep)
+
+        def after(stage: str, image: Array) -> None:
+            if keep:
+                drawn = record["augmentation"][stage]
+                keep(stage, view, image, drawn is not None, {stage: drawn})
+
+        image = augmented(run, scaled, chain, after)
         image = run.finish(image)
         if keep:
             keep("final", view, image, True, {})
         return image, record
 
-    def _augmented(
-        self,
-        scaled: Scaled,
-        chain: AugmentationDraw,
-        view: int,
-        record: dict[str, Any],
-        keep: Keep | None,
-    ) -> Array:
-        run = self._operations
-        image = run.unit(scaled) if chain.bias is None else run.bias(scaled, chain.bias)
-        for stage in STAGES:
-            if stage == "spike" and chain.spike:
-                image = run.spike(image, chain.spike.location, chain.spike.intensity)
-            elif stage == "contrast" and chain.contrast is not None:
-                image = run.contrast(image, chain.contrast)
-            elif stage == "smooth" and chain.smooth:
-                image = run.smooth(image, chain.smooth)
-            elif stage == "gibbs" and chain.gibbs is not None:
-                image = run.gibbs(image, chain.gibbs)
-            elif stage == "sharpen" and chain.sharpen:
-                image = run.sharpen(
-                    image, chain.sharpen.sigma, chain.sharpen.second, chain.sharpen.alpha
-                )
-            elif stage == "low_resolution" and chain.low_resolution is not None:
-                image = run.low_resolution(image, chain.low_resolution)
-            if keep:
-                drawn = record[stage]
-                keep(stage, view, image, drawn is not None, {stage: drawn})
-        return image
+
+def augmented(
+    run: Operations,
+    scaled: Scaled,
+    chain: AugmentationDraw,
+    after: Callable[[str, Array], None] | None = None,
+) -> Array:
+    """The chain of augmentations on one image, each in its published place.
+
+    Parameters
+    ----------
+    run
+        What computes the stages.
+    scaled
+        (S, S, S) grey values; may be changed in place.
+    chain
+        What was drawn.
+    after
+        Called with the name and the image after each stage, acting or not.
+    """
+    image = run.unit(scaled) if chain.bias is None else run.bias(scaled, chain.bias)
+    for stage in STAGES:
+        if stage == "spike" and chain.spike:
+            image = run.spike(image, chain.spike.location, chain.spike.intensity)
+        elif stage == "contrast" and chain.contrast is not None:
+            image = run.contrast(image, chain.contrast)
+        elif stage == "smooth" and chain.smooth:
+            image = run.smooth(image, chain.smooth)
+        elif stage == "gibbs" and chain.gibbs is not None:
+            image = run.gibbs(image, chain.gibbs)
+        elif stage == "sharpen" and chain.sharpen:
+            image = run.sharpen(
+                image, chain.sharpen.sigma, chain.sharpen.second, chain.sharpen.alpha
+            )
+        elif stage == "low_resolution" and chain.low_resolution is not None:
+            image = run.low_resolution(image, chain.low_resolution)
+        if after is not None:
+            after(stage, image)
+    return image
 
 
 def operations_on(device: str) -> Operations:

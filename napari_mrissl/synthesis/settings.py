@@ -34,11 +34,13 @@ Factor = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
 Shares = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
 
 
-class _Settings(BaseModel):
+class Settings(BaseModel):
+    """Settings that cannot be changed, and refuse names they do not know."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class EnsembleSettings(_Settings):
+class EnsembleSettings(Settings):
     """How templates become one label map, its foreground mask and its envelope."""
 
     side: Annotated[int, Field(ge=16, le=512, multiple_of=16)] = Field(
@@ -121,7 +123,7 @@ class EnsembleSettings(_Settings):
     )
 
 
-class AppearanceSettings(_Settings):
+class AppearanceSettings(Settings):
     """How labels become grey values: a Gaussian per label, and smooth noise on top."""
 
     mean: Amount = Field(
@@ -154,7 +156,7 @@ class AppearanceSettings(_Settings):
     )
 
 
-class BiasFieldSettings(_Settings):
+class BiasFieldSettings(Settings):
     """A smooth brightness field: the exponential of a Legendre polynomial of degree 3."""
 
     probability: Share = Field(default=0.98, title="Probability", description="How often it acts.")
@@ -165,7 +167,7 @@ class BiasFieldSettings(_Settings):
     )
 
 
-class SpikeSettings(_Settings):
+class SpikeSettings(Settings):
     """One bright point in k-space: stripes across the whole image."""
 
     probability: Share = Field(default=0.2, title="Probability", description="How often it acts.")
@@ -176,14 +178,14 @@ class SpikeSettings(_Settings):
     )
 
 
-class ContrastSettings(_Settings):
+class ContrastSettings(Settings):
     """A gamma curve over the range of grey values."""
 
     probability: Share = Field(default=0.5, title="Probability", description="How often it acts.")
     gamma: Factor = Field(default=(0.5, 2.0), title="Gamma", description="Range of the exponent.")
 
 
-class SmoothSettings(_Settings):
+class SmoothSettings(Settings):
     """A Gaussian blur with its own width along each axis."""
 
     probability: Share = Field(default=0.5, title="Probability", description="How often it acts.")
@@ -194,7 +196,7 @@ class SmoothSettings(_Settings):
     )
 
 
-class GibbsSettings(_Settings):
+class GibbsSettings(Settings):
     """Ringing: what lies outside a ball in k-space is cut off."""
 
     probability: Share = Field(default=0.5, title="Probability", description="How often it acts.")
@@ -205,7 +207,7 @@ class GibbsSettings(_Settings):
     )
 
 
-class SharpenSettings(_Settings):
+class SharpenSettings(Settings):
     """Edges drawn over: a blurred image plus alpha times what a second blur takes away."""
 
     probability: Share = Field(default=0.25, title="Probability", description="How often it acts.")
@@ -222,7 +224,7 @@ class SharpenSettings(_Settings):
     alpha: Amount = Field(default=(10.0, 30.0), title="Alpha", description="Range of the weight.")
 
 
-class LowResolutionSettings(_Settings):
+class LowResolutionSettings(Settings):
     """Sampling on a coarser grid and back."""
 
     probability: Share = Field(default=0.333, title="Probability", description="How often it acts.")
@@ -236,7 +238,7 @@ class LowResolutionSettings(_Settings):
     )
 
 
-class AugmentationSettings(_Settings):
+class AugmentationSettings(Settings):
     """The chain that each view goes through, stage by stage in this order."""
 
     bias: BiasFieldSettings = Field(default=BiasFieldSettings(), title="Bias field")
@@ -250,7 +252,7 @@ class AugmentationSettings(_Settings):
     )
 
 
-class EngineSettings(_Settings):
+class EngineSettings(Settings):
     """All that the data engine needs beside templates and a seed."""
 
     version: Literal[1] = 1

@@ -139,7 +139,7 @@ class Templates:
             If the folder holds no label maps, if a file is none, or if the pool is too large.
         """
         folder = Path(folder)
-        groups = _groups(folder)
+        groups = label_map_files(folder)
         pool = _Pool(limit)
         for number, paths in enumerate(groups):
             if progress is not None:
@@ -201,23 +201,9 @@ class _Pool:
         self._extents.append(mask.shape)
 
     def add_map(self, labels: NDArray[Any], spacing: ArrayLike, name: str) -> None:
-        labels = _checked(labels, name)
-        if not labels.any():
+        values, numbers = numbered_labels(labels, name)
+        if not len(values):
             return
-        if labels.min() == labels.max():
-            raise MrisslError(
-                f"the one label {labels.flat[0]} everywhere",
-                where=name,
-                expected="a label map with background 0",
-            )
-        values, numbers = _numbered(labels)
-        if len(values) > _MOST_LABELS or _looks_like_an_image(labels, values):
-            raise MrisslError(
-                f"{len(values)} different values that change from voxel to voxel",
-                where=name,
-                expected="a label map",
-                remedy="this looks like an image; give its segmentation",
-            )
         steps = np.asarray(spacing, np.float64)
         if steps.shape != (3,) or not np.all(np.isfinite(steps)) or np.any(steps <= 0):
             raise MrisslError(
@@ -234,6 +220,41 @@ class _Pool:
         sizes = [len(part) for part in self._parts]
         starts = np.cumsum([0, *sizes[:-1]], dtype=np.int64)
         return Templates(np.concatenate(self._parts), starts, np.array(self._extents, np.int64))
+
+
+def numbered_labels(labels: NDArray[Any], name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The labels other than 0 of a label map, and the map with 1, 2, 3, ... in their place.
+
+    Parameters
+    ----------
+    labels
+        3-D whole numbers, 0 for background; floating point whole numbers will do.
+    name
+        What to call the map in an error.
+
+    Raises
+    ------
+    MrisslError
+        If it is no 3-D label map: other numbers, one label everywhere, or an image.
+    """
+    labels = _checked(labels, name)
+    if not labels.any():
+        return np.empty(0, np.int64), labels
+    if labels.min() == labels.max():
+        raise MrisslError(
+            f"the one label {labels.flat[0]} everywhere",
+            where=name,
+            expected="a label map with background 0",
+        )
+    values, numbers = _numbered(labels)
+    if len(values) > _MOST_LABELS or _looks_like_an_image(labels, values):
+        raise MrisslError(
+            f"{len(values)} different values that change from voxel to voxel",
+            where=name,
+            expected="a label map",
+            remedy="this looks like an image; give its segmentation",
+        )
+    return values, numbers
 
 
 def _checked(labels: NDArray[Any], name: str) -> NDArray[Any]:
@@ -294,8 +315,14 @@ def _cubic(mask: NDArray[np.bool_], spacing: NDArray[np.float64]) -> NDArray[np.
     return mask
 
 
-def _groups(folder: Path) -> list[list[Path]]:
-    """Files to read, those that make one template together."""
+def label_map_files(folder: Path) -> list[list[Path]]:
+    """The label maps of a folder and its subfolders, those that belong together in one list.
+
+    Raises
+    ------
+    MrisslError
+        If there is no such folder, or no label map in it.
+    """
     if not folder.is_dir():
         raise MrisslError("no such folder", where=folder, expected="a folder with label maps")
     groups: dict[tuple[Path, str], list[Path]] = {}
