@@ -156,6 +156,16 @@ def limits_of(rules: list[Any]) -> tuple[float, float]:
     return low, high
 
 
+class _Decimal(QDoubleSpinBox):
+    """Shows no more digits than there are."""
+
+    def textFromValue(self, value: float) -> str:
+        """E.g. ``0.5`` and not ``0.500``."""
+        text = str(super().textFromValue(value))
+        point = self.locale().decimalPoint()
+        return text.rstrip("0").rstrip(point) if point in text else text
+
+
 def _spin(kind: Any, rules: list[Any]) -> QSpinBox | QDoubleSpinBox:
     low, high = limits_of(rules)
     box: QSpinBox | QDoubleSpinBox
@@ -165,7 +175,7 @@ def _spin(kind: Any, rules: list[Any]) -> QSpinBox | QDoubleSpinBox:
         box.setSingleStep(steps[0] if steps else 1)
         box.setRange(round(low), round(high))
     else:
-        box = QDoubleSpinBox()
+        box = _Decimal()
         box.setDecimals(_DECIMALS)
         box.setRange(low, high)
         if high < _LARGEST:

@@ -17,6 +17,7 @@ STAGES = tuple(TITLES)
 """Names of the stages, in their order."""
 
 _MOST_SHOWN = 4
+_WORDS = {"stds": "standard deviations"}
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,9 @@ def make_sample(request: Request, templates: Templates, clock: Callable[[], floa
 
 def _told(value: Any) -> str:
     if isinstance(value, dict):
-        parts = [(name.replace("_", " "), _told(one)) for name, one in value.items()]
+        parts = [
+            (_WORDS.get(name, name.replace("_", " ")), _told(one)) for name, one in value.items()
+        ]
         return ", ".join(f"{name} {text}" for name, text in parts if text)
     if isinstance(value, float | np.floating):
         return f"{value:.3g}"

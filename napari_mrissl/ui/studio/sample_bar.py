@@ -129,7 +129,7 @@ class SampleBar(QWidget):
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
         self.progress.setTextVisible(False)
-        self.progress.setFixedHeight(6)
+        self.progress.setFixedSize(90, 6)
         self.progress.setToolTip("How much of the sample is made")
         self.cancel = button("Cancel", "Stop; the sample shown and the templates stay")
         self.new.clicked.connect(lambda: self.index.setValue(self.index.value() + 1))
@@ -160,7 +160,6 @@ class SampleBar(QWidget):
             )
         )
         layout.addWidget(self.memory)
-        layout.addLayout(row((self.progress, 1), self.cancel))
         for box in (self.seed, self.index):
             box.setMinimumWidth(64)
         self.show_busy(busy=False)

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
+from superqt import QCollapsible
 
 from napari_mrissl.synthesis.presets import PUBLISHED, explained
 from napari_mrissl.synthesis.settings import EngineSettings
@@ -68,6 +69,11 @@ class SettingsBox(QWidget):
             self.sections[group.title] = folding
             layout.addWidget(folding)
         self.show_settings(settings)
+
+    @property
+    def unfolded(self) -> QCollapsible | None:
+        """The section of the stage that is shown."""
+        return self.sections[self._unfolded] if self._unfolded else None
 
     def show_settings(self, settings: EngineSettings) -> None:
         """Show settings; what was typed and not valid is forgotten."""

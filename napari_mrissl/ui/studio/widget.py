@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import napari.viewer
-from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtCore import QEvent, QPoint, QSize, Qt, QTimer
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QApplication,
@@ -24,7 +24,7 @@ from napari_mrissl.synthesis.settings import EngineSettings
 from napari_mrissl.ui.docks import tab_with_others
 from napari_mrissl.ui.navigator.bars import section
 from napari_mrissl.ui.navigator.sharing import real_viewer
-from napari_mrissl.ui.recorder.parts import sentence
+from napari_mrissl.ui.recorder.parts import row, sentence
 from napari_mrissl.ui.studio.canvas import LinkedSlices, Picture
 from napari_mrissl.ui.studio.history import SettingsHistory
 from napari_mrissl.ui.studio.layers import add_sample, label_maps
@@ -75,6 +75,9 @@ class DataEngineStudio(QWidget):
         self.settings_box = SettingsBox(self.history.present)
         self.readings = sentence("Under the mouse: voxel, grey values and label")
         self.message = sentence("What was done last, or what went wrong")
+        self._reveal = QTimer(self)
+        self._reveal.setSingleShot(True)
+        self._reveal.timeout.connect(self._show_section)
         self._arrange()
         leave_wheel_alone(self)
         self._connect()
@@ -207,7 +210,7 @@ class DataEngineStudio(QWidget):
         for folding in self.sections.values():
             inner.addWidget(folding)
         inner.addStretch(1)
-        scroll = QScrollArea()
+        self._scroll = scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -220,12 +223,13 @@ class DataEngineStudio(QWidget):
         self.splitter.addWidget(scroll)
         self.splitter.setStretchFactor(0, 3)
         self.splitter.setStretchFactor(1, 2)
-        self.message.setContentsMargins(6, 0, 6, 4)
+        bottom = row((self.message, 1), self.sample_bar.progress, self.sample_bar.cancel)
+        bottom.setContentsMargins(6, 0, 6, 4)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(2)
         outer.addWidget(self.splitter, 1)
-        outer.addWidget(self.message)
+        outer.addLayout(bottom)
 
     def _connect(self) -> None:
         sampler, bar, settings = self.sampler, self.sample_bar, self.settings_box
@@ -305,8 +309,8 @@ class DataEngineStudio(QWidget):
         self._present()
         self.sample_bar.memory.setText(
             f"{sample.kind.capitalize()}, {sample.label_count} labels, made in "
-            f"{sample.seconds:.2f} s. Memory: all stages {sample.nbytes / 1e6:.0f} MB; a training "
-            f"pair of {sample.request.settings.ensemble.side}³ {sample.pair_bytes / 1e6:.0f} MB."
+            f"{sample.seconds:.2f} s. Memory: stages {sample.nbytes / 1e6:.0f} MB, "
+            f"training pair {sample.pair_bytes / 1e6:.0f} MB."
         )
 
     def _present(self) -> None:
@@ -326,7 +330,15 @@ class DataEngineStudio(QWidget):
 
     def _on_stage(self, name: str) -> None:
         self.settings_box.unfold(name)
+        # Its place is known once the layout has had its turn.
+        self._reveal.start(0)
         self._present()
+
+    def _show_section(self) -> None:
+        unfolded = self.settings_box.unfolded
+        if unfolded is not None and self.sections["Settings"].isExpanded():
+            place = unfolded.mapTo(self._inner, QPoint(0, 0)).y()
+            self._scroll.verticalScrollBar().setValue(place)
 
     def _show_readings(self, voxel: tuple[int, int, int] | None) -> None:
         sample = self.sample
