@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,13 @@ class Refused:
 
 def procedural() -> Source:
     """Shapes made by rule."""
-    return Source("procedural", "procedural shapes", lambda _: Templates.procedural())
+    return Source("procedural", "procedural shapes", lambda _: _procedural_pool())
+
+
+@lru_cache(maxsize=1)
+def _procedural_pool() -> Templates:
+    """Small, and always the same: made once in a process."""
+    return Templates.procedural()
 
 
 def from_folder(folder: str | Path) -> Source:
