@@ -167,8 +167,9 @@ class Sampler:
         for n in self.deformation.nodes:
             weights = up[row : row + n]
             field = values[start : start + n**3].reshape(n, n, n)
-            total += np.einsum(
-                "ijk,iz,jy->zyk", field, weights[:, rows], weights, optimize=True
-            ) @ weights
+            total += (
+                np.einsum("ijk,iz,jy->zyk", field, weights[:, rows], weights, optimize=True)
+                @ weights
+            )
             start, row = start + n**3, row + n
         return total
