@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,7 +91,7 @@ class HeadTemplate:
 
 @dataclass(frozen=True)
 class Subject:
-    """A template that is read when it is needed."""
+    """A template that is read when it is first needed, and kept."""
 
     name: str
     split: Split
@@ -119,7 +119,7 @@ def subjects_of_folder(folder: str | Path) -> list[Subject]:
             number = int(named[1])
         test = number >= _FIRST_NAMED_TEST if named else number > first_test
         name, split = f"head-{number:02d}", _split(test)
-        subjects.append(Subject(name, split, partial(_from_file, path, name, split)))
+        subjects.append(Subject(name, split, cache(partial(_from_file, path, name, split))))
     return subjects
 
 
@@ -132,7 +132,7 @@ def subjects_of_mni152() -> list[Subject]:
     subjects = []
     for number in range(1, _MNI_SUBJECTS + 1):
         name, split = f"mni152-{number:02d}", _split(number > _MNI_SUBJECTS - _MNI_TEST)
-        subjects.append(Subject(name, split, partial(_from_mni152, number, name, split)))
+        subjects.append(Subject(name, split, cache(partial(_from_mni152, number, name, split))))
     return subjects
 
 
