@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
-from napari_mrissl.synthesis.noise import draw_fields, nodes_of, upsampling
+from napari_mrissl.synthesis.noise import Upsampling, draw_fields, nodes_of, upsampling
 from napari_mrissl.synthesis.settings import Amount, NotNegative, Settings
 
 _SLAB = 16
@@ -142,7 +142,7 @@ class Sampler:
         about[:3, :3] = move.matrix
         about[:3, 3] = middle[:3] + move.shift - move.matrix @ middle[:3]
         whole = self.to_index @ about @ self.affine
-        up = upsampling(move.nodes, self.side).weights
+        up = upsampling(move.nodes, self.side)
         line = np.arange(self.side, dtype=np.float64)
         for start in range(0, self.side, _SLAB):
             rows = slice(start, min(start + _SLAB, self.side))
@@ -158,18 +158,24 @@ class Sampler:
                 places.append(place)
             yield rows, places
 
-    def _displacement(
-        self, up: NDArray[np.float32], component: int, rows: slice
-    ) -> NDArray[np.float32]:
+    def _displacement(self, up: Upsampling, component: int, rows: slice) -> NDArray[np.float32]:
+        """One component in mm for some planes; no matrix products, whose sums vary with threads."""
         values = self.deformation.coarse[component]
         total = np.zeros((rows.stop - rows.start, self.side, self.side), np.float32)
-        start = row = 0
-        for n in self.deformation.nodes:
-            weights = up[row : row + n]
-            field = values[start : start + n**3].reshape(n, n, n)
-            planes = np.einsum("ijk,iz,jy->zyk", field, weights[:, rows], weights, optimize=True)
-            # As one matrix: numpy multiplies stacks of thin ones many times slower.
-            flat = np.ascontiguousarray(planes).reshape(-1, n) @ weights
-            total += flat.reshape(total.shape)
-            start, row = start + n**3, row + n
+        start = 0
+        for field, n in enumerate(self.deformation.nodes):
+            grid = values[start : start + n**3].reshape(n, n, n)
+            before, mix = up.before[field], up.mix[field]
+            after = np.minimum(before + 1, n - 1)
+            for axis, part in enumerate((rows, slice(None), slice(None))):
+                shape = [1, 1, 1]
+                shape[axis] = -1
+                weight = mix[part].reshape(shape)
+                low, high = (np.take(grid, places[part], axis) for places in (before, after))
+                high -= low
+                high *= weight
+                high += low
+                grid = high
+            total += grid
+            start += n**3
         return total
