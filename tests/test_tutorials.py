@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 from napari_mrissl.assets import asset
 from napari_mrissl.slicing import policies
@@ -17,13 +18,9 @@ from napari_mrissl.volumes.samples import mni152, phantom
 TUTORIALS = Path(__file__).resolve().parents[1] / "tutorials"
 
 
-def run(name: str, folder: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, TUTORIALS / name, folder],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=240,
-    )
+def run(name: str, folder: Path, *words: str) -> str:
+    command = [sys.executable, TUTORIALS / name, folder, *words]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=240)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -73,3 +70,19 @@ def test_the_shipped_flight_is_the_one_the_tutorial_composes(tmp_path):
     np.testing.assert_allclose(
         [p.to_row() for p in made.poses], [p.to_row() for p in shipped.poses], atol=1e-9
     )
+
+
+def test_from_no_data_to_training_data(tmp_path):
+    said = run("from_no_data_to_training_data.py", tmp_path, "48")
+    for name, (width, height) in {"stages.png": (10, 3), "heads.png": (4, 2)}.items():
+        with Image.open(tmp_path / name) as picture:
+            assert picture.size == (width * 180, height * 198), name
+            colors = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+            assert len(np.unique(colors, axis=0)) > 100, name
+    for kind, count in (("heads", 2), ("ensembles", 4)):
+        table = json.loads((tmp_path / kind / "subjects.json").read_text())
+        assert len(table["subjects"]) == 2
+        images = sorted((tmp_path / kind / "images").iterdir())
+        assert [nib.load(path).shape for path in images] == [(48, 48, 48)] * count
+        assert len(list((tmp_path / kind / "labels").iterdir())) == 2
+    assert "mni152-01 for train" in said

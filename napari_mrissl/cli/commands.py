@@ -10,6 +10,7 @@ from napari_mrissl.cli.info import info
 from napari_mrissl.cli.replay import render, replay
 from napari_mrissl.cli.segment import segment
 from napari_mrissl.cli.slices import cut
+from napari_mrissl.cli.synthesize import ensembles, heads
 from napari_mrissl.cli.trajectory import clean, export, generate, inspect, repair, validate
 
 
@@ -38,5 +39,12 @@ def application() -> App:
     trajectory.command(clean, name="clean")
     trajectory.command(export, name="export")
     app.command(trajectory)
+    synthesize = App(
+        name="synthesize",
+        help="Training data with labels: painted heads, or pairs of views of label ensembles.",
+    )
+    synthesize.command(heads, name="heads")
+    synthesize.command(ensembles, name="ensembles")
+    app.command(synthesize)
     app.command(demo, name="demo")
     return app

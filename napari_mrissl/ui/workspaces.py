@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 VIEWS, NAVIGATOR = "Slice views", "Slice navigator"
 RECORDER, SEGMENTER = "Flight recorder", "Click segmentation"
+STUDIO = "Data engine studio"
 
 WIDE = 1500
 """Pixels of window width from which slices and navigator stand side by side."""
@@ -53,6 +54,7 @@ WORKSPACES = {
         Workspace("look", (VIEWS, NAVIGATOR)),
         Workspace("record", (VIEWS, NAVIGATOR), (RECORDER,)),
         Workspace("label", (VIEWS, NAVIGATOR), (SEGMENTER,)),
+        Workspace("synthesize", (VIEWS,), (STUDIO,)),
     )
 }
 """A task with docks of its own joins by one entry here and one command in the manifest."""
@@ -71,6 +73,11 @@ def record() -> None:
 def label() -> None:
     """Slice views, navigator and click segmentation of the current viewer."""
     open_workspace(_viewer(), "label")
+
+
+def synthesize() -> None:
+    """Slice views and data engine studio of the current viewer."""
+    open_workspace(_viewer(), "synthesize")
 
 
 def open_workspace(viewer: ViewerModel, key: str) -> None:

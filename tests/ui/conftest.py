@@ -140,14 +140,14 @@ def no_warnings() -> Callable:
 
 
 @pytest.fixture
-def make_napari_viewer_proxy(make_napari_viewer_proxy):
+def make_napari_viewer(make_napari_viewer):
     """Napari's fixture; widgets that a test took out of their docks, and holds, end first.
 
     Without that they would be leaks to napari's check: pytest keeps the values of fixtures
     until the last of them is torn down. `test_leaks` looks at what docks leave behind.
     """
     before = set(QApplication.topLevelWidgets())
-    yield make_napari_viewer_proxy
+    yield make_napari_viewer
     left = set(QApplication.topLevelWidgets()) - before
     for widget in left:
         if type(widget).__module__.startswith("napari_mrissl."):

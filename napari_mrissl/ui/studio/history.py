@@ -1,0 +1,57 @@
+"""Changes of the settings, to be taken back and done again."""
+
+from __future__ import annotations
+
+from napari_mrissl.synthesis.settings import EngineSettings
+
+_MOST = 200
+
+
+class SettingsHistory:
+    """The present settings, those before and those taken back.
+
+    Parameters
+    ----------
+    settings
+        To begin with.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.present = settings
+        self._before: list[EngineSettings] = []
+        self._after: list[EngineSettings] = []
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a change to take back."""
+        return bool(self._before)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether a change was taken back."""
+        return bool(self._after)
+
+    def change(self, settings: EngineSettings) -> bool:
+        """Take new settings; False if they are the present ones."""
+        if settings == self.present:
+            return False
+        self._before = [*self._before, self.present][-_MOST:]
+        self._after.clear()
+        self.present = settings
+        return True
+
+    def undo(self) -> bool:
+        """Back to the settings before."""
+        if not self._before:
+            return False
+        self._after.append(self.present)
+        self.present = self._before.pop()
+        return True
+
+    def redo(self) -> bool:
+        """Take a change that was taken back."""
+        if not self._after:
+            return False
+        self._before.append(self.present)
+        self.present = self._after.pop()
+        return True
