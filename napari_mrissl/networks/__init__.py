@@ -1,0 +1,1 @@
+"""Plain torch modules: backbones, heads, and their weights on disk."""

@@ -1,0 +1,53 @@
+"""What is known of a method without torch: its name, its settings, its presets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from napari_mrissl.pretext.task import Task
+
+Preset = Mapping[str, Mapping[str, Any]]
+"""``{"task": {...}, "optimisation": {...}, "data": {...}}``: what differs from the defaults."""
+
+PRESETS = ("tiny", "cpu", "gpu")
+"""Names that every method has presets for; ``tiny`` ends within a minute on two cores."""
+
+
+class TaskSettings(BaseModel):
+    """What a method lets the user choose; every field has a title and a description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """One method, as lists and forms show it.
+
+    Attributes
+    ----------
+    name
+        What the command line calls it, e.g. ``"vectorpose"``.
+    title, description
+        For people: a few words, and one sentence.
+    source
+        The arXiv id, or ``""``.
+    settings
+        The pydantic model of its settings.
+    presets
+        By name, at least `PRESETS`.
+    load
+        Imports torch and gives the task's class.
+    """
+
+    name: str
+    title: str
+    description: str
+    source: str
+    settings: type[TaskSettings]
+    presets: Mapping[str, Preset]
+    load: Callable[[], type[Task[Any]]]

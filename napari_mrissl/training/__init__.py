@@ -1,0 +1,1 @@
+"""Training runs: their folders, the loop, checkpoints, and the child processes they run in."""
