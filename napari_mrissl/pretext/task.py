@@ -124,9 +124,18 @@ S = TypeVar("S", bound=TaskSettings)
 
 
 class Task(ABC, Generic[S]):
-    """A pretext task; what can be said of it without torch is in ``info``."""
+    """A pretext task; what can be said of it without torch is in ``info``.
+
+    Attributes
+    ----------
+    targets
+        Arrays of a `Sample` that the network is to predict and never sees. A run whose
+        settings say ``shuffled`` takes them from another sample of the batch; a task that
+        names none has no such null control.
+    """
 
     info: ClassVar[TaskInfo]
+    targets: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: S) -> None:
         self.settings = settings
