@@ -11,9 +11,9 @@ from superqt import QCollapsible
 
 from napari_mrissl.synthesis.presets import PUBLISHED, explained
 from napari_mrissl.synthesis.settings import EngineSettings
+from napari_mrissl.ui.fields import Field, field_for
 from napari_mrissl.ui.navigator.bars import section
 from napari_mrissl.ui.recorder.parts import button, row
-from napari_mrissl.ui.studio.fields import Field, field_for
 from napari_mrissl.ui.studio.groups import GROUPS, field_of
 
 _WRONG = "color: #e5484d;"
