@@ -1,0 +1,54 @@
+"""How a backbone is chosen, without torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+BackboneName = Literal["residual_unet", "res2unet_101"]
+
+DEEPEST_STRIDE = 32
+"""Side of the input over the side of the Res2UNet's deepest map."""
+
+
+class BackboneSettings(BaseModel):
+    """Which network, and how large.
+
+    Attributes
+    ----------
+    name
+        ``"residual_unet"`` or ``"res2unet_101"``.
+    width
+        Channels of the map at full resolution; 32 for the published Res2UNet-3D-101.
+    depth
+        Scales of the residual U-Net, each half the one before.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: BackboneName = Field(
+        default="residual_unet",
+        title="Network",
+        description="A residual 3-D U-Net, or the much larger published Res2UNet-3D-101.",
+    )
+    width: int = Field(
+        default=16,
+        ge=8,
+        le=128,
+        multiple_of=8,
+        title="Width",
+        description="Channels at full resolution; 32 gives the Res2UNet its published size.",
+    )
+    depth: int = Field(
+        default=5,
+        ge=3,
+        le=6,
+        title="Depth",
+        description="Scales of the residual U-Net; the Res2UNet always has six.",
+    )
+
+    @property
+    def stride(self) -> int:
+        """What every side of the input must be a multiple of."""
+        return DEEPEST_STRIDE if self.name == "res2unet_101" else 2 ** (self.depth - 1)

@@ -1,0 +1,18 @@
+"""The pretext methods by name; importing this imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from napari_mrissl.pretext import masked_settings, reconstruction_settings, scratch_settings
+from napari_mrissl.pretext.info import TaskInfo
+
+TASKS: Mapping[str, TaskInfo] = {
+    info.name: info
+    for info in (
+        reconstruction_settings.INFO,
+        masked_settings.INFO,
+        scratch_settings.INFO,
+    )
+}
+"""In the order in which lists show them."""
