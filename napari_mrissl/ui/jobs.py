@@ -13,6 +13,7 @@ from typing import Any
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, QThreadPool, Signal
 from superqt.utils import FunctionWorker
+from superqt.utils import create_worker as create_unlisted_worker
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features.cancel import Cancelled
@@ -123,6 +124,11 @@ class _Task:
 class JobRunner(QObject):
     """One job at a time; starting a newer one cancels the older, whose results are dropped.
 
+    Parameters
+    ----------
+    listed
+        Whether napari shows the jobs among its tasks and asks before it closes meanwhile.
+
     Attributes
     ----------
     started : Signal(str)
@@ -143,8 +149,9 @@ class JobRunner(QObject):
     cancelled = Signal()
     idle = Signal()
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, *, listed: bool = True) -> None:
         super().__init__(parent)
+        self._create = create_worker if listed else create_unlisted_worker
         self._relay = _Relay()
         self._relay.sent.connect(self._receive)
         self._current: _Task | None = None
@@ -197,7 +204,7 @@ class JobRunner(QObject):
     def _launch(self, task: _Task) -> None:
         self._current = task
         _launched.add(task.control)
-        self._worker = create_worker(
+        self._worker = self._create(
             task,
             _start_thread=False,
             # Neither napari's error dialog nor a traceback: `failed` says it in a sentence.

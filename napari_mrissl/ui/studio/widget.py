@@ -22,11 +22,11 @@ from qtpy.QtWidgets import (
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.synthesis.settings import EngineSettings
 from napari_mrissl.ui.docks import tab_with_others
+from napari_mrissl.ui.history import SettingsHistory
 from napari_mrissl.ui.navigator.bars import section
 from napari_mrissl.ui.navigator.sharing import real_viewer
 from napari_mrissl.ui.recorder.parts import row, sentence
 from napari_mrissl.ui.studio.canvas import LinkedSlices, Picture
-from napari_mrissl.ui.studio.history import SettingsHistory
 from napari_mrissl.ui.studio.layers import add_sample, label_maps
 from napari_mrissl.ui.studio.memory import state_of, take_state
 from napari_mrissl.ui.studio.presets_box import PresetsBox

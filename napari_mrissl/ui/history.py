@@ -1,25 +1,27 @@
-"""Changes of the settings, to be taken back and done again."""
+"""Changes of settings, to be taken back and done again."""
 
 from __future__ import annotations
 
-from napari_mrissl.synthesis.settings import EngineSettings
+from typing import Generic, TypeVar
+
+S = TypeVar("S")
 
 _MOST = 200
 
 
-class SettingsHistory:
+class SettingsHistory(Generic[S]):
     """The present settings, those before and those taken back.
 
     Parameters
     ----------
     settings
-        To begin with.
+        To begin with; any value that cannot be changed.
     """
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: S) -> None:
         self.present = settings
-        self._before: list[EngineSettings] = []
-        self._after: list[EngineSettings] = []
+        self._before: list[S] = []
+        self._after: list[S] = []
 
     @property
     def can_undo(self) -> bool:
@@ -31,7 +33,7 @@ class SettingsHistory:
         """Whether a change was taken back."""
         return bool(self._after)
 
-    def change(self, settings: EngineSettings) -> bool:
+    def change(self, settings: S) -> bool:
         """Take new settings; False if they are the present ones."""
         if settings == self.present:
             return False
