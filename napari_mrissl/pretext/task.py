@@ -135,7 +135,7 @@ class Task(ABC, Generic[S]):
     """
 
     info: ClassVar[TaskInfo]
-    targets: ClassVar[tuple[str, ...]] = ()
+    targets: tuple[str, ...] = ()
 
     def __init__(self, settings: S) -> None:
         self.settings = settings
