@@ -1,0 +1,1 @@
+"""What runs are trained on: scans of any source, split by subject, or the data engine."""

@@ -1,0 +1,221 @@
+"""Painted heads and label ensembles as subjects of a run, each made once and kept.
+
+Label maps are split, not heads: what is painted for validation comes from maps (or shapes)
+that no training sample was painted from.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.pretext.subjects import Scan
+from napari_mrissl.synthesis import Engine, EngineSettings, Templates
+from napari_mrissl.synthesis.head_templates import (
+    Subject,
+    cubic_affine,
+    cubic_volume,
+    head_template,
+    subjects_of_mni152,
+)
+from napari_mrissl.synthesis.heads import Heads, HeadSettings
+from napari_mrissl.training.data.cache import GIB, DecodedCache
+from napari_mrissl.training.data.places import read_known
+from napari_mrissl.training.data.preprocessing import limits
+from napari_mrissl.training.settings import DataSettings, Preprocessing, SubjectRecord
+from napari_mrissl.volumes import Volume
+
+Part = Literal["train", "validation"]
+
+_HELD_OUT = 0.25
+_EVERY_FOURTH = 4
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class PaintedSubjects:
+    """Scans of the data engine: number k is the same for the same settings and seed.
+
+    They are kept as 8-bit voxels with their labels, within the run's cache; one that had to
+    go is painted again.
+
+    Parameters
+    ----------
+    count
+        How many there are.
+    paint
+        Makes image (S, A, R) uint8, labels, affine and subject of one number.
+    settings
+        Of the run's data.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        paint: Callable[[int], tuple[Volume, NDArray[np.integer], str]],
+        settings: DataSettings,
+    ) -> None:
+        self._count = count
+        self._paint = paint
+        self._preprocessing = settings.preprocessing
+        self._cache = DecodedCache(int(settings.cache_gib * GIB))
+        # The painter's kernels already use all cores, and templates are read once.
+        self._one_at_a_time = threading.Lock()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def scan(self, number: int) -> Scan:
+        """See `Subjects.scan`."""
+        number = range(self._count)[number]
+        return self._cache.get(number, partial(self._made, number))
+
+    def _made(self, number: int) -> Scan:
+        with self._one_at_a_time:
+            volume, labels, subject = self._paint(number)
+        low, high = limits(volume, self._preprocessing)
+        return Scan(volume, low, high, subject, volume.identity, labels)
+
+
+def painted_subjects(settings: DataSettings, seed: int, part: Part) -> PaintedSubjects:
+    """The painted heads or ensembles of a part of a run.
+
+    For validation there is one for every four that are trained on.
+
+    Raises
+    ------
+    MrisslError
+        If the settings are not those of the engine, or a label map is not on this machine.
+    """
+    _check_percentiles(settings.preprocessing)
+    count = settings.heads if part == "train" else -(-settings.heads // _EVERY_FOURTH)
+    paint = (
+        _heads(settings, seed, part) if settings.kind == "heads" else _views(settings, seed, part)
+    )
+    return PaintedSubjects(count, paint, settings)
+
+
+def painted_bytes(settings: DataSettings) -> int:
+    """Memory that all painted scans of a run take, should the cache hold them all."""
+    side = (
+        validated(HeadSettings, settings.engine).side
+        if settings.kind == "heads"
+        else validated(EngineSettings, settings.engine).ensemble.side
+    )
+    label_bytes = 2 if settings.kind == "heads" else 1
+    count = settings.heads + -(-settings.heads // _EVERY_FOURTH)
+    return int(count * side**3 * (1 + label_bytes))
+
+
+def validated(model: type[M], values: dict[str, Any]) -> M:
+    """Settings of the engine out of a run's settings.
+
+    Raises
+    ------
+    MrisslError
+        If a value is refused; says which.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise MrisslError(f"{field}: {first['msg']}", where="data engine") from error
+
+
+def _check_percentiles(preprocessing: Preprocessing) -> None:
+    if preprocessing.kind != "percentile":
+        raise MrisslError(
+            "an intensity window in HU for painted scans",
+            expected="percentiles",
+            remedy="painted scans have no HU",
+        )
+
+
+def _heads(
+    settings: DataSettings, seed: int, part: Part
+) -> Callable[[int], tuple[Volume, NDArray[np.integer], str]]:
+    subjects = _head_subjects(settings.subjects)
+    heads = Heads(
+        subjects,
+        validated(HeadSettings, settings.engine),
+        seed,
+        "train" if part == "train" else "test",
+    )
+
+    def paint(number: int) -> tuple[Volume, NDArray[np.integer], str]:
+        head = heads.head(number)
+        data = head.image_as_bytes()
+        data.flags.writeable = False
+        return replace(head.image, data=data), head.labels, head.subject
+
+    return paint
+
+
+def _head_subjects(records: Sequence[SubjectRecord]) -> list[Subject]:
+    if not records:
+        return subjects_of_mni152()
+
+    def template(record: SubjectRecord) -> Subject:
+        split: Literal["train", "test"] = "train" if record.split == "train" else "test"
+
+        def load(volume_of: Callable[[], Volume]) -> Any:
+            return head_template(volume_of(), record.subject, split)
+
+        return Subject(
+            record.subject,
+            split,
+            cache(partial(load, partial(read_known, record.identity, record.subject))),
+        )
+
+    return [template(record) for record in records]
+
+
+def _views(
+    settings: DataSettings, seed: int, part: Part
+) -> Callable[[int], tuple[Volume, NDArray[np.integer], str]]:
+    engine_settings = validated(EngineSettings, settings.engine)
+    pool = (
+        _part_of(Templates.procedural(), part)
+        if not settings.subjects
+        else _read_pool(settings.subjects, part)
+    )
+    engine = Engine(pool, engine_settings, seed)
+    affine = cubic_affine(np.zeros(3), engine_settings.ensemble.side, 1.0)
+
+    def paint(number: int) -> tuple[Volume, NDArray[np.integer], str]:
+        # Training and validation draw from different shapes and different numbers.
+        index = number if part == "train" else settings.heads + number
+        pair = engine.pair(index)
+        name = f"ensemble-{index + 1:05d}"
+        return cubic_volume(pair.views_as_bytes()[0], affine, name), pair.labels, name
+
+    return paint
+
+
+def _part_of(pool: Templates, part: Part) -> Templates:
+    """The first three quarters for training; kinds take turns, so both parts have all."""
+    first_held_out = len(pool) - max(1, round(_HELD_OUT * len(pool)))
+    chosen = slice(0, first_held_out) if part == "train" else slice(first_held_out, None)
+    return Templates(pool.bits, pool.starts[chosen], pool.extents[chosen])
+
+
+def _read_pool(records: Sequence[SubjectRecord], part: Part) -> Templates:
+    chosen = [record for record in records if record.split == part]
+    if not chosen:
+        raise MrisslError(f"no label map for {part}", remedy="give more label maps")
+    volumes = (read_known(record.identity, record.subject) for record in chosen)
+    return Templates.from_arrays(
+        (volume.slope * volume.data + volume.intercept, volume.spacing.tolist())
+        if (volume.slope, volume.intercept) != (1.0, 0.0)
+        else (volume.data, volume.spacing.tolist())
+        for volume in volumes
+    )

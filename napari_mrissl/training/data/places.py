@@ -1,0 +1,44 @@
+"""Where the scans of a run lie on this machine, found by identity."""
+
+from __future__ import annotations
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.trajectories.scan_index import locate
+from napari_mrissl.volumes import Volume, read
+
+
+def check_known(identity: str, subject: str) -> None:
+    """Refuse a scan that this machine does not know.
+
+    Raises
+    ------
+    MrisslError
+        If it was never opened here, or was moved since.
+    """
+    if locate(identity) is None:
+        raise MrisslError(
+            f"the scan {identity[:12]} of this run is not known on this machine",
+            where=subject,
+            remedy="give the folder with the scans once more, and it is found by its content",
+        )
+
+
+def read_known(identity: str, subject: str) -> Volume:
+    """Read the volume of this identity from where it was last seen.
+
+    Raises
+    ------
+    MrisslError
+        If it is not known, cannot be read, or is another one by now.
+    """
+    check_known(identity, subject)
+    path = locate(identity)
+    assert path is not None  # noqa: S101 - just checked
+    volume = read(path)
+    if volume.identity != identity:
+        raise MrisslError(
+            "the file has changed since the run was made",
+            where=path,
+            remedy="restore the file, or start a new run with it",
+        )
+    return volume

@@ -1,0 +1,79 @@
+"""Scans on this machine as subjects of a run, decoded when needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.pretext.subjects import Scan
+from napari_mrissl.training.data.cache import GIB, DecodedCache
+from napari_mrissl.training.data.places import check_known, read_known
+from napari_mrissl.training.data.preprocessing import limits
+from napari_mrissl.training.settings import DataSettings, SubjectRecord
+from napari_mrissl.volumes import Volume
+
+
+class ScanSubjects:
+    """`Subjects` of records whose scans lie on this machine.
+
+    Parameters
+    ----------
+    records
+        In the order of the run's settings.
+    settings
+        Of the run's data: intensity scale and size of the cache.
+
+    Raises
+    ------
+    MrisslError
+        If a scan is not known here; at once, not in the middle of a run.
+    """
+
+    def __init__(self, records: Sequence[SubjectRecord], settings: DataSettings) -> None:
+        self.records = tuple(records)
+        self._preprocessing = settings.preprocessing
+        self._cache = DecodedCache(int(settings.cache_gib * GIB))
+        for record in self.records:
+            check_known(record.identity, record.subject)
+            if record.labels is not None:
+                check_known(record.labels, record.subject)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def scan(self, number: int) -> Scan:
+        """See `Subjects.scan`.
+
+        Raises
+        ------
+        MrisslError
+            If the file has changed, or cannot be read any more.
+        """
+        number = range(len(self.records))[number]
+        return self._cache.get(number, partial(self._decoded, self.records[number]))
+
+    def _decoded(self, record: SubjectRecord) -> Scan:
+        volume = read_known(record.identity, record.subject)
+        low, high = limits(volume, self._preprocessing)
+        labels = (
+            None if record.labels is None else _labels_on(volume, record.labels, record.subject)
+        )
+        return Scan(volume, low, high, record.subject, record.identity, labels)
+
+
+def _labels_on(volume: Volume, identity: str, subject: str) -> NDArray[np.integer]:
+    labels = read_known(identity, subject)
+    if labels.shape != volume.shape or not np.allclose(labels.affine, volume.affine, atol=1e-3):
+        raise MrisslError("labels on another grid than the scan", where=subject)
+    if labels.data.dtype.kind in "ui" and (labels.slope, labels.intercept) == (1.0, 0.0):
+        whole: NDArray[np.integer] = labels.data
+        return whole
+    values = labels.slope * labels.data.astype(np.float64) + labels.intercept
+    rounded = np.rint(values)
+    if not (np.isfinite(values).all() and (rounded == values).all()):
+        raise MrisslError("labels that are no whole numbers", where=subject)
+    return rounded.astype(np.int32)
