@@ -55,10 +55,10 @@ class CropSettings(Settings):
         title="Scale",
         description="Range of the factor that the edge is multiplied with.",
     )
-    element: Literal["any", "none"] = Field(
+    element: Literal["any", "rotations", "none"] = Field(
         default="any",
         title="Orientation",
-        description="any: one of the 48 rotations and reflections of a cube; none: as it lies.",
+        description="any of the 48 turns and mirror images of a cube, turns only, or as it lies.",
     )
     least_mean: Share = Field(
         default=0.05,
@@ -124,8 +124,8 @@ class CorruptionSettings(Settings):
 class EdgeSettings(Settings):
     """What counts as a boundary: the gradient of the median-filtered crop, from a threshold.
 
-    B = clip(gain * (gradient - threshold), 0, 1); the defaults of arXiv:2211.08533 begin at
-    1 % of the intensity range per voxel and end at 4.33 %.
+    B = clip(gain * (gradient - threshold), 0, 1); with the defaults of arXiv:2211.08533 a
+    boundary begins where Scharr's filter gives 1 % of the intensity range, and is full at 4.33 %.
     """
 
     median: Literal[1, 3, 5] = Field(
@@ -138,7 +138,7 @@ class EdgeSettings(Settings):
         ge=0,
         le=1,
         title="Threshold",
-        description="Gradient where a boundary begins, as a share of the range per voxel.",
+        description="Gradient where a boundary begins, as a share of the range of intensities.",
     )
     gain: float = Field(
         default=30.0,
