@@ -30,10 +30,10 @@ class Preprocessing(_Settings):
 class SubjectRecord(_Settings):
     """One scan of a run, without its place: the user's own index finds it by identity."""
 
-    identity: str = Field(pattern=r"[0-9a-f]{64}")
+    identity: str = Field(pattern=r"^[0-9a-f]{64}$")
     subject: str = Field(max_length=64)
     split: Literal["train", "validation"] = "train"
-    labels: str | None = Field(default=None, pattern=r"[0-9a-f]{64}")
+    labels: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
 
 class DataSettings(_Settings):
@@ -146,7 +146,7 @@ class RunSettings(_Settings):
     """
 
     version: Literal[1] = 1
-    method: str = Field(pattern=r"[a-z][a-z0-9_-]{0,40}")
+    method: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$")
     task: dict[str, Any] = {}
     data: DataSettings = DataSettings()
     optimisation: OptimisationSettings = OptimisationSettings()
@@ -154,4 +154,4 @@ class RunSettings(_Settings):
     seed: int = Field(default=0, ge=0, title="Seed", description="All randomness follows from it.")
     device: str = Field(default="auto", title="Device", description="auto, cpu, cuda, cuda:1 ...")
     shuffled: bool = False
-    initial: str | None = Field(default=None, pattern=r"[0-9a-f]{64}")
+    initial: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")

@@ -121,7 +121,7 @@ class Journal:
             if self._closing.is_set():
                 raise MrisslError("journal is closed", where=self.path)
             index, stamp = self._next, self._now()
-            self._lines.append(_sealed(f'{{"index":{index},"t_ns":{stamp},"event":{text}}}'))
+            self._lines.append(sealed(f'{{"index":{index},"t_ns":{stamp},"event":{text}}}'))
             self._next += 1
         self._work.set()
         return index, stamp
@@ -313,13 +313,19 @@ def _first_line(header: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _encoded(content: Mapping[str, Any], path: Path) -> bytes:
-    return _sealed(_json(content, path))
+    return sealed(_json(content, path))
 
 
-def _sealed(text: str) -> bytes:
+def sealed(text: str) -> bytes:
     """A line: the JSON object with the checksum of its bytes as its last member."""
     body = text[:-1].encode()
     return body + b',"crc32":"%08x"}\n' % zlib.crc32(body)
+
+
+def is_sealed(line: bytes) -> bool:
+    """Whether a line, with its newline, is whole and matches its checksum."""
+    seal = _SEAL.search(line)
+    return seal is not None and int(seal[1], 16) == zlib.crc32(line[: seal.start()])
 
 
 def _json(content: Mapping[str, Any], path: Path) -> str:
@@ -368,8 +374,7 @@ def _object(line: bytes, number: int, path: Path, longest_line: int) -> dict[str
 
 
 def _check_seal(line: bytes, number: int, path: Path) -> None:
-    seal = _SEAL.search(line)
-    if seal is None or int(seal[1], 16) != zlib.crc32(line[: seal.start()]):
+    if not is_sealed(line):
         raise MrisslError(
             f"line {number} does not match its checksum",
             where=path,

@@ -1,0 +1,137 @@
+"""What is said of a run's weights: a card in their file, and the same for people in Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_mrissl.errors import printable
+from napari_mrissl.training.layout import CARD, SETTINGS
+from napari_mrissl.volumes.atomic import write_text
+
+if TYPE_CHECKING:
+    from napari_mrissl.training.run import Run
+    from napari_mrissl.training.settings import RunSettings
+
+
+def weights_card(run_folder: Path, step: int) -> dict[str, Any]:
+    """The card that goes into the weights of a step; nothing but the step outside a run."""
+    from napari_mrissl.training.run import Run
+
+    if not (run_folder / SETTINGS).exists():
+        return {"step": step}
+    run = Run.open(run_folder)
+    settings = run.settings
+    return {
+        "step": step,
+        "method": settings.method,
+        "task": settings.task,
+        "preprocessing": settings.data.preprocessing.model_dump(mode="json"),
+        "data": settings.data.kind,
+        "subjects": subject_counts(settings),
+        "seed": settings.seed,
+        "shuffled": settings.shuffled,
+        "initial": settings.initial,
+        "run": run.identity.uuid,
+        "software": run.identity.software,
+    }
+
+
+def subject_counts(settings: RunSettings) -> dict[str, int]:
+    """How many different subjects and scans a run trains on and holds out."""
+    records = settings.data.subjects
+    counts = {}
+    for split in ("train", "validation"):
+        of_split = [record for record in records if record.split == split]
+        counts[f"{split} subjects"] = len({record.subject for record in of_split})
+        counts[f"{split} scans"] = len(of_split)
+    return counts
+
+
+def write(run: Run) -> None:
+    """Write ``model_card.md`` of a run as it is now.
+
+    Raises
+    ------
+    MrisslError
+        If the disk refuses, or the events cannot be read.
+    """
+    write_text(run.folder / CARD, "\n".join(_lines(run)) + "\n")
+
+
+def _lines(run: Run) -> Iterator[str]:
+    from napari_mrissl.training.summaries import summary
+
+    settings, facts = run.settings, summary(run)
+    yield f"# Model card: {_plain(settings.method)}"
+    yield ""
+    yield (
+        "Weights of a network for 3D medical images, pretrained without manual labels. For "
+        "research; not a medical device. They were measured only as far as this card says."
+    )
+    yield from _section("Training")
+    yield from _items(
+        {
+            "Method": settings.method,
+            "Steps done": f"{facts['step']} of {facts['steps']}",
+            "Seed": settings.seed,
+            "Precision": settings.optimisation.precision,
+            "Batch": settings.optimisation.batch,
+            "Started from": settings.initial or "new weights",
+            "Targets shuffled (null control)": "yes" if settings.shuffled else "no",
+            "Created": run.identity.created,
+            "Run": run.identity.uuid,
+        }
+    )
+    yield from _section("Data")
+    preparation = settings.data.preprocessing
+    kinds = {"scans": "scans", "heads": "painted heads", "ensembles": "label ensembles"}
+    yield from _items(
+        {
+            "Kind": kinds[settings.data.kind],
+            **{name.capitalize(): n for name, n in subject_counts(settings).items()},
+            "Intensities": f"{preparation.kind} {preparation.low:g} to {preparation.high:g}",
+        }
+    )
+    if settings.data.subjects:
+        yield from ["", "Scans by the sha256 of their voxels and geometry:", ""]
+        for record in settings.data.subjects:
+            yield f"- {_plain(record.subject)} ({record.split}): `{record.identity}`"
+    yield from _section("Loss terms")
+    if facts["terms"]:
+        yield "| term | last | best | chance | held out, last | held out, best |"
+        yield "|---|---|---|---|---|---|"
+        for name, term in facts["terms"].items():
+            values = ("last", "best", "chance", "validation_last", "validation_best")
+            cells = " | ".join(_value(term[value]) for value in values)
+            yield f"| {_plain(name)} | {cells} |"
+    else:
+        yield "None yet."
+    yield from _section("Software and machine")
+    yield from _items({**run.identity.software, **run.identity.environment})
+    if facts["warnings"]:
+        yield from _section("Warnings")
+        yield from (f"- {_plain(text)}" for text in facts["warnings"])
+    if run.identity.notes:
+        yield from _section("Notes")
+        yield from (f"- {_plain(note)}" for note in run.identity.notes)
+
+
+def _section(title: str) -> Iterator[str]:
+    yield from ("", f"## {title}", "")
+
+
+def _items(values: Mapping[str, object]) -> Iterator[str]:
+    for name, value in values.items():
+        yield f"- {_plain(name)}: {_plain(str(value))}"
+
+
+def _value(value: float | None) -> str:
+    return "" if value is None else f"{value:.5g}"
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is: it may come from a file of somebody else."""
+    return re.sub(r"([\\`*\[\]<>|#!])", r"\\\1", printable(text))

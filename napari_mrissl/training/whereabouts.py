@@ -1,0 +1,183 @@
+"""What only this machine knows of runs: where they lie, and which process trains them.
+
+A run's folder holds a random word that names its last process; this user's data directory
+ties the word to a process id. So no host, path or process id enters what is shared, and a
+run that was given to another machine is never mistaken for one that died here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from napari_mrissl.directories import data_directory, made_directory
+from napari_mrissl.trajectories.contained import read_bytes
+from napari_mrissl.volumes.atomic import write_text
+
+_PROCESS_FILE = "process.json"
+_UUID = re.compile(r"[0-9a-f]{32}")
+_WORD = re.compile(r"[0-9a-f]{16}")
+_MOST_BYTES = 1 << 16
+_CLOCK_SECONDS = 2.0
+
+_children: dict[str, subprocess.Popen[bytes]] = {}
+"""Processes that this one started, by their word: only their parent learns how they ended."""
+
+
+class Whereabouts(BaseModel):
+    """One run, as this machine knows it.
+
+    Attributes
+    ----------
+    path
+        Its folder.
+    process
+        The word of the process that last trained it here, or None.
+    pid, began
+        Of that process; ``began`` in seconds since 1970, as the system tells it.
+    group
+        Whether the process leads a group of its own, which is ended as a whole.
+    exit_code
+        Of the process, where it is known; negative for a signal.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    path: str
+    process: str | None = None
+    pid: int | None = None
+    began: float = 0.0
+    group: bool = False
+    exit_code: int | None = None
+
+
+def new_word() -> str:
+    """A random name for a process."""
+    return secrets.token_hex(8)
+
+
+def process_word(folder: Path) -> str | None:
+    """The word of the process that the run was last given to, on whichever machine."""
+    try:
+        word = json.loads(read_bytes(folder / _PROCESS_FILE, 4096))["process"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return word if isinstance(word, str) and _WORD.fullmatch(word) else None
+
+
+def write_process_word(folder: Path, word: str) -> None:
+    """Give the run to a process.
+
+    Raises
+    ------
+    WriteError
+        If the disk refuses.
+    """
+    write_text(folder / _PROCESS_FILE, json.dumps({"process": word}))
+
+
+def note(uuid: str, known: Whereabouts) -> None:
+    """Remember a run on this machine.
+
+    Raises
+    ------
+    MrisslError
+        If the data directory cannot be written.
+    """
+    made_directory(_folder())
+    write_text(_folder() / f"{uuid}.json", known.model_dump_json())
+
+
+def recall(uuid: str) -> Whereabouts | None:
+    """What this machine knows of a run; an entry that cannot be read counts as none."""
+    if not _UUID.fullmatch(uuid):
+        return None
+    try:
+        content = read_bytes(_folder() / f"{uuid}.json", _MOST_BYTES)
+        return Whereabouts.model_validate_json(content)
+    except (OSError, ValidationError, ValueError):
+        return None
+
+
+def known_runs() -> list[str]:
+    """The runs this machine knows, by uuid."""
+    try:
+        names = os.listdir(_folder())
+    except FileNotFoundError:
+        return []
+    return sorted(n[:-5] for n in names if n.endswith(".json") and _UUID.fullmatch(n[:-5]))
+
+
+def output_file(uuid: str) -> Path:
+    """Where the process's own output goes: it may hold paths, so it is not in the run."""
+    return made_directory(_folder()) / f"{uuid}.log"
+
+
+def adopt(word: str, child: subprocess.Popen[bytes]) -> None:
+    """Keep a child, so that its end is noticed."""
+    _children[word] = child
+
+
+def alive(known: Whereabouts) -> bool:
+    """Whether the process of a run lives; a number that the system gave again does not count."""
+    if known.pid is None or known.process is None:
+        return False
+    child = _children.get(known.process)
+    if child is not None:
+        return child.poll() is None
+    if known.pid == os.getpid():
+        # A run trained in this process holds its lock; without it, training is over.
+        return False
+    try:
+        process = psutil.Process(known.pid)
+        same = abs(process.create_time() - known.began) < _CLOCK_SECONDS
+        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def exit_code(known: Whereabouts) -> int | None:
+    """How the process ended, where this machine knows."""
+    child = _children.get(known.process or "")
+    return child.poll() if child is not None else known.exit_code
+
+
+def began(pid: int) -> float:
+    """When a process began, in seconds since 1970 as the system tells it; 0 if it is gone."""
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return 0.0
+
+
+def end(known: Whereabouts, *, gently: bool = False) -> None:
+    """End the process of a run, with those it started; harmless if it is gone."""
+    if not alive(known) or known.pid is None or known.pid == os.getpid():
+        return
+    sign = signal.SIGTERM if gently or sys.platform == "win32" else signal.SIGKILL
+    try:
+        if known.group and sys.platform != "win32":
+            os.killpg(known.pid, sign)
+        else:
+            for process in _family(known.pid):
+                process.send_signal(sign)
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    first = psutil.Process(pid)
+    return [*first.children(recursive=True), first]
+
+
+def _folder() -> Path:
+    return data_directory() / "runs"
