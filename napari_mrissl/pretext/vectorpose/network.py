@@ -90,7 +90,11 @@ class VectorPoseNetwork(nn.Module):
 
     def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """``vectors`` (N, 27) and ``restored`` (N, 1 or 2, Z, Y, X), raw, of an image."""
-        maps = self.backbone(image)
+        if self.image_head is None:
+            # Full resolution costs most, and vectors do not need it.
+            maps = self.backbone.deepest(image, DEEPEST)
+        else:
+            maps = self.backbone(image)
         found = {}
         if self.vector_head is not None:
             found["vectors"] = self.vector_head(maps)
