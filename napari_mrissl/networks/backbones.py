@@ -29,6 +29,10 @@ class Backbone(nn.Module, ABC):
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Maps (N, channels, Z, Y, X), deepest first, of an image (N, C, Z, Y, X)."""
 
+    def deepest(self, image: torch.Tensor, scales: int) -> tuple[torch.Tensor, ...]:
+        """The first maps that `forward` gives, without the work for the others where possible."""
+        return tuple(self(image)[:scales])
+
 
 def _residual_unet(settings: BackboneSettings, channels: int) -> Backbone:
     from napari_mrissl.networks.residual_unet import ResidualUNet

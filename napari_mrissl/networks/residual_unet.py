@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from monai.networks.blocks.dynunet_block import UnetResBlock, UnetUpBlock
 from torch import nn
@@ -11,7 +13,7 @@ from napari_mrissl.networks.backbones import Backbone
 MOST_CHANNELS = 320
 """Where doubling ends, as in nnU-Net."""
 
-_ACTIVATION = ("leakyrelu", {"inplace": True, "negative_slope": 0.01})
+_ACTIVATION: tuple[str, dict[str, Any]] = ("leakyrelu", {"inplace": True, "negative_slope": 0.01})
 
 
 class ResidualUNet(Backbone):
@@ -51,17 +53,21 @@ class ResidualUNet(Backbone):
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Maps (N, channels, Z, Y, X), deepest first, of an image (N, C, Z, Y, X)."""
+        return self.deepest(image, len(self.channels))
+
+    def deepest(self, image: torch.Tensor, scales: int) -> tuple[torch.Tensor, ...]:
+        """The first maps that `forward` gives; blocks above them do nothing."""
         skips = []
         for block in self.down:
             image = block(image)
             skips.append(image)
         maps = [skips.pop()]
-        for block in self.up:
+        for block in self.up[: scales - 1]:
             maps.append(block(maps[-1], skips.pop()))
         return tuple(maps)
 
 
-def _layers() -> tuple[tuple[str, dict[str, int]], tuple[str, dict[str, object]]]:
+def _layers() -> tuple[tuple[str, dict[str, Any]], tuple[str, dict[str, Any]]]:
     return ("group", {"num_groups": 8}), _ACTIVATION
 
 
