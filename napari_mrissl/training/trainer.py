@@ -129,6 +129,18 @@ class Trainer:
         averaged: torch.nn.Module = self.average.module
         return averaged
 
+    @property
+    def checkpoint_bytes(self) -> int:
+        """About as many as a checkpoint has: weights, two moments of each, the average."""
+        state = self.network.state_dict().values()
+        weights = sum(tensor.numel() * tensor.element_size() for tensor in state)
+        moments = 2 * sum(
+            parameter.numel() * parameter.element_size()
+            for parameter in self.network.parameters()
+            if parameter.requires_grad
+        )
+        return int(weights * (1 if self.average is None else 2) + moments)
+
     def step(self, step: int, parts: Sequence[Part], flags: Sequence[float] = ()) -> Stepped:
         """Take step number ``step`` on this process's parts of its batch.
 

@@ -23,7 +23,7 @@ from napari_mrissl.pretext.task import LossTerm, Sample, Shown, Task
 from napari_mrissl.training.settings import RunSettings
 from napari_mrissl.volumes import Volume
 
-SIDE = 8
+SIDE = 6
 
 
 class ToySettings(TaskSettings):
@@ -31,33 +31,37 @@ class ToySettings(TaskSettings):
 
     width: int = 4
     dropout: float = 0.0
-    poison: int = Field(default=-1, description="The step whose second sample is not a number.")
-    steep: int = Field(default=-1, description="The step whose gradient is not a number.")
-    hungry: int = Field(default=-1, description="The step that asks for too much memory.")
+    poison: int | None = Field(
+        default=None, description="The step whose second sample is not a number."
+    )
+    steep: int | None = Field(default=None, description="The step whose gradient is not a number.")
+    hungry: int | None = Field(default=None, description="The step that asks for too much memory.")
     slow: float = Field(default=0.0, description="Seconds a step takes at least.")
 
 
 class Blobs:
     """Subjects made on the spot: balls in noise."""
 
-    def __init__(self, count: int = 4, first: int = 0) -> None:
+    def __init__(self, count: int = 4, first: int = 0, side: int = 20) -> None:
         self._count = count
         self._first = first
+        self._side = side
 
     def __len__(self) -> int:
         return self._count
 
     def scan(self, number: int) -> Scan:
-        return blob(self._first + number)
+        return blob(self._first + number, self._side)
 
 
 @cache
-def blob(who: int) -> Scan:
+def blob(who: int, side: int) -> Scan:
     """The scan of one person."""
     rng = np.random.default_rng(who)
-    grid = np.stack(np.meshgrid(*[np.arange(20.0)] * 3, indexing="ij"))
-    distance = np.linalg.norm(grid - rng.uniform(6, 14, (3, 1, 1, 1)), axis=0)
-    voxels = 800 * (distance < 5) + rng.normal(100, 30, distance.shape)
+    grid = np.stack(np.meshgrid(*[np.arange(float(side))] * 3, indexing="ij"))
+    middle = rng.uniform(0.3 * side, 0.7 * side, (3, 1, 1, 1))
+    distance = np.linalg.norm(grid - middle, axis=0)
+    voxels = 800 * (distance < side / 4) + rng.normal(100, 30, distance.shape)
     volume = Volume.from_stored(voxels.astype(np.float32), np.eye(4))
     return Scan(volume, 0.0, 1000.0, f"subject-{who:03d}", f"{who:064x}")
 
@@ -68,11 +72,12 @@ class Net(nn.Module):
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.backbone = nn.Sequential(
-            nn.Conv3d(1, width, 3, padding=1),
+            # A bias before a normalisation has no gradient but rounding, which Adam blows up.
+            nn.Conv3d(1, width, 3, padding=1, bias=False),
             GhostBatchNorm3d(width, group=2),
             nn.SiLU(),
             nn.Conv3d(width, width, 3, padding=1),
-            group_norm(width),
+            group_norm(width, most=2),
             nn.SiLU(),
             nn.Dropout3d(dropout),
         )

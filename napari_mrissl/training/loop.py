@@ -1,0 +1,300 @@
+"""The fit loop: a run's folder, its subjects and a registry of methods in, a trained network out.
+
+Process 0 alone writes into the folder. What happens between two steps follows from sums
+over all processes, so that they all do the same.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+import psutil  # type: ignore[import-untyped]
+import torch
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.pretext.info import TaskInfo
+from napari_mrissl.pretext.subjects import Subjects
+from napari_mrissl.training import checkpoints
+from napari_mrissl.training.batches import Batches, Part
+from napari_mrissl.training.building import task_of
+from napari_mrissl.training.collective import Alone, Processes, device_of, joined
+from napari_mrissl.training.events import EventWriter
+from napari_mrissl.training.failures import explained, not_finite
+from napari_mrissl.training.run import Run
+from napari_mrissl.training.states import RunState
+from napari_mrissl.training.trainer import Stepped, Trainer
+from napari_mrissl.training.validation import Validation
+from napari_mrissl.training.watch import Watch
+
+_PAUSED_SECONDS = 0.1
+
+
+class Failed(MrisslError):
+    """A run that failed, said in one sentence; its folder says the same."""
+
+
+def fit(
+    run: Run,
+    registry: Mapping[str, TaskInfo],
+    train: Subjects,
+    validation: Subjects | None,
+    *,
+    interrupted: threading.Event | None = None,
+    initial: Mapping[str, torch.Tensor] | None = None,
+) -> RunState:
+    """Train until the run's last step, or until it is told to stop.
+
+    Goes on from the newest checkpoint where there is one; on the CPU the result is then,
+    bit for bit, that of a run without the break.
+
+    Parameters
+    ----------
+    run
+        Its folder and settings.
+    registry
+        The methods there are, by name.
+    train, validation
+        Subjects to learn from, and held-out ones to measure on.
+    interrupted
+        Set to ask for a stop after the running step, e.g. by a signal's handler.
+    initial
+        Weights to start a new run from; those with the names and shapes of the network's.
+
+    Raises
+    ------
+    Failed
+        If training failed; the state in the folder says so, and the last checkpoint stays.
+    """
+    reports: EventWriter | None = None
+    device, world_size = torch.device("cpu"), 1
+    with ExitStack() as stack:
+        try:
+            device = device_of(run.settings.device)
+            collective = stack.enter_context(joined(device))
+            world_size = collective.world_size
+            if collective.rank == 0:
+                stack.enter_context(run.claim())
+                reports = stack.enter_context(EventWriter(run.folder))
+            fitting = _Fit(run, registry, (train, validation), collective, device, reports)
+            fitting.go(interrupted or threading.Event(), initial)
+        except Exception as error:
+            sentence = explained(error, device, world_size)
+            if reports is not None:
+                reports.state("failed", sentence)
+            raise Failed(sentence) from error
+    return run.state()
+
+
+class _Fit:
+    """One call of `fit`, in one process."""
+
+    def __init__(
+        self,
+        run: Run,
+        registry: Mapping[str, TaskInfo],
+        subjects: tuple[Subjects, Subjects | None],
+        collective: Alone | Processes,
+        device: torch.device,
+        reports: EventWriter | None,
+    ) -> None:
+        self.run = run
+        self.settings = run.settings
+        self.collective = collective
+        self.reports = reports
+        self.train, held_out = subjects
+        self.task = task_of(run.settings, registry)
+        self.trainer = Trainer(self.task, run.settings, device, collective)
+        self.validation = None
+        if held_out is not None and len(held_out) and run.settings.checkpoint.validate_every:
+            self.validation = Validation(self.trainer, held_out)
+        self.best: float | None = None
+        self.losses: list[float] = []
+
+    def go(self, interrupted: threading.Event, initial: Mapping[str, torch.Tensor] | None) -> None:
+        """Train; returns when the run is finished or stopped."""
+        watch = None if self.reports is None else Watch(self.reports, interrupted)
+        first = self._restored()
+        if first == 0 and initial is not None:
+            self._begin_from(initial)
+        if self.reports is not None:
+            checkpoints.check_space(self.run.folder, self.trainer.checkpoint_bytes)
+            self.reports.state("running")
+            if first == 0:
+                self.reports.chance(self.task.chance(self.train, self.settings.seed))
+        with self._batches() as batches:
+            stopped = self._steps(first, batches, watch, interrupted)
+        if self.reports is not None:
+            self.reports.state("stopped" if stopped else "finished")
+
+    def _batches(self) -> Batches:
+        return Batches(
+            self.task,
+            self.train,
+            seed=self.settings.seed,
+            batch=self.settings.optimisation.batch,
+            numbers=self.trainer.numbers,
+            workers=self.settings.data.workers,
+            shuffled=self.settings.shuffled,
+        )
+
+    def _steps(
+        self, first: int, batches: Batches, watch: Watch | None, interrupted: threading.Event
+    ) -> bool:
+        """Take the steps that are left, with all that is due between them; whether to stop."""
+        last = self.settings.optimisation.steps
+        began, waited = time.perf_counter(), batches.waited
+        for done, parts in enumerate(batches.steps(first, last), first + 1):
+            stepped = self.trainer.step(done - 1, parts, self._flags(watch, interrupted))
+            if not stepped.finite:
+                self._give_up(done - 1, stepped)
+            self.losses.append(stepped.total)
+            seconds = time.perf_counter() - began
+            self._report(done, stepped, seconds, batches.waited - waited)
+            stop, pause = (flag > 0 for flag in stepped.flags)
+            self._between(done, parts, watch, saving=stop or pause, ending=done == last)
+            if done < last and (stop or (pause and self._paused(watch, interrupted))):
+                return True
+            began, waited = time.perf_counter(), batches.waited
+        return False
+
+    def _restored(self) -> int:
+        """The step to go on from, with everything as it was there."""
+        look = checkpoints.newest if self.reports is None else checkpoints.recover
+        found, warnings = look(self.run.folder)
+        for warning in warnings:
+            if self.reports is not None:
+                self.reports.warning(warning)
+        step = 0 if found is None else found.step
+        steps = self.collective.sum(torch.tensor([step], device=self.trainer.device))
+        if int(steps[0]) != step * self.collective.world_size:
+            raise MrisslError(
+                "processes of this run see different checkpoints",
+                where=self.run.folder,
+                expected="a folder that all machines share",
+            )
+        if found is None:
+            return 0
+        tensors, plain = found.load()
+        self.trainer.restore(tensors, plain)
+        self.best = plain["best"]
+        return int(plain["step"])
+
+    def _begin_from(self, initial: Mapping[str, torch.Tensor]) -> None:
+        own = self.trainer.network.state_dict()
+        taken = {n: t for n, t in initial.items() if n in own and own[n].shape == t.shape}
+        if not taken:
+            raise MrisslError(
+                "no weight fits this network", where="initial weights", expected="its backbone"
+            )
+        self.trainer.network.load_state_dict({**own, **taken})
+        if self.reports is not None and len(taken) < len(own):
+            self.reports.warning(f"{len(taken)} of {len(own)} tensors begin from given weights")
+
+    def _flags(self, watch: Watch | None, interrupted: threading.Event) -> tuple[float, float]:
+        """What this process wants: to stop, to pause."""
+        wanted = None if watch is None else watch.wanted()
+        return float(wanted == "stop" or interrupted.is_set()), float(wanted == "pause")
+
+    def _report(self, done: int, stepped: Stepped, seconds: float, waiting: float) -> None:
+        if self.reports is None:
+            return
+        options = self.settings.optimisation
+        self.reports.step(
+            done,
+            stepped.total,
+            stepped.terms,
+            rate=stepped.rate,
+            seconds=seconds,
+            waiting=waiting,
+            samples_per_second=options.batch / seconds,
+            gradient_norm=stepped.gradient_norm,
+            memory=_memory(self.trainer.device),
+        )
+
+    def _between(
+        self, done: int, parts: list[Part], watch: Watch | None, *, saving: bool, ending: bool
+    ) -> None:
+        """Measure, show and save what is due after a step."""
+        when = self.settings.checkpoint
+
+        def due(every: int) -> bool:
+            return every > 0 and (ending or done % every == 0)
+
+        measuring = self.validation is not None and due(when.validate_every)
+        showing, saving = due(when.images_every), saving or due(when.every)
+        if watch is not None and (measuring or showing or saving):
+            watch.busy()
+        total: float | None = None
+        if self.validation is not None and measuring:
+            terms, total = self.validation.measure()
+            if self.reports is not None:
+                self.reports.validation(done, total, terms)
+        if showing:
+            self._show(done, parts[0])
+        if saving:
+            self._save(done, total)
+        if watch is not None:
+            watch.progress()
+
+    def _show(self, done: int, part: Part) -> None:
+        if self.reports is None:
+            return
+        with torch.no_grad():
+            batch = self.task.prepare(self.trainer.on_device(part), part.keys)
+            for shown in self.task.show(self.trainer.shown.eval(), batch):
+                self.reports.image(done, shown)
+
+    def _save(self, done: int, measured: float | None) -> None:
+        """Commit a checkpoint; it is the best one by held-out subjects, or by its own steps."""
+        if measured is None and self.validation is None and self.losses:
+            measured = sum(self.losses) / len(self.losses)
+        best = measured is not None and (self.best is None or measured < self.best)
+        if best:
+            self.best = measured
+        self.losses = []
+        if self.reports is None:
+            return
+        plain = {
+            **self.trainer.plain(),
+            "step": done,
+            "best": self.best,
+            "method": self.settings.method,
+            "seed": self.settings.seed,
+        }
+        keep = self.settings.checkpoint.keep
+        checkpoints.save(self.run.folder, done, self.trainer.tensors(), plain, best=best, keep=keep)
+        self.reports.checkpoint(done, best)
+
+    def _paused(self, watch: Watch | None, interrupted: threading.Event) -> bool:
+        """Wait until the run goes on; whether it is to stop instead."""
+        if self.reports is not None:
+            self.reports.state("paused")
+        while True:
+            flags = torch.tensor(self._flags(watch, interrupted), dtype=torch.float32)
+            stop, pause = self.collective.sum(flags.to(self.trainer.device)).tolist()
+            if stop:
+                return True
+            if not pause:
+                if self.reports is not None:
+                    self.reports.state("running")
+                return False
+            if watch is not None:
+                watch.progress()
+            time.sleep(_PAUSED_SECONDS)
+
+    def _give_up(self, step: int, stepped: Stepped) -> None:
+        sentence, records = not_finite(self.trainer, self.train, step, stepped)
+        if self.reports is not None:
+            for record in records:
+                self.reports.warning(record)
+        raise MrisslError(sentence)
+
+
+def _memory(device: torch.device) -> int:
+    """Bytes: the most the GPU has held, or what the process holds now."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return int(psutil.Process().memory_info().rss)

@@ -1,0 +1,167 @@
+"""One process against several with the same global batch: the test every method inherits.
+
+`assert_worlds_agree` trains in this process, and under torchrun by running this file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from napari_mrissl.pretext.registry import TASKS
+from napari_mrissl.training.batches import Batches
+from napari_mrissl.training.building import task_of
+from napari_mrissl.training.collective import Alone, Processes, joined
+from napari_mrissl.training.settings import Precision, RunSettings
+from napari_mrissl.training.trainer import Trainer
+from tests.training.toy import REGISTRY, Blobs
+
+ROOT = Path(__file__).resolve().parents[2]
+BOUNDS: dict[Precision, float] = {"float64": 1e-12, "float32": 1e-4}
+
+
+@dataclass(frozen=True)
+class Leg:
+    """Some steps of a run: from a state or from the beginning, to a state."""
+
+    settings: str
+    side: int
+    first: int
+    last: int
+    end: str
+    begin: str | None = None
+
+
+def train(leg: Leg, collective: Alone | Processes) -> None:
+    """Take a leg's steps; process 0 writes the state at the end."""
+    settings = RunSettings.model_validate_json(leg.settings)
+    task = task_of(settings, {**TASKS, **REGISTRY})
+    trainer = Trainer(task, settings, torch.device("cpu"), collective)
+    if leg.begin is not None:
+        state = load_file(leg.begin)
+        kinds = ("weights", "optimizer", "average")
+        parts = {k: {n[len(k) + 1 :]: t for n, t in state.items() if n.startswith(f"{k}|")}
+                 for k in kinds}  # fmt: skip
+        trainer.restore({k: v for k, v in parts.items() if v}, {"averaged": leg.first})
+    with Batches(
+        task,
+        Blobs(side=leg.side),
+        seed=settings.seed,
+        batch=settings.optimisation.batch,
+        numbers=trainer.numbers,
+        workers=settings.data.workers,
+        shuffled=settings.shuffled,
+    ) as batches:
+        for step, parts in enumerate(batches.steps(leg.first, leg.last), leg.first):
+            stepped = trainer.step(step, parts)
+            assert stepped.taken, stepped
+    if collective.rank == 0:
+        tensors = trainer.tensors()
+        flat = {f"{kind}|{name}": t for kind, of in tensors.items() for name, t in of.items()}
+        save_file(flat, leg.end)
+
+
+def train_in_processes(legs: Sequence[Leg], processes: int, folder: Path, limit: float) -> None:
+    """Take legs one after the other under torchrun."""
+    plan = folder / f"legs-{processes}.json"
+    plan.write_text(json.dumps([asdict(leg) for leg in legs]), encoding="utf-8")
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    words += ["--nproc-per-node", str(processes), "-m", "tests.training.worlds", str(plan)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    group = subprocess.Popen(
+        words,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        start_new_session=True,
+    )
+    try:
+        said, _ = group.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        os.killpg(group.pid, signal.SIGKILL)
+        said, _ = group.communicate()
+        raise AssertionError(f"the processes hang: {said[-3000:]}") from None
+    assert group.returncode == 0, said[-3000:]
+
+
+def assert_worlds_agree(
+    settings: RunSettings,
+    folder: Path,
+    *,
+    steps: int = 200,
+    processes: int = 2,
+    precisions: Sequence[Precision] = ("float64", "float32"),
+    side: int = 20,
+    limit: float = 240.0,
+) -> None:
+    """Train alone, in several processes, and in several and then alone: all come to the same.
+
+    The hand-over is tried in the first of the precisions.
+
+    Parameters
+    ----------
+    settings
+        Of a run of any method; dropout must be off, and ghost batches must fit a share.
+    folder
+        For what the processes write.
+    steps, processes, precisions
+        How long, in how many, in which precisions.
+    side
+        Voxels along each side of the generated scans.
+    limit
+        Seconds after which processes that hang are ended.
+    """
+    many: list[Leg] = []
+    alone: list[Leg] = []
+    for precision in precisions:
+        options = settings.optimisation.model_copy(update={"precision": precision, "steps": steps})
+        text = settings.model_copy(update={"optimisation": options}).model_dump_json()
+
+        def leg(name: str, first: int, last: int, begin: str | None = None, text: str = text,
+                precision: str = precision) -> Leg:  # fmt: skip
+            end = str(folder / f"{precision}-{name}.safetensors")
+            return Leg(text, side, first, last, end, begin)
+
+        half = leg("half", 0, steps // 2)
+        many += [half, leg("many", steps // 2, steps, half.end)]
+        alone.append(leg("alone", 0, steps))
+        if precision == precisions[0]:
+            alone.append(leg("handed over", steps // 2, steps, half.end))
+    train_in_processes(many, processes, folder, limit)
+    for each in alone:
+        train(each, Alone())
+    for precision in precisions:
+        reference = load_file(folder / f"{precision}-alone.safetensors")
+        weights = [name for name in reference if not name.startswith("optimizer|")]
+        assert weights
+        for other in ("many", "handed over")[: 2 if precision == precisions[0] else 1]:
+            found = load_file(folder / f"{precision}-{other}.safetensors")
+            worst = max(
+                float((found[name].double() - reference[name].double()).abs().max())
+                for name in weights
+            )
+            assert worst <= BOUNDS[precision], f"{precision}, {other}: {worst:g}"
+
+
+def main() -> None:
+    """Take the legs of a plan, as one of torchrun's processes."""
+    torch.set_num_threads(1)
+    plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    with joined(torch.device("cpu")) as collective:
+        for leg in plan:
+            train(Leg(**leg), collective)
+
+
+if __name__ == "__main__":
+    main()
