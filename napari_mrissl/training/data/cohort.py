@@ -12,6 +12,7 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.pretext.subjects import Subjects
 from napari_mrissl.training.data.facts import Facts, facts_of
 from napari_mrissl.training.data.groups import grouped, held_out
+from napari_mrissl.training.data.places import note_place
 from napari_mrissl.training.data.preprocessing import CT_WINDOW
 from napari_mrissl.training.data.sources import Entry, Part, as_part, find
 from napari_mrissl.training.settings import (
@@ -20,7 +21,6 @@ from napari_mrissl.training.settings import (
     RunSettings,
     SubjectRecord,
 )
-from napari_mrissl.trajectories.scan_index import remember
 
 VALIDATION_SHARE = 0.2
 """Of the subjects, unless the data say who is for validation."""
@@ -220,7 +220,7 @@ def _cohort(
     records = []
     for group, entry, facts in kept:
         name = names.setdefault(group, f"subject-{len(names) + 1:03d}")
-        remember(facts.identity, entry.path)
+        note_place(facts.identity, entry.path)
         split: Literal["train", "validation"] = (
             "validation" if parts[group] == "validation" else "train"
         )
@@ -288,5 +288,5 @@ def _labels(entry: Entry, facts: Facts) -> str | None:
             where=entry.labels,
             expected=f"{facts.shape} as {entry.path.name}",
         )
-    remember(labels.identity, entry.labels)
+    note_place(labels.identity, entry.labels)
     return labels.identity

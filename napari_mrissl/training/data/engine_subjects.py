@@ -20,6 +20,7 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.synthesis import Engine, EngineSettings, Templates
 from napari_mrissl.synthesis.head_templates import (
+    HeadTemplate,
     Subject,
     cubic_affine,
     cubic_volume,
@@ -28,7 +29,7 @@ from napari_mrissl.synthesis.head_templates import (
 )
 from napari_mrissl.synthesis.heads import Heads, HeadSettings
 from napari_mrissl.training.data.cache import GIB, DecodedCache
-from napari_mrissl.training.data.places import read_known
+from napari_mrissl.training.data.places import check_known, read_known
 from napari_mrissl.training.data.preprocessing import limits
 from napari_mrissl.training.settings import DataSettings, Preprocessing, SubjectRecord
 from napari_mrissl.volumes import Volume
@@ -164,19 +165,18 @@ def _head_subjects(records: Sequence[SubjectRecord]) -> list[Subject]:
     if not records:
         return subjects_of_mni152()
 
-    def template(record: SubjectRecord) -> Subject:
-        split: Literal["train", "test"] = "train" if record.split == "train" else "test"
+    return [_head_subject(record) for record in records]
 
-        def load(volume_of: Callable[[], Volume]) -> Any:
-            return head_template(volume_of(), record.subject, split)
 
-        return Subject(
-            record.subject,
-            split,
-            cache(partial(load, partial(read_known, record.identity, record.subject))),
-        )
+def _head_subject(record: SubjectRecord) -> Subject:
+    check_known(record.identity, record.subject)
+    split: Literal["train", "test"] = "train" if record.split == "train" else "test"
 
-    return [template(record) for record in records]
+    @cache
+    def load() -> HeadTemplate:
+        return head_template(read_known(record.identity, record.subject), record.subject, split)
+
+    return Subject(record.subject, split, load)
 
 
 def _views(
@@ -212,6 +212,8 @@ def _read_pool(records: Sequence[SubjectRecord], part: Part) -> Templates:
     chosen = [record for record in records if record.split == part]
     if not chosen:
         raise MrisslError(f"no label map for {part}", remedy="give more label maps")
+    for record in chosen:
+        check_known(record.identity, record.subject)
     volumes = (read_known(record.identity, record.subject) for record in chosen)
     return Templates.from_arrays(
         (volume.slope * volume.data + volume.intercept, volume.spacing.tolist())

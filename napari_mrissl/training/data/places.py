@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.trajectories.scan_index import locate
+from napari_mrissl.trajectories.scan_index import locate, remember
 from napari_mrissl.volumes import Volume, read
+
+
+def note_place(identity: str, path: Path) -> None:
+    """Remember where a scan lies, unless that is known already.
+
+    Raises
+    ------
+    MrisslError
+        If the data directory cannot be written.
+    """
+    if locate(identity) != Path(os.path.abspath(path)):
+        remember(identity, path)
 
 
 def check_known(identity: str, subject: str) -> None:

@@ -62,7 +62,9 @@ def check_loaded(wanted: Preprocessing, stored: Mapping[str, Any] | None, where:
         If they differ, or the weights say nothing that can be read.
     """
     try:
-        theirs = Preprocessing.model_validate(stored)
+        # Defaults must not stand in for what the weights leave out.
+        complete = stored if stored and stored.keys() >= Preprocessing.model_fields.keys() else None
+        theirs = Preprocessing.model_validate(complete)
     except ValidationError as error:
         raise MrisslError(
             "the weights do not say how their scans' values were scaled",
