@@ -57,7 +57,10 @@ def corrupt(crop: Image, settings: CorruptionSettings, rng: np.random.Generator)
         All randomness; the same state gives the same result.
     """
     # One generator per stage: what one stage draws does not change what the next one draws.
-    shuffling, colouring, painting = rng.spawn(3)
+    keys = rng.integers(0, 2**64, size=(3, 2), dtype=np.uint64)
+    shuffling, colouring, painting = (
+        np.random.Generator(np.random.Philox(key=key)) for key in keys
+    )
     image = np.array(crop, np.float32, order="C")
     record: dict[str, Any] = {"shuffled": False, "curve": None, "painted": None, "boxes": []}
     if shuffling.random() < settings.shuffle:
