@@ -175,7 +175,7 @@ class Flag(Field):
         super().__init__()
         self.box = QCheckBox()
         self._row().addWidget(self.box, 1)
-        self.box.clicked.connect(self.edited)
+        self.box.clicked.connect(lambda ticked: self.edited.emit(ticked))
 
     def show_value(self, value: Any) -> None:
         """See `Field.show_value`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -31,6 +31,8 @@ class ModelForm(QWidget):
         Shown at first; its type is what the form edits.
     skip
         Dotted names of fields that are not shown and keep their value.
+    titles
+        What parts are called, by dotted name, where the model says nothing or too little.
 
     Attributes
     ----------
@@ -48,13 +50,19 @@ class ModelForm(QWidget):
     invalid = Signal(str)
 
     def __init__(
-        self, settings: BaseModel, *, skip: Collection[str] = (), parent: QWidget | None = None
+        self,
+        settings: BaseModel,
+        *,
+        skip: Collection[str] = (),
+        titles: Mapping[str, str] | None = None,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.fields: dict[str, Field] = {}
         self._labels: dict[str, QLabel] = {}
         self._unreadable: dict[str, str] = {}
         self._skip = frozenset(skip)
+        self._titles = dict(titles or {})
         self._model = type(settings)
         self._settings = settings
         self.parts: dict[str, QCollapsible] = {}
@@ -92,6 +100,8 @@ class ModelForm(QWidget):
     def _add(self, model: type[BaseModel], prefix: str, layout: QVBoxLayout) -> None:
         rows = QFormLayout()
         rows.setVerticalSpacing(3)
+        # In a narrow dock a long label stands above its field.
+        rows.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         layout.addLayout(rows)
         notes = attribute_notes(model)
@@ -129,7 +139,8 @@ class ModelForm(QWidget):
         if len(self.fields) == before:
             content.deleteLater()
             return
-        part = section(info.title or label_of(path.rpartition(".")[2]), content)
+        name = path.rpartition(".")[2]
+        part = section(self._titles.get(path) or info.title or label_of(name), content)
         if info.description:
             part.setToolTip(info.description)
         self.parts[path] = part

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +24,8 @@ class Preferences(BaseModel):
         Threads of our own computing; 0 means one per processor.
     feature_cache_gib
         Size on disk, GiB, beyond which the oldest cached features are removed.
+    training_at_close
+        ``"keep"`` lets a training go on when napari is closed; ``"stop"`` stops it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,6 +34,7 @@ class Preferences(BaseModel):
     letters: bool = True
     threads: int = Field(default=0, ge=0)
     feature_cache_gib: float = Field(default=8.0, gt=0)
+    training_at_close: Literal["keep", "stop"] = "keep"
 
 
 def preferences() -> Preferences:
@@ -47,6 +50,7 @@ def preferences() -> Preferences:
         letters=stored.display.letters,
         threads=stored.computing.threads,
         feature_cache_gib=stored.computing.feature_cache_gib,
+        training_at_close=stored.computing.training_at_close,
     )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 VIEWS, NAVIGATOR = "Slice views", "Slice navigator"
 RECORDER, SEGMENTER = "Flight recorder", "Click segmentation"
-STUDIO = "Data engine studio"
+STUDIO, PRETRAINING = "Data engine studio", "Pretraining"
 
 WIDE = 1500
 """Pixels of window width from which slices and navigator stand side by side."""
@@ -55,6 +55,7 @@ WORKSPACES = {
         Workspace("record", (VIEWS, NAVIGATOR), (RECORDER,)),
         Workspace("label", (VIEWS, NAVIGATOR), (SEGMENTER,)),
         Workspace("synthesize", (VIEWS,), (STUDIO,)),
+        Workspace("pretrain", (VIEWS,), (PRETRAINING,)),
     )
 }
 """A task with docks of its own joins by one entry here and one command in the manifest."""
@@ -78,6 +79,11 @@ def label() -> None:
 def synthesize() -> None:
     """Slice views and data engine studio of the current viewer."""
     open_workspace(_viewer(), "synthesize")
+
+
+def pretrain() -> None:
+    """Slice views and pretraining of the current viewer."""
+    open_workspace(_viewer(), "pretrain")
 
 
 def open_workspace(viewer: ViewerModel, key: str) -> None:

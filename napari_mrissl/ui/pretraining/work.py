@@ -1,0 +1,251 @@
+"""What the panel does off the GUI thread: start and stop runs, list them, ask the child process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from napari_mrissl.directories import data_directory
+from napari_mrissl.errors import MrisslError, printable
+from napari_mrissl.features.cancel import Cancelled
+from napari_mrissl.training import index, launch
+from napari_mrissl.training.data.cohort import Cohort, load
+from napari_mrissl.training.data.engine_subjects import painted_bytes
+from napari_mrissl.training.run import Run
+from napari_mrissl.training.settings import Preprocessing, RunSettings
+from napari_mrissl.trajectories.locks import locked
+from napari_mrissl.ui.jobs import Control
+from napari_mrissl.ui.pretraining.data_box import Sources
+from napari_mrissl.ui.pretraining.draft import Draft
+from napari_mrissl.ui.pretraining.follower import goes_on
+from napari_mrissl.ui.pretraining.runs_box import RunRow
+
+_CHILD = "napari_mrissl.cli.child"
+_KIND = "pretraining"
+"""One job of this kind at a time: its lock."""
+
+_MOST_ROWS = 200
+_LOOK = 0.05
+_PATIENCE = 600.0
+
+
+class Started(NamedTuple):
+    """A run that was started, and what is to be said about its data."""
+
+    folder: Path
+    notes: tuple[str, ...]
+
+
+def list_runs(control: Control) -> tuple[RunRow, ...]:
+    """The runs of this user, newest first."""
+    rows = []
+    for run in index.runs()[:_MOST_ROWS]:
+        if control.cancelled():
+            raise Cancelled
+        rows.append(described(run))
+    return tuple(rows)
+
+
+def described(run: Run) -> RunRow:
+    """What the list says of a run."""
+    state = run.state()
+    created = run.identity.created.replace("T", " ").removesuffix("Z")[:16]
+    return RunRow(
+        run.folder,
+        run.settings.method,
+        state.name,
+        state.step,
+        state.steps,
+        created,
+        state.reason,
+        goes_on(state),
+    )
+
+
+def going_on() -> Run | None:
+    """The run that is being trained on this machine, if there is one."""
+    for run in index.runs()[:_MOST_ROWS]:
+        state = run.state()
+        if state.here and goes_on(state):
+            return run
+    return None
+
+
+def start(control: Control, draft: Draft, sources: Sources, folder: Path) -> Started:
+    """Make a run and give it to a process of its own.
+
+    Raises
+    ------
+    MrisslError
+        If another one is being trained, the data cannot be read, or the folder not be made.
+    """
+    # Two windows, or two programs, that press Start at once: one of them comes second.
+    with locked(data_directory() / _KIND):
+        refuse_second()
+        settings, notes = made_settings(control, draft, sources)
+        if control.cancelled():
+            raise Cancelled
+        control.progress(0.9, "Starting")
+        run = Run.create(folder, settings, notes=notes)
+        launch.start(run.folder)
+    return Started(run.folder, notes)
+
+
+def made_settings(
+    control: Control, draft: Draft, sources: Sources
+) -> tuple[RunSettings, tuple[str, ...]]:
+    """The settings of a run with its subjects, and what is to be said about them."""
+    settings = draft.settings
+    if sources.kind != "scans":
+        return settings, ()
+    found = read_scans(control, draft, sources)
+    data = settings.data
+    chosen = data.preprocessing if data.preprocessing != Preprocessing() else None
+    data = found.settings(chosen, data.cache_gib, data.workers)
+    return settings.model_copy(update={"data": data}), found.notes
+
+
+def read_scans(control: Control, draft: Draft, sources: Sources) -> Cohort:
+    """The scans, split by subject.
+
+    Raises
+    ------
+    MrisslError
+        If there are none, or they cannot be used.
+    """
+    if not sources.paths:
+        raise MrisslError("no scan is chosen", remedy="add a folder or files under Data")
+
+    def tell(part: float) -> None:
+        if control.cancelled():
+            raise Cancelled
+        control.progress(0.8 * part, "Reading scans")
+
+    tell(0.0)
+    return load(sources.paths, seed=draft.settings.seed, progress=tell)
+
+
+def pause(folder: Path) -> None:
+    """Ask a run to wait after its running step."""
+    launch.pause(folder)
+
+
+def stop(folder: Path) -> None:
+    """Stop a run after its running step, or within 5 s by ending its process.
+
+    Raises
+    ------
+    MrisslError
+        If it is trained on another machine that does not answer, or cannot be asked.
+    """
+    launch.stop(folder)
+
+
+def resume(control: Control, folder: Path) -> Path:
+    """Let a run go on: one that is paused, or in a new process.
+
+    Raises
+    ------
+    MrisslError
+        If another one is being trained, or this one cannot go on.
+    """
+    control.progress(0.5, "Resuming")
+    if Run.open(folder).state().name in ("paused", "pausing"):
+        launch.resume(folder)
+        return folder
+    with locked(data_directory() / _KIND):
+        refuse_second()
+        launch.resume(index.remember(folder).folder)
+    return folder
+
+
+def refuse_second() -> None:
+    """Let there be one training at a time: two would only slow each other down.
+
+    Raises
+    ------
+    MrisslError
+        If there is one.
+    """
+    other = going_on()
+    if other is not None:
+        raise MrisslError(
+            f"the run {printable(other.folder.name)} is being trained",
+            remedy="stop it or wait until it has ended",
+        )
+
+
+def devices(control: Control) -> list[Mapping[str, Any]]:
+    """The devices that torch finds, asked in a process of its own."""
+    return list(ask(control, ["--devices"]))
+
+
+def estimate(control: Control, draft: Draft, sources: Sources) -> tuple[Mapping[str, Any], int]:
+    """Memory and time of a run, measured by a real step in a process of its own.
+
+    Returns
+    -------
+    found, held
+        What the process says, and the bytes of decoded scans that the cache will hold.
+    """
+    if sources.kind == "scans":
+        decoded = read_scans(control, draft, sources).cache_bytes
+    else:
+        decoded = painted_bytes(draft.settings.data)
+    held = min(decoded, int(draft.settings.data.cache_gib * 2**30))
+    control.progress(0.9, "Measuring a step")
+    return dict(ask(control, ["--estimate", "-"], draft.settings.model_dump_json())), held
+
+
+def ask(control: Control, words: Sequence[str], text: str = "") -> Any:
+    """What the child process prints as JSON in its last line; it ends when the job is cancelled.
+
+    Raises
+    ------
+    MrisslError
+        If it fails: its last line of complaint.
+    """
+    command = [sys.executable, "-m", _CHILD, *words]
+    with subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    ) as child:
+        try:
+            output, complaints = _talk(control, child, text)
+        finally:
+            if child.poll() is None:
+                child.kill()
+    if child.returncode:
+        lines = [line for line in complaints.splitlines() if line.strip()]
+        # An interpreter that cannot even begin names itself with its whole path.
+        reason = lines[-1].strip().removeprefix(f"{sys.executable}: ") if lines else ""
+        code = f"the training process ended with code {child.returncode}"
+        raise MrisslError(printable(reason)[:300] or code)
+    try:
+        return json.loads(output.strip().splitlines()[-1])
+    except (ValueError, IndexError) as error:
+        raise MrisslError("the training process gave no answer that can be read") from error
+
+
+def _talk(control: Control, child: subprocess.Popen[str], text: str) -> tuple[str, str]:
+    until = time.monotonic() + _PATIENCE
+    given: str | None = text
+    while True:
+        try:
+            return child.communicate(given, timeout=_LOOK)
+        except subprocess.TimeoutExpired:
+            given = None
+            if control.cancelled():
+                raise Cancelled from None
+            if time.monotonic() > until:
+                raise MrisslError("the training process did not answer") from None
