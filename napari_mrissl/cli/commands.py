@@ -8,6 +8,7 @@ from napari_mrissl import __version__
 from napari_mrissl.cli.demo import demo
 from napari_mrissl.cli.info import info
 from napari_mrissl.cli.replay import render, replay
+from napari_mrissl.cli.run import list_runs, resume, show_run, stop
 from napari_mrissl.cli.segment import segment
 from napari_mrissl.cli.slices import cut
 from napari_mrissl.cli.synthesize import ensembles, heads
@@ -46,5 +47,11 @@ def application() -> App:
     synthesize.command(heads, name="heads")
     synthesize.command(ensembles, name="ensembles")
     app.command(synthesize)
+    run = App(name="run", help="Trainings: list, show, resume and stop them.")
+    run.command(list_runs, name="list")
+    run.command(show_run, name="show")
+    run.command(resume, name="resume")
+    run.command(stop, name="stop")
+    app.command(run)
     app.command(demo, name="demo")
     return app

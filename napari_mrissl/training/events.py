@@ -11,7 +11,9 @@ import json
 import math
 import os
 import re
+import sys
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -117,10 +119,19 @@ class EventWriter:
             self._file = -1
 
     def state(self, name: StateName, reason: str = "") -> None:
-        """The run is in another state; the reason is one sentence without any path."""
+        """The run is in another state; the reason is one sentence without any path.
+
+        While an error is being handled, a failure is logged with where it came from.
+        """
         reason = _shortened(reason)
         self._append({"type": "state", "name": name, "reason": reason})
         self._log(f"{name}: {reason}" if reason else name)
+        error = sys.exception()
+        if name == "failed" and error is not None:
+            # Only modules and lines: paths and messages may name a person or a machine.
+            for frame in traceback.extract_tb(error.__traceback__):
+                self._log(f"    {Path(frame.filename).name}:{frame.lineno} in {frame.name}")
+            self._log(f"    {type(error).__name__}")
 
     def step(
         self,
@@ -141,6 +152,8 @@ class EventWriter:
             "step": step,
             "total": _finite(total),
             "terms": {name: _finite(value) for name, value in terms.items()},
+        }
+        measured = {
             "rate": _finite(rate),
             "seconds": _finite(seconds),
             "waiting": _finite(waiting),
@@ -148,7 +161,8 @@ class EventWriter:
             "gradient_norm": _finite(gradient_norm),
             "memory": memory,
         }
-        self._append({k: v for k, v in event.items() if v is not None}, now=False)
+        known = {name: value for name, value in measured.items() if value is not None}
+        self._append({**event, **known}, now=False)
         self.beat()
 
     def validation(self, step: int, total: float, terms: Mapping[str, float]) -> None:

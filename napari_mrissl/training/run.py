@@ -97,6 +97,8 @@ class Run:
         from napari_mrissl.training import card
 
         path = Path(folder).absolute()
+        if "\0" in str(path):
+            raise MrisslError("is no name of a folder", where=path)
         identity = Identity(
             uuid=uuid.uuid4().hex,
             created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -176,7 +178,8 @@ class Run:
             )
         optimisation = self._settings.optimisation.model_copy(update={"steps": steps})
         settings = self._settings.model_copy(update={"optimisation": optimisation})
-        write_text(self.folder / SETTINGS, canonical(settings))
+        with self.alone():
+            write_text(self.folder / SETTINGS, canonical(settings))
         self._settings = settings
 
     @contextlib.contextmanager

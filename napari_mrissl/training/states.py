@@ -63,7 +63,7 @@ class RunState:
     @property
     def active(self) -> bool:
         """Whether it is being trained, or about to be; then it cannot be started."""
-        return self.name in ACTIVE and (self.alive or self.name != "queued")
+        return self.name in ACTIVE and self.alive
 
 
 @dataclass(frozen=True)

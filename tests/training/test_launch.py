@@ -1,0 +1,145 @@
+import os
+import time
+
+import psutil
+import pytest
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.training import launch, whereabouts
+from napari_mrissl.training.events import EventTail, WarningEvent
+from napari_mrissl.training.run import Run
+
+
+def wait(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def running(run):
+    return lambda: run.state().name == "running" and run.state().step > 1
+
+
+def gone(pid):
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_from_start_to_stop(run, begin):
+    pid = begin(run, "obey")
+    assert run.state().alive
+    with pytest.raises(MrisslError, match="already"):
+        begin(run, "obey")
+    wait(running(run))
+    assert os.getpgid(pid) == pid != os.getpgid(0)
+    assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
+    # Another object, as after a restart of the viewer, finds it and says the same.
+    assert Run.open(run.folder).state().here
+    launch.pause(run.folder)
+    wait(lambda: run.state().name == "paused")
+    assert launch.resume(run.folder) is None
+    wait(lambda: run.state().name == "running")
+    state = launch.stop(run.folder)
+    assert (state.name, state.alive) == ("stopped", False)
+    wait(lambda: gone(pid))
+    assert launch.stop(run.folder) == state
+
+
+def test_a_deaf_process_is_ended_with_those_it_started(run, begin):
+    pid = begin(run, "deaf")
+    tail, seen = EventTail(run.folder), []
+    wait(lambda: seen.extend(tail.poll()) or any(isinstance(e, WarningEvent) for e in seen))
+    child = int(next(e.text for e in seen if isinstance(e, WarningEvent)).split()[1])
+    state = launch.stop(run.folder, patience=0.2)
+    assert (state.name, state.alive) == ("stopped", False)
+    assert "resume begins again" in state.reason
+    wait(lambda: gone(pid) and gone(child))
+    assert EventTail(run.folder).poll()[-1].name == "stopped"
+
+
+DEATHS = {
+    "exit": "its process ended with code 3; resume begins again",
+    "segfault": "its process crashed (Segmentation fault); resume begins again",
+    "kill": "its process was killed, perhaps because memory ran out; resume begins again",
+    "early": "the data cannot be found; resume begins again",
+    "refuse": "scan: is odd",
+    "raise": "RuntimeError",
+}
+
+
+@pytest.mark.parametrize("how", DEATHS)
+def test_a_death_is_a_failure_said_in_one_sentence(run, begin, how):
+    begin(run, how)
+    wait(lambda: not run.state().alive)
+    state = run.state()
+    assert state.name == "failed"
+    assert state.reason.startswith(DEATHS[how])
+    assert "somebody" not in state.reason
+    assert "\n" not in state.reason
+    if how == "raise":
+        # What Python says of an error may hold paths, so it does not go into the run.
+        said = whereabouts.output_file(run.identity.uuid).read_text("utf-8")
+        assert "/home/somebody" in said
+        texts = [p.read_bytes() for p in run.folder.rglob("*") if p.is_file()]
+        assert not any(b"somebody" in text for text in texts)
+
+
+def test_after_a_death_the_next_start_works(run, begin):
+    begin(run, "kill")
+    wait(lambda: not run.state().alive)
+    first = begin(run, "obey")
+    wait(running(run))
+    assert launch.stop(run.folder).name == "stopped"
+    assert begin(run, "obey") != first
+    wait(running(run))
+    assert launch.stop(run.folder).name == "stopped"
+    assert [event.n for event in EventTail(run.folder).poll()][:3] == [0, 1, 2]
+
+
+def test_a_hang_is_a_failure_that_stop_ends(run, begin):
+    pid = begin(run, "hang")
+    wait(lambda: run.state().name == "failed")
+    state = run.state()
+    assert state.alive
+    assert "no sign of life" in state.reason
+    assert "stop ends its process" in state.reason
+    with pytest.raises(MrisslError, match="stop it first"):
+        begin(run, "obey")
+    assert not launch.stop(run.folder).alive
+    wait(lambda: gone(pid))
+
+
+def test_a_stranger_with_the_same_number_is_not_ours(run, begin):
+    begin(run, "kill")
+    wait(lambda: not run.state().alive)
+    known = whereabouts.recall(run.identity.uuid)
+    # As after a restart of the viewer, and with our own parent under the process's number.
+    stranger = known.model_copy(update={"pid": os.getppid(), "process": "0" * 16})
+    whereabouts.note(run.identity.uuid, stranger)
+    whereabouts.write_process_word(run.folder, "0" * 16)
+    assert not whereabouts.alive(stranger)
+    assert run.state().name == "failed"
+    whereabouts.end(stranger)
+
+
+def test_a_child_that_cannot_start_leaves_the_run_startable(run):
+    with pytest.raises(MrisslError, match="could not be started"):
+        launch.start(run.folder, command=lambda folder, _: [str(folder / "no such program")])
+    assert run.state().name == "failed"
+
+
+def test_a_finished_run_needs_more_steps(run):
+    from napari_mrissl.training.events import EventWriter
+
+    with run.claim(), EventWriter(run.folder) as events:
+        events.step(100, 1.0, {})
+        events.state("finished")
+    with pytest.raises(MrisslError, match="finished after 100 steps"):
+        launch.resume(run.folder)
+
+
+def test_several_processes_meet_on_this_machine_only(run):
+    words = launch.child_command(run.folder, 2)
+    assert "torch.distributed.run" in words
+    assert "--rdzv-endpoint=127.0.0.1:0" in words
+    assert words[-3:] == ["-m", "napari_mrissl.cli.child", str(run.folder)]

@@ -1,0 +1,202 @@
+import json
+import os
+import re
+import time
+
+import pytest
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.training import control, index, whereabouts
+from napari_mrissl.training.events import EventWriter
+from napari_mrissl.training.run import Run
+from napari_mrissl.training.settings import RunSettings
+
+
+def test_a_new_run_is_queued_and_reads_back(run):
+    again = Run.open(run.folder)
+    assert again.settings == run.settings
+    assert again.identity == run.identity
+    state = again.state()
+    assert (state.name, state.step, state.steps, state.alive) == ("queued", 0, 100, False)
+
+
+def test_settings_are_the_same_text_for_the_same_settings(run, tmp_path):
+    other = Run.create(tmp_path / "other", run.settings)
+    first, second = (one.folder / "settings.json" for one in (run, other))
+    assert first.read_bytes() == second.read_bytes()
+    assert json.loads(first.read_text("utf-8"))["optimisation"]["steps"] == 100
+    assert other.identity.uuid != run.identity.uuid
+
+
+def test_a_name_that_is_taken_is_refused_and_left_alone(run):
+    before = (run.folder / "run.json").read_bytes()
+    with pytest.raises(MrisslError, match="there already"):
+        Run.create(run.folder, run.settings)
+    assert (run.folder / "run.json").read_bytes() == before
+
+
+def test_the_folder_names_neither_place_nor_machine_nor_user(run):
+    import getpass
+    import platform
+
+    with run.claim(), EventWriter(run.folder) as events:
+        events.state("running")
+        events.step(1, 1.0, {"loss": 1.0})
+        events.state("stopped")
+    everything = b"".join(p.read_bytes() for p in run.folder.rglob("*") if p.is_file())
+    assert str(run.folder.parent).encode() not in everything
+    for secret in (platform.node(), str(os.getpid())):
+        assert not re.search(
+            rb"(?<![0-9a-zA-Z.])" + re.escape(secret.encode()) + rb"\b", everything
+        )
+    user = getpass.getuser().encode()
+    assert user not in everything
+
+
+def test_a_claimed_run_lives_and_a_second_claim_is_refused(run):
+    with run.claim(), EventWriter(run.folder) as events:
+        events.state("running")
+        events.beat()
+        state = Run.open(run.folder).state()
+        assert (state.name, state.alive, state.here) == ("running", True, True)
+        with pytest.raises(MrisslError, match="is being trained already"), run.claim():
+            pass
+        events.state("finished")
+    state = run.state()
+    assert (state.name, state.alive) == ("finished", False)
+
+
+def test_an_error_within_a_claim_is_said_in_the_run(run):
+    with pytest.raises(MrisslError), run.claim(), EventWriter(run.folder) as events:
+        events.state("running")
+        raise MrisslError("is odd", where="scan")
+    state = run.state()
+    assert (state.name, state.reason) == ("failed", "scan: is odd.")
+
+
+def test_a_request_shows_at_once(run):
+    with run.claim(), EventWriter(run.folder) as events:
+        events.state("running")
+        events.beat()
+        control.request(run.folder, "pause")
+        assert run.state().name == "pausing"
+        control.request(run.folder, "resume")
+        assert run.state().name == "running"
+        control.request(run.folder, "stop")
+        assert run.state().name == "stopping"
+        control.request(run.folder, "resume")
+        assert run.state().name == "stopping"
+        events.state("stopped")
+
+
+def test_a_command_for_an_earlier_process_is_forgotten(run):
+    control.request(run.folder, "stop")
+    with run.claim(), EventWriter(run.folder) as events:
+        events.state("running")
+        events.beat()
+        assert control.Control(run.folder).poll() is None
+        assert run.state().name == "running"
+        events.state("finished")
+
+
+def test_a_run_of_another_machine_lives_by_its_beats(run):
+    with EventWriter(run.folder) as events:
+        events.state("running")
+        events.beat()
+    whereabouts.write_process_word(run.folder, whereabouts.new_word())
+    state = run.state()
+    assert (state.name, state.alive, state.here) == ("running", True, False)
+    long_ago = time.time() - 3600
+    os.utime(run.folder / "heartbeat", (long_ago, long_ago))
+    state = run.state()
+    assert (state.name, state.alive) == ("failed", False)
+    assert "resume begins again" in state.reason
+
+
+def test_remains_of_a_killed_process_are_removed_by_the_next(run):
+    torn = run.folder / "checkpoints" / ".mrissl-0123456789abcdef.tmp"
+    torn.mkdir(parents=True)
+    (torn / "weights.safetensors").write_bytes(b"half")
+    (run.folder / ".mrissl-0123456789abcdef.tmp").write_bytes(b"half")
+    with run.claim():
+        assert not list(run.folder.rglob("*.tmp"))
+
+
+def test_more_steps(run):
+    run.extend(200)
+    assert Run.open(run.folder).settings.optimisation.steps == 200
+    assert run.state().steps == 200
+    with pytest.raises(MrisslError, match="0 steps"):
+        run.extend(0)
+
+
+def test_the_summary_has_every_term_beside_its_chance(run):
+    with EventWriter(run.folder) as events:
+        events.chance({"r": 0.2})
+        for step, value in enumerate((3.0, 1.0, 2.0), 1):
+            events.step(
+                step, value, {"r": value / 10}, seconds=0.5, waiting=0.1, samples_per_second=16
+            )
+        events.step(4, float("nan"), {"r": float("nan")}, seconds=0.5, waiting=0.1)
+        events.validation(4, 1.5, {"r": 0.15})
+        events.warning("slow disk")
+    facts = run.summary()
+    assert facts["terms"]["r"] == {
+        "last": None,
+        "best": 0.1,
+        "chance": 0.2,
+        "validation_last": 0.15,
+        "validation_best": 0.15,
+    }
+    assert facts["terms"]["total"]["best"] == 1.0
+    assert facts["step"] == 4
+    assert facts["steps_per_second"] == pytest.approx(2.0)
+    assert facts["samples_per_second"] == 16
+    assert facts["waiting_share"] == pytest.approx(0.2)
+    assert facts["warnings"] == ["slow disk"]
+    json.dumps(facts, allow_nan=False)
+
+
+def test_the_index_knows_runs_newest_first_and_skips_what_is_gone(run, tmp_path):
+    made = [Run.create(tmp_path / f"run {n}", run.settings) for n in range(2)]
+    assert {one.identity.uuid for one in index.runs()} == {
+        run.identity.uuid,
+        *(one.identity.uuid for one in made),
+    }
+    created = [one.identity.created for one in index.runs()]
+    assert created == sorted(created, reverse=True)
+    moved = run.folder.rename(tmp_path / "moved")
+    assert run.identity.uuid not in {one.identity.uuid for one in index.runs()}
+    index.remember(moved)
+    found = {one.identity.uuid: one.folder for one in index.runs()}
+    assert found[run.identity.uuid] == moved
+
+
+@pytest.mark.parametrize(
+    "name", ["Größe µ", "a b  c", ";$(touch owned)", "x" * 200, "-rf", "run\twith tab", "'quoted\""]
+)
+def test_odd_names_work(name, tmp_path):
+    run = Run.create(tmp_path / name, RunSettings(method="scratch"))
+    with run.claim(), EventWriter(run.folder) as events:
+        events.state("running")
+        events.state("stopped")
+    assert Run.open(tmp_path / name).state().name == "stopped"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name]
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "nul\0", "not/there/run"])
+def test_names_that_cannot_be_are_refused(name, tmp_path):
+    with pytest.raises(MrisslError) as told:
+        Run.create(str(tmp_path / name), RunSettings(method="scratch"))
+    assert str(tmp_path) not in str(told.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_card_says_what_was_done(run):
+    with run.claim(), EventWriter(run.folder) as events:
+        events.chance({"loss": 0.7})
+        events.step(1, 0.5, {"loss": 0.25})
+        events.state("stopped")
+    card = (run.folder / "model_card.md").read_text("utf-8")
+    assert "| loss | 0.25 | 0.25 | 0.7 |" in card
+    assert "Steps done: 1 of 100" in card
