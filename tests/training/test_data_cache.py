@@ -1,15 +1,26 @@
 """The cache of decoded scans stays within its bound and decodes each scan once at a time."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from napari_mrissl.directories import cache_directory
+from napari_mrissl.pretext.crops import cut, draw_crop
 from napari_mrissl.pretext.subjects import Scan
-from napari_mrissl.training.data.cache import DecodedCache, scan_bytes
-from napari_mrissl.volumes import Volume
+from napari_mrissl.training.data import scans, spill
+from napari_mrissl.training.data.cache import GIB, DecodedCache, scan_bytes
+from napari_mrissl.training.data.cohort import load
+from napari_mrissl.training.data.places import read_known
+from napari_mrissl.training.data.scans import ScanSubjects
+from napari_mrissl.training.data.spill import is_mapped
+from napari_mrissl.volumes import Volume, read
+from tests.training.cohorts import SHAPE, write_scan
 
 
 def scan(number: int, side: int = 10) -> Scan:
@@ -89,3 +100,94 @@ def test_a_failure_is_told_to_its_caller_and_the_next_tries_again() -> None:
         with pytest.raises(OSError, match="disk gone"):
             cache.get(0, fail)
     assert cache.get(0, lambda: scan(0)).subject == "subject-000"
+
+
+def subjects_on_disk(tmp_path: Path, cache_gib: float) -> ScanSubjects:
+    for number in range(6):
+        write_scan(tmp_path / f"{number}.nii.gz", number, slope=2.0, inter=-3.0)
+    made = load([tmp_path], share=0)
+    return ScanSubjects(made.records, made.settings(cache_gib=cache_gib))
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    decoded: list[str] = []
+
+    def read_counted(identity: str, subject: str) -> Volume:
+        decoded.append(identity)
+        return read_known(identity, subject)
+
+    monkeypatch.setattr(scans, "read_known", read_counted)
+    return decoded
+
+
+def test_a_cohort_larger_than_the_cache_is_decoded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_scans = 2.5 * np.prod(SHAPE) * 2 / GIB
+    subjects = subjects_on_disk(tmp_path, two_scans)
+    decoded = counted(monkeypatch)
+    first = [
+        (s.volume.data.copy(), s.volume.affine, s.low, s.high) for s in map(subjects.scan, range(6))
+    ]
+    for number in (3, 0, 5, 1, 4, 2, 0, 3):
+        scan = subjects.scan(number)
+        data, affine, low, high = first[number]
+        np.testing.assert_array_equal(scan.volume.data, data)
+        np.testing.assert_array_equal(scan.volume.affine, affine)
+        assert (scan.low, scan.high) == (low, high)
+        assert scan.identity == scan.volume.identity
+        assert subjects._cache.nbytes <= subjects._cache.limit
+    # Two are still in memory when the second round begins; they leave for disk later.
+    assert len(decoded) == 6
+    record = draw_crop(np.random.default_rng(0), subjects.scan(0), 8, 5.0)
+    assert is_mapped(subjects.scan(0).volume)
+    crop = cut(subjects.scan(0), record)
+    whole = replace(subjects.scan(0).volume, data=first[0][0])
+    np.testing.assert_array_equal(cut(replace(subjects.scan(0), volume=whole), record), crop)
+
+
+def test_what_fits_is_not_written_to_disk(tmp_path: Path) -> None:
+    subjects = subjects_on_disk(tmp_path, 1.0)
+    for number in range(6):
+        assert not is_mapped(subjects.scan(number).volume)
+    assert not (cache_directory() / "decoded").exists()
+
+
+def test_a_damaged_file_on_disk_is_decoded_again(tmp_path: Path) -> None:
+    volume = read(write_scan(tmp_path / "a.nii", 1))
+    assert spill.mapped(volume.identity) is None
+    assert spill.spill(volume)
+    found = spill.mapped(volume.identity)
+    assert found is not None
+    np.testing.assert_array_equal(found.data, volume.data)
+    path = cache_directory() / "decoded" / f"{volume.identity}.npy"
+    whole = path.read_bytes()
+    for damage in (
+        whole[:-1],
+        whole[:40],
+        b"",
+        whole[:-9] + bytes([whole[-9] ^ 4]) + whole[-8:],
+    ):
+        path.write_bytes(damage)
+        assert spill.mapped(volume.identity) is None
+        assert not path.exists()
+        assert spill.spill(volume)
+    (path.with_suffix(".json")).write_text('{"affine": "no"}', encoding="utf-8")
+    assert spill.mapped(volume.identity) is None
+
+
+def test_a_full_disk_keeps_nothing_and_old_files_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume, other = (read(write_scan(tmp_path / f"{k}.nii", k)) for k in (1, 2))
+    with monkeypatch.context() as patched:
+        patched.setattr(spill, "FREE_BYTES", 1 << 60)
+        assert not spill.spill(volume)
+    assert spill.spill(volume)
+    assert spill.spill(other)
+    path = cache_directory() / "decoded" / f"{volume.identity}.npy"
+    long_ago = path.stat().st_mtime - (spill.KEPT_DAYS + 1) * 86_400
+    os.utime(path, (long_ago, long_ago))
+    spill.forget_unused()
+    assert spill.mapped(volume.identity) is None
+    assert spill.mapped(other.identity) is not None

@@ -7,14 +7,15 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from napari_mrissl.pretext.subjects import Scan
+from napari_mrissl.training.data.spill import is_mapped
 
 GIB = 1 << 30
 
 
 def scan_bytes(scan: Scan) -> int:
-    """Memory that a decoded scan takes."""
+    """Memory that a decoded scan takes; what is mapped from disk takes none."""
     labels = 0 if scan.labels is None else scan.labels.nbytes
-    return int(scan.volume.data.nbytes + labels)
+    return int(labels + (0 if is_mapped(scan.volume) else scan.volume.data.nbytes))
 
 
 class DecodedCache:
@@ -24,10 +25,13 @@ class DecodedCache:
     ----------
     limit
         Bytes; a single scan larger than that is still kept until the next one comes.
+    leaving
+        Called with each scan that has to go, from the thread that needs the room.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, leaving: Callable[[Scan], object] | None = None) -> None:
         self.limit = limit
+        self._leaving = leaving
         self._kept: OrderedDict[int, Scan] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -61,10 +65,17 @@ class DecodedCache:
             return scan
 
     def _add(self, number: int, scan: Scan) -> Scan:
+        gone: list[Scan] = []
         with self._lock:
             self._kept[number] = scan
             self._bytes += scan_bytes(scan)
-            while self._bytes > self.limit and len(self._kept) > 1:
-                _, oldest = self._kept.popitem(last=False)
-                self._bytes -= scan_bytes(oldest)
+            # What takes no memory makes no room.
+            for old in [k for k, kept in self._kept.items() if scan_bytes(kept) and k != number]:
+                if self._bytes <= self.limit:
+                    break
+                gone.append(self._kept.pop(old))
+                self._bytes -= scan_bytes(gone[-1])
+        for left in gone:
+            if self._leaving is not None:
+                self._leaving(left)
         return scan

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.pretext.subjects import Subjects
@@ -78,14 +78,14 @@ class Cohort:
         workers: int | None = None,
     ) -> DataSettings:
         """Settings of a run on these scans; what is left out is what fits or the default."""
-        data = DataSettings(
+        chosen: dict[str, Any] = {"cache_gib": cache_gib, "workers": workers}
+        # Fields that are left out stay unset, so that a preset's values can take their place.
+        return DataSettings(
             kind="scans",
             subjects=self.records,
             preprocessing=preprocessing or self.preprocessing,
+            **{name: value for name, value in chosen.items() if value is not None},
         )
-        chosen = {"cache_gib": cache_gib, "workers": workers}
-        changes = {name: value for name, value in chosen.items() if value is not None}
-        return DataSettings.model_validate(data.model_dump() | changes)
 
 
 def load(

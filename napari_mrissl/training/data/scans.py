@@ -13,12 +13,15 @@ from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.training.data.cache import GIB, DecodedCache
 from napari_mrissl.training.data.places import check_known, read_known
 from napari_mrissl.training.data.preprocessing import limits
+from napari_mrissl.training.data.spill import forget_unused, mapped, spill
 from napari_mrissl.training.settings import DataSettings, SubjectRecord
 from napari_mrissl.volumes import Volume
 
 
 class ScanSubjects:
     """`Subjects` of records whose scans lie on this machine.
+
+    Scans that do not fit the cache are kept decoded on disk, see `spill`.
 
     Parameters
     ----------
@@ -36,7 +39,8 @@ class ScanSubjects:
     def __init__(self, records: Sequence[SubjectRecord], settings: DataSettings) -> None:
         self.records = tuple(records)
         self._preprocessing = settings.preprocessing
-        self._cache = DecodedCache(int(settings.cache_gib * GIB))
+        self._cache = DecodedCache(int(settings.cache_gib * GIB), _keep_on_disk)
+        forget_unused()
         for record in self.records:
             check_known(record.identity, record.subject)
             if record.labels is not None:
@@ -57,12 +61,18 @@ class ScanSubjects:
         return self._cache.get(number, partial(self._decoded, self.records[number]))
 
     def _decoded(self, record: SubjectRecord) -> Scan:
-        volume = read_known(record.identity, record.subject)
+        volume = mapped(record.identity) or read_known(record.identity, record.subject)
         low, high = limits(volume, self._preprocessing)
         labels = (
             None if record.labels is None else _labels_on(volume, record.labels, record.subject)
         )
         return Scan(volume, low, high, record.subject, record.identity, labels)
+
+
+def _keep_on_disk(scan: Scan) -> None:
+    # Scans with labels are few, and these would have to be kept as well.
+    if scan.labels is None:
+        spill(scan.volume)
 
 
 def _labels_on(volume: Volume, identity: str, subject: str) -> NDArray[np.integer]:
