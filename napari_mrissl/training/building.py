@@ -80,6 +80,9 @@ def settings_for(
     if isinstance(data, DataSettings):
         data = data.model_dump(mode="json", exclude_unset=True)
     _merge(chosen, {"data": data or {}})
+    if chosen["data"].get("kind") == "scans":
+        # A preset's engine has no part in a run on scans.
+        chosen["data"] = {k: v for k, v in chosen["data"].items() if k not in ("engine", "heads")}
     for key, value in (overrides or {}).items():
         place = _place(key, info)
         for name in reversed(place):

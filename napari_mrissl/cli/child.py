@@ -1,0 +1,116 @@
+"""The process that trains a run: ``python -m napari_mrissl.cli.child RUN``, also under torchrun.
+
+``--devices`` prints what this machine can train on, and ``--estimate SETTINGS`` (a file, or
+``-`` for standard input) what a run will need: torch stays out of the viewer's process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from napari_mrissl.cli.terminal import one_sentence, say, show_json
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.pretext.info import TaskInfo
+from napari_mrissl.pretext.registry import TASKS
+from napari_mrissl.training.run import Run
+from napari_mrissl.training.settings import RunSettings
+from napari_mrissl.training.states import RunState
+
+
+def train(
+    run: Run, interrupted: threading.Event, registry: Mapping[str, TaskInfo] = TASKS
+) -> RunState:
+    """Find a run's scans and train it in this process.
+
+    Raises
+    ------
+    MrisslError
+        If a scan is not known on this machine, or training fails.
+    """
+    from napari_mrissl.training import initial
+    from napari_mrissl.training.data import cohort
+    from napari_mrissl.training.loop import fit
+
+    scans = cohort.subjects(run.settings, "train")
+    if scans is None:
+        raise MrisslError("no scan is for training", where="data")
+    held_out = cohort.subjects(run.settings, "validation")
+    return fit(run, registry, scans, held_out, interrupted=interrupted, initial=initial.of(run))
+
+
+def stopping_on_signals(interrupted: threading.Event) -> None:
+    """Let SIGTERM and the first Ctrl-C mean stop after the running step."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if interrupted.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        interrupted.set()
+
+    signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGTERM, note)
+
+
+def share_cores() -> None:
+    """Give each of several processes on one machine its part of the cores."""
+    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if together > 1:
+        import torch
+
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // together))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one of the three; the exit code is 0, or 2 with one sentence on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m napari_mrissl.cli.child")
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("run", nargs="?", type=Path, help="the folder of a run")
+    wanted.add_argument("--devices", action="store_true", help="list devices as JSON")
+    wanted.add_argument("--estimate", metavar="SETTINGS", help="estimate what a run needs")
+    given = parser.parse_args(arguments)
+    try:
+        if given.devices:
+            from napari_mrissl.training.estimate import devices
+
+            sys.stdout.write(json.dumps(devices()) + "\n")
+        elif given.estimate:
+            from napari_mrissl.training.estimate import estimate
+
+            show_json(estimate(_settings(given.estimate)).as_json())
+        else:
+            interrupted = threading.Event()
+            stopping_on_signals(interrupted)
+            share_cores()
+            train(Run.open(given.run), interrupted)
+    except MrisslError as reason:
+        cause = reason.__cause__
+        if cause is not None and not isinstance(cause, MrisslError):
+            traceback.print_exception(cause)
+        say(one_sentence(str(reason)))
+        return 2
+    return 0
+
+
+def _settings(place: str) -> RunSettings:
+    from napari_mrissl.training.building import checked
+
+    try:
+        text = sys.stdin.read() if place == "-" else Path(place).read_text(encoding="utf-8")
+        content = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise MrisslError(
+            "settings could not be read", where=Path(place), expected="a run's settings as JSON"
+        ) from error
+    return checked(RunSettings, content, where="settings")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
