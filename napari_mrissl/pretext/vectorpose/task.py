@@ -164,8 +164,8 @@ class VectorPose(Task[VectorPoseSettings]):
     def chance(self, subjects: Subjects, seed: int) -> dict[str, float]:
         """Of the best constants: for vectors on 1,024 crops, for voxels on 8.
 
-        A restored crop is compared with the one grey value that suits all of them best, a
-        boundary map with the best constant map.
+        Restored grey values are compared with the better of two answers, the best constant
+        and the corrupted crop itself; boundaries with the best constant.
         """
         settings = self.settings
         found: dict[str, float] = {}
@@ -185,22 +185,22 @@ class VectorPose(Task[VectorPoseSettings]):
         return np.stack([self.draw(subjects, rng).vectors for _ in range(_CHANCE_CROPS)])
 
     def _chance_of_voxels(self, subjects: Subjects, seed: int) -> dict[str, float]:
-        rng = generator(seed, 0, "chance of voxels")
-        mode = self.settings.restoration
-        drawn = [self.draw(subjects, rng) for _ in range(_CHANCE_IMAGES)]
-        clean = [crops.cut(one.scan, one.record) for one in drawn]
-        values = np.stack(clean).ravel()
-        if mode == "plain":
-            return {"reconstruction": _constant_error(values, np.ones_like(values))}
-        maps = np.stack([edges.edges(crop, self.settings.edges) for crop in clean]).ravel()
-        if mode == "weighted":
-            weights = 1 + self.settings.boundary_weight * maps
-            return {"reconstruction": _constant_error(values, weights)}
-        ones = np.ones_like(values)
-        return {
-            "reconstruction": _constant_error(values, ones),
-            "boundary": _constant_error(maps, ones),
-        }
+        # Steps before the first: no training step has these samples.
+        keys = [SampleKey(seed, -1, number) for number in range(_CHANCE_IMAGES)]
+        samples = [self.sample(subjects, key).arrays for key in keys]
+        clean, spoiled = (np.stack([one[name] for one in samples]) for name in ("clean", "image"))
+        weights = np.ones_like(clean)
+        found = {}
+        if self.settings.restoration in ("predict_boundary", "weighted"):
+            maps = np.stack([edges.edges(crop[0], self.settings.edges)[None] for crop in clean])
+            if self.settings.restoration == "weighted":
+                weights += self.settings.boundary_weight * maps
+            elif self.settings.boundary_in_paint:
+                found["boundary"] = _constant_error(maps, np.stack([s["painted"] for s in samples]))
+            else:
+                found["boundary"] = _constant_error(maps, weights)
+        copied = float(np.average(np.abs(spoiled - clean), weights=weights))
+        return {"reconstruction": min(copied, _constant_error(clean, weights)), **found}
 
     def show(self, network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> list[Shown]:
         """Middle slices of a few crops: with what is read from the vectors, and restored."""
@@ -246,11 +246,13 @@ def _caption(predicted: NDArray[np.floating], true: NDArray[np.floating]) -> str
     return f"off by {100 * apart:.0f} % of R, scale x{ratio:.2f}, orientation {turned}"
 
 
-def _constant_error(values: NDArray[np.float32], weights: NDArray[np.float32]) -> float:
-    """Weighted mean distance to the weighted median."""
-    order = np.argsort(values)
-    reached = np.cumsum(weights[order], dtype=np.float64)
-    middle = values[order][np.searchsorted(reached, reached[-1] / 2)]
+def _constant_error(values: NDArray[np.floating], weights: NDArray[Any]) -> float:
+    """Weighted mean distance to the weighted median; 0 where nothing has a weight."""
+    if not weights.any():
+        return 0.0
+    order = np.argsort(values, axis=None)
+    reached = np.cumsum(weights.ravel()[order], dtype=np.float64)
+    middle = values.ravel()[order][np.searchsorted(reached, reached[-1] / 2)]
     return float(np.average(np.abs(values - middle), weights=weights))
 
 
