@@ -134,6 +134,15 @@ def test_a_table_says_whose_scan_it_is_for_what_and_with_which_labels(tmp_path: 
     assert found.entries[1].labels is None
 
 
+def test_a_table_may_be_separated_by_tabs(tmp_path: Path) -> None:
+    touched(tmp_path, "a.nii", "b, c.nii")
+    table = tmp_path / "table.tsv"
+    table.write_text("subject\tpath\nx\ta.nii\nx\tb, c.nii\n", encoding="utf-8")
+    found = find([table])
+    assert names(found, tmp_path) == ["a.nii", "b, c.nii"]
+    assert people(found) == [0, 0]
+
+
 def test_a_file_given_twice_counts_once(tmp_path: Path) -> None:
     root = touched(tmp_path, "a.nii", "b.nii")
     assert names(find([root, root / "a.nii", root / "." / "b.nii"]), root) == ["a.nii", "b.nii"]

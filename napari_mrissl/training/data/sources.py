@@ -81,7 +81,7 @@ class Found:
 
 
 def find(paths: Iterable[str | Path]) -> Found:
-    """The scans of folders, files, ``.txt`` lists, BIDS trees and ``.csv`` tables.
+    """The scans of folders, files, ``.txt`` lists, BIDS trees, ``.csv`` and ``.tsv`` tables.
 
     A table has a column ``path``, relative to the table, and may have ``subject``,
     ``split`` (train, validation, test) and ``label``. A list has one path a line; lines
@@ -111,7 +111,7 @@ def find(paths: Iterable[str | Path]) -> Found:
 
 def _of(path: Path) -> Found:
     name = path.name.lower()
-    if path.is_file() and name.endswith(".csv"):
+    if path.is_file() and name.endswith((".csv", ".tsv")):
         return Found(tuple(_table(path)))
     if path.is_file() and name.endswith(".txt"):
         return Found(tuple(_list(path)))
@@ -121,7 +121,8 @@ def _of(path: Path) -> Found:
 
 
 def _table(path: Path) -> Iterator[Entry]:
-    rows = csv.DictReader(_text(path).splitlines())
+    delimiter = "\t" if path.name.lower().endswith(".tsv") else ","
+    rows = csv.DictReader(_text(path).splitlines(), delimiter=delimiter)
     columns = {(name or "").strip().lower(): name for name in rows.fieldnames or ()}
     if "path" not in columns:
         raise MrisslError(
