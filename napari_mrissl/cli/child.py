@@ -68,6 +68,13 @@ def share_cores() -> None:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // together))
 
 
+def show_cause(reason: MrisslError) -> None:
+    """Print where an error came from that is not the user's, for whoever mends it."""
+    cause = reason.__cause__
+    if cause is not None and not isinstance(cause, MrisslError):
+        traceback.print_exception(cause)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the three; the exit code is 0, or 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(prog="python -m napari_mrissl.cli.child")
@@ -91,9 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             share_cores()
             train(Run.open(given.run), interrupted)
     except MrisslError as reason:
-        cause = reason.__cause__
-        if cause is not None and not isinstance(cause, MrisslError):
-            traceback.print_exception(cause)
+        show_cause(reason)
         say(one_sentence(str(reason)))
         return 2
     return 0

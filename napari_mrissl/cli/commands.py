@@ -7,6 +7,7 @@ from cyclopts import App
 from napari_mrissl import __version__
 from napari_mrissl.cli.demo import demo
 from napari_mrissl.cli.info import info
+from napari_mrissl.cli.pretrain import pretrain
 from napari_mrissl.cli.replay import render, replay
 from napari_mrissl.cli.run import list_runs, resume, show_run, stop
 from napari_mrissl.cli.segment import segment
@@ -53,5 +54,6 @@ def application() -> App:
     run.command(resume, name="resume")
     run.command(stop, name="stop")
     app.command(run)
+    app.command(pretrain, name="pretrain")
     app.command(demo, name="demo")
     return app

@@ -91,7 +91,7 @@ def explained(error: BaseException, device: torch.device, world_size: int) -> st
     if isinstance(error, OSError):
         return f"the system refused ({error.strerror or type(error).__name__})"
     first = re.sub(r"(?:[A-Za-z]:)?[\\/][^\s'\",;:()]+", "...", text)[:300]
-    return f"{type(error).__name__}: {first}; log.txt says more"
+    return f"{type(error).__name__}: {first}".rstrip(". ")
 
 
 def _asked_for(text: str) -> float | None:
