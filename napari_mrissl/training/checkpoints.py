@@ -153,21 +153,19 @@ def save(
     size = _size(tensors)
     _check_free(run_folder, int(1.02 * size) + (1 << 20), size)
     folder = step_folder(run_folder, step)
-    found = _readable(folder)
-    if found is not None:
-        # Training on from it reached its own step: it is what would be written again.
-        _finish(run_folder, found, keep)
-        return found
     partial = run_folder / CHECKPOINTS / f".mrissl-{secrets.token_hex(8)}.tmp"
     try:
-        partial.parent.mkdir(exist_ok=True)
-        partial.mkdir()
-        _fill(partial, run_folder, step, tensors, plain, best=best)
-        if folder.exists():
-            _drop(folder)
-        os.rename(partial, folder)
-        sync_folder(folder.parent)
-        committed = _opened(folder)
+        committed = _readable(folder)
+        # Whole, it is what would be written again: training on from it reached its own step.
+        if committed is None:
+            partial.parent.mkdir(exist_ok=True)
+            partial.mkdir()
+            _fill(partial, run_folder, step, tensors, plain, best=best)
+            if folder.exists():
+                _drop(folder)
+            os.rename(partial, folder)
+            sync_folder(folder.parent)
+            committed = _opened(folder)
         _finish(run_folder, committed, keep)
     except OSError as error:
         raise MrisslError(

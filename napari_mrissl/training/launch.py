@@ -210,7 +210,7 @@ def _spawned(words: list[str], output: Path, word: str, nice: int) -> subprocess
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.BELOW_NORMAL_PRIORITY_CLASS
     with open(output, "wb") as said:
-        child = subprocess.Popen(
+        child = subprocess.Popen(  # noqa: S603 our own words
             words,
             stdin=subprocess.DEVNULL,
             stdout=said,

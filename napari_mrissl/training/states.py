@@ -28,7 +28,7 @@ ACTIVE: frozenset[StateName] = frozenset({"queued", "running", "pausing", "pause
 """States in which a process has the run or is about to."""
 
 _ELSEWHERE_PATIENCE = 120.0
-_STARTING_PATIENCE = 180.0
+_STARTING_PATIENCE = 600.0
 _OUTPUT_END = 1 << 14
 
 

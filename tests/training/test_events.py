@@ -140,7 +140,7 @@ def test_a_full_disk_is_said_and_leaves_whole_events(tmp_path, monkeypatch):
 def test_a_failure_is_logged_without_paths(tmp_path):
     with EventWriter(tmp_path) as events:
         try:
-            open(tmp_path / "nothing", encoding="utf-8")
+            (tmp_path / "nothing").read_bytes()
         except OSError:
             events.state("failed", "the file is gone")
     log = (tmp_path / "log.txt").read_text("utf-8")

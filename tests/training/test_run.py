@@ -1,5 +1,7 @@
+import getpass
 import json
 import os
+import platform
 import re
 import time
 
@@ -36,9 +38,6 @@ def test_a_name_that_is_taken_is_refused_and_left_alone(run):
 
 
 def test_the_folder_names_neither_place_nor_machine_nor_user(run):
-    import getpass
-    import platform
-
     with run.claim(), EventWriter(run.folder) as events:
         events.state("running")
         events.step(1, 1.0, {"loss": 1.0})
@@ -67,8 +66,7 @@ def test_a_claimed_run_lives_and_a_second_claim_is_refused(run):
 
 
 def test_an_error_within_a_claim_is_said_in_the_run(run):
-    with pytest.raises(MrisslError), run.claim(), EventWriter(run.folder) as events:
-        events.state("running")
+    with pytest.raises(MrisslError), run.claim():
         raise MrisslError("is odd", where="scan")
     state = run.state()
     assert (state.name, state.reason) == ("failed", "scan: is odd.")
