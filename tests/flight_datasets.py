@@ -8,9 +8,9 @@ import numpy as np
 
 from napari_mrissl.geometry import Pose
 from napari_mrissl.slicing import policies, render
-from napari_mrissl.trajectories import Dataset, flight_info, flight_of
+from napari_mrissl.trajectories import Dataset, flight_info, flight_of, remember
 from napari_mrissl.trajectories.sampling import sample
-from napari_mrissl.volumes import Volume
+from napari_mrissl.volumes import Volume, read
 
 
 def scan_file(folder: Path, seed: int = 0) -> Path:
@@ -23,6 +23,16 @@ def scan_file(folder: Path, seed: int = 0) -> Path:
     path = folder / f"scan{seed}.nii.gz"
     nibabel.save(nibabel.Nifti1Image(voxels, affine), path)
     return path
+
+
+def remembered_scans(folder: Path) -> list[Volume]:
+    """Two scans that this machine remembers."""
+    found = []
+    for seed in (0, 1):
+        path = scan_file(folder, seed)
+        found.append(read(path))
+        remember(found[-1].identity, path)
+    return found
 
 
 def walk(volume: Volume, frames: int, seed: int) -> list[Pose]:

@@ -170,6 +170,29 @@ def viewer(make_napari_viewer_proxy):
 
 
 @pytest.fixture
+def scan_model(qapp):
+    """A viewer without a window, with one small scan: panes need no canvas of napari's."""
+    from napari.components import ViewerModel
+    from navigator_actions import small_volume
+
+    from napari_mrissl.ui.layers import add_volume
+
+    viewer = ViewerModel()
+    add_volume(viewer, small_volume())
+    return viewer
+
+
+@pytest.fixture
+def views(viewer, qtbot):
+    """Slice views of it in a window of their own, drawn once."""
+    from views_actions import open_views
+
+    views = open_views(viewer, qtbot)
+    yield views
+    views.shut_down()
+
+
+@pytest.fixture
 def navigator(viewer, qtbot):
     """A navigator docked in it, with its first slice drawn."""
     from napari_mrissl.ui.navigator import SliceNavigator
