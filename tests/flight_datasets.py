@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 
 from napari_mrissl.geometry import Pose
 from napari_mrissl.slicing import policies, render
-from napari_mrissl.trajectories import Dataset, flight_info, flight_of, remember
+from napari_mrissl.trajectories import Dataset, Recorder, flight_info, flight_of, remember
 from napari_mrissl.trajectories.sampling import sample
 from napari_mrissl.volumes import Volume, read
 
@@ -67,3 +68,15 @@ def add_with_frames(dataset: Dataset, volume: Volume, poses: list[Pose], size: i
         frame_size=size,
         pictures=lambda start, stop: render(volume, poses[start:stop], size).values,
     )
+
+
+def rows(poses: Sequence[Pose]) -> np.ndarray:
+    """Poses as rows of a table, (n, 8)."""
+    return np.array([pose.to_row() for pose in poses])
+
+
+def fly(recorder: Recorder, poses: Sequence[Pose], clock: Any, seconds: float = 0.05) -> None:
+    """Give a recorder a pose every so many seconds of a clock that is told."""
+    for pose in poses:
+        recorder.pose(pose)
+        clock.wait(seconds)
