@@ -5,8 +5,15 @@ import threading
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from qtpy.QtCore import QPointF, Qt, QThreadPool
-from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QSlider
+from qtpy.QtCore import QPoint, QPointF, Qt, QThreadPool
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QLineEdit,
+    QScrollArea,
+    QSlider,
+)
 
 from napari_mrissl.synthesis import Engine, EngineSettings, Templates
 from napari_mrissl.synthesis.label_maps import MOST_VOXELS
@@ -79,6 +86,8 @@ def test_stages_samples_and_layers_are_those_of_the_engine(studio, qtbot):
             stage = made.get((name, view)) or made.get((name, None))
             if stage is not None:
                 np.testing.assert_array_equal(array, stage.array)
+        assert studio.stage_bar.facts.text()
+        assert "key" not in studio.stage_bar.facts.text()
         studio.stage_bar.next.click()
     assert not studio.stage_bar.next.isEnabled()
 
@@ -186,6 +195,19 @@ def test_settings_undo_invalid_presets_and_session(studio, qtbot):
     studio.restore_session({"seed": -1, "settings": {"x": 1}, "stage": 3, "source": "moon"})
     assert "settings, seed, stage, source" in studio.status.message.text()
     assert studio.session_state() == state
+
+
+def test_the_settings_of_a_stage_are_in_view(studio, qtbot):
+    view = studio.panes.findChild(QScrollArea).viewport()
+
+    def in_view(field):
+        top = field.mapTo(view, QPoint(0, 0)).y()
+        return top >= 0 and top + field.height() <= view.height()
+
+    for group in (GROUPS[2], GROUPS[1], GROUPS[-1], GROUPS[4], GROUPS[0]):
+        studio.stage_bar.choose(group.stages[0])
+        field = studio.settings_box.fields[group.paths[0]]
+        qtbot.waitUntil(lambda field=field: in_view(field), timeout=20_000)
 
 
 def test_template_sources_and_refusals(studio, qtbot, tmp_path):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from qtpy.QtCore import QPoint, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QPoint, Qt, QTimer, Signal
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
+    QApplication,
     QFrame,
     QProgressBar,
     QScrollArea,
@@ -92,6 +93,8 @@ class Panes(QSplitter):
         super().resizeEvent(event)
 
     def _show_wanted(self) -> None:
+        # Sections that fold and unfold move the others only with these events.
+        QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
         if self._wanted is not None and self._wanted.isVisibleTo(self._inner):
             place = self._wanted.mapTo(self._inner, QPoint(0, 0)).y()
             self._scroll.verticalScrollBar().setValue(place)

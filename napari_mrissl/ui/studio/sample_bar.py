@@ -46,6 +46,8 @@ class StageBar(QWidget):
         self.slider.setToolTip("Through all stages, from the templates to the finished views")
         self.slider.setAccessibleName("Stage")
         self.facts = sentence("What was drawn for this stage of this sample")
+        # Room for two lines, so that the pictures keep their size from stage to stage.
+        self.facts.setMinimumHeight(2 * self.facts.fontMetrics().lineSpacing())
         self.before.clicked.connect(lambda: self.step(-1))
         self.next.clicked.connect(lambda: self.step(1))
         self.box.currentIndexChanged.connect(self._show)
