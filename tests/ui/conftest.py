@@ -144,7 +144,7 @@ def imports_frozen():
     """Leave what is imported out of every garbage collection: each test makes two.
 
     What is younger is collected by itself less often. Of three tests with a navigator that
-    takes 2.9 s of processor time instead of 7.3 s, of 27 s in all.
+    takes 3.1 s of processor time instead of 7.3 s, of 27 s in all.
     """
     import napari._qt.qt_main_window  # noqa: F401 - all that a viewer imports
 
