@@ -22,7 +22,10 @@ def data_directory() -> Path:
     return made_directory(os.environ.get("MRISSL_DATA_DIR") or platformdirs.user_data_path(_APP))
 
 
-def made_directory(folder: str | Path) -> Path:
+_REMEDY = "set MRISSL_CACHE_DIR and MRISSL_DATA_DIR to such folders"
+
+
+def made_directory(folder: str | Path, *, remedy: str = _REMEDY) -> Path:
     """The folder, made with those above it where it was not there.
 
     Raises
@@ -38,6 +41,6 @@ def made_directory(folder: str | Path) -> Path:
             f"folder could not be made ({error.strerror or type(error).__name__})",
             where=path,
             expected="a folder that can be written",
-            remedy="set MRISSL_CACHE_DIR and MRISSL_DATA_DIR to such folders",
+            remedy=remedy,
         ) from error
     return path

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 
 from napari_mrissl.geometry import Pose
 from napari_mrissl.slicing import policies, render
-from napari_mrissl.trajectories import Dataset, flight_info, flight_of
+from napari_mrissl.trajectories import Dataset, Recorder, flight_info, flight_of, remember
 from napari_mrissl.trajectories.sampling import sample
-from napari_mrissl.volumes import Volume
+from napari_mrissl.volumes import Volume, read
 
 
 def scan_file(folder: Path, seed: int = 0) -> Path:
@@ -23,6 +24,16 @@ def scan_file(folder: Path, seed: int = 0) -> Path:
     path = folder / f"scan{seed}.nii.gz"
     nibabel.save(nibabel.Nifti1Image(voxels, affine), path)
     return path
+
+
+def remembered_scans(folder: Path) -> list[Volume]:
+    """Two scans that this machine remembers."""
+    found = []
+    for seed in (0, 1):
+        path = scan_file(folder, seed)
+        found.append(read(path))
+        remember(found[-1].identity, path)
+    return found
 
 
 def walk(volume: Volume, frames: int, seed: int) -> list[Pose]:
@@ -57,3 +68,15 @@ def add_with_frames(dataset: Dataset, volume: Volume, poses: list[Pose], size: i
         frame_size=size,
         pictures=lambda start, stop: render(volume, poses[start:stop], size).values,
     )
+
+
+def rows(poses: Sequence[Pose]) -> np.ndarray:
+    """Poses as rows of a table, (n, 8)."""
+    return np.array([pose.to_row() for pose in poses])
+
+
+def fly(recorder: Recorder, poses: Sequence[Pose], clock: Any, seconds: float = 0.05) -> None:
+    """Give a recorder a pose every so many seconds of a clock that is told."""
+    for pose in poses:
+        recorder.pose(pose)
+        clock.wait(seconds)

@@ -33,11 +33,17 @@ def info(scan: Scan, /, *, frame: Frame = None, json: Flag = False) -> None:
         del facts["disagreements"]
     lines: dict[str, object] = {}
     for name, value in facts.items():
+        if value is None:
+            continue
         if name == "affine":
             for number, row in enumerate(np.asarray(value), 1):
                 lines[f"affine row {number}"] = "  ".join(f"{entry:.6g}" for entry in row)
         elif isinstance(value, list):
-            lines[name] = ", ".join(str(part) for part in value)
+            lines[name] = ", ".join(_short(part) for part in value)
         else:
             lines[name] = value
     show(lines)
+
+
+def _short(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -119,13 +119,13 @@ def validate(folder: Folder, /, *, json: Flag = False) -> None:
     from napari_mrissl.trajectories import validate as validated
 
     report = validated(folder, progress=Progress("checking"))
-    _show_report(report, json=json)
-    if not report.ok:
-        raise MrisslError(
-            f"the dataset has {_counted(len(report.problems), 'problem')}",
-            where=folder,
-            remedy="mrissl trajectory repair sets aside what is damaged and keeps the rest",
-        )
+    _conclude(
+        report,
+        folder,
+        json=json,
+        found="the dataset has {}",
+        remedy="mrissl trajectory repair sets aside what is damaged and keeps the rest",
+    )
 
 
 def repair(folder: Folder, /, *, json: Flag = False) -> None:
@@ -143,13 +143,13 @@ def repair(folder: Folder, /, *, json: Flag = False) -> None:
     from napari_mrissl.trajectories import repair as repaired
 
     report = repaired(folder, progress=Progress("repairing"))
-    _show_report(report, json=json)
-    if not report.ok:
-        raise MrisslError(
-            f"{_counted(len(report.problems), 'problem')} could not be mended",
-            where=folder,
-            remedy="take the dataset from a copy",
-        )
+    _conclude(
+        report,
+        folder,
+        json=json,
+        found="{} could not be mended",
+        remedy="take the dataset from a copy",
+    )
 
 
 def clean(folder: Folder, /, *, json: Flag = False) -> None:
@@ -281,6 +281,14 @@ def _given(paths: Sequence[Path], dataset: Dataset) -> list[Volume]:
             remember(volume.identity, path)
         found += fitting
     return found
+
+
+def _conclude(report: Report, folder: Path, *, json: bool, found: str, remedy: str) -> None:
+    """Show a report, and fail if a problem is left."""
+    _show_report(report, json=json)
+    if not report.ok:
+        problems = _counted(len(report.problems), "problem")
+        raise MrisslError(found.format(problems), where=folder, remedy=remedy)
 
 
 def _show_report(report: Report, *, json: bool) -> None:

@@ -1,6 +1,7 @@
 """The randomized data engine: label ensembles, their appearance, and augmented views."""
 
-from napari_mrissl.synthesis.engine import Batch, Engine, Pair, Stage
+from napari_mrissl.synthesis.engine import Engine
+from napari_mrissl.synthesis.pairs import Batch, Pair, Stage
 from napari_mrissl.synthesis.settings import (
     AppearanceSettings,
     AugmentationSettings,

@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from napari_mrissl.slicing.threads import over_rows, threads
-from napari_mrissl.synthesis import image_kernels, label_kernels
+from napari_mrissl.synthesis import image_kernels, label_kernels, noise_kernels
 from napari_mrissl.synthesis.noise import upsampling
 from napari_mrissl.synthesis.operations import (
     Placements,
     Scaled,
     coarse_grid,
+    frequency_of,
     gaussian_taps,
-    legendre_cube,
-    legendre_rows,
+    gibbs_ball,
+    legendre_planes,
+    spike_wave,
 )
 from napari_mrissl.synthesis.templates import Templates
 
@@ -79,7 +81,7 @@ class CompiledOperations:
         up = upsampling(nodes, side)
         tables = (up.nodes, up.before, up.mix)
         place = np.array(centre, np.float32)
-        _over_slices(label_kernels.ball, out, coarse, *tables, place, np.float32(radius), out)
+        _over_slices(noise_kernels.ball, out, coarse, *tables, place, np.float32(radius), out)
         return out
 
     def merge(self, labels: Labels, mask: Labels) -> Labels:
@@ -118,7 +120,7 @@ class CompiledOperations:
         tables = (up.nodes, up.before, up.mix)
         lows, highs = _ends(image)
         _over_slices(
-            image_kernels.modulate,
+            noise_kernels.modulate,
             image,
             image,
             *_scale(scaled.low, scaled.high),
@@ -133,12 +135,9 @@ class CompiledOperations:
     def bias(self, scaled: Scaled, coefficients: tuple[float, ...]) -> Image:
         """See `Operations.bias`."""
         image: Image = scaled.image
-        rows = legendre_rows(len(image))
-        cube = legendre_cube(coefficients)
-        cubic = np.einsum("ijk,iz,jy->zyk", cube, rows, rows, optimize=True).astype(np.float32)
-        basis = rows.astype(np.float32)
         ends = _scale(scaled.low, scaled.high)
-        _over_slices(image_kernels.bias, image, image, *ends, cubic, basis)
+        planes = legendre_planes(coefficients, len(image))
+        _over_slices(image_kernels.bias, image, image, *ends, *planes)
         return image
 
     def spike(self, image: Image, location: tuple[int, int, int], intensity: float) -> Image:
@@ -148,16 +147,12 @@ class CompiledOperations:
         sums = np.empty(side)
         _over_slices(image_kernels.log_sums, image, spectrum, sums)
         mean_log = float(sums.sum()) * math.log(2) / image.size
-        z, y, x = (place - side // 2 for place in location)
+        z, y, x = frequency = frequency_of(location, side)
         # The other half of the spectrum is the conjugate of this one.
         old = complex(spectrum[z, y, x] if x >= 0 else np.conj(spectrum[-z, -y, -x]))
-        size = abs(old)
-        change = (old / size if size else 1.0) * (math.exp(2.5 * intensity * mean_log) - size)
-        turns = np.arange(side) / side
-        waves = np.exp(2j * np.pi * (z * turns[:, None] + y * turns)) * (change / image.size)
-        angles = 2 * np.pi * x * turns
-        lines = (np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32))
-        _over_slices(image_kernels.add_wave, image, image, waves.astype(np.complex64), *lines)
+        plane, line = spike_wave(frequency, old, intensity, mean_log, side)
+        parts = plane.astype(np.complex64), *(p.astype(np.float32) for p in (line.real, line.imag))
+        _over_slices(image_kernels.add_wave, image, image, *parts)
         return image
 
     def contrast(self, image: Image, gamma: float) -> Image:
@@ -173,14 +168,8 @@ class CompiledOperations:
 
     def gibbs(self, image: Image, alpha: float) -> Image:
         """See `Operations.gibbs`."""
-        side = len(image)
         spectrum: Any = fft.rfftn(image, workers=threads())
-        radius = (1 - alpha) * side * math.sqrt(2) / 2
-        frequencies = np.fft.ifftshift(np.arange(side) - side // 2)
-        squares = ((frequencies + 0.5) ** 2).astype(np.float32)
-        partners = np.concatenate([squares[:1], squares[:0:-1]])
-        limit = np.float32(radius * radius)
-        _over_slices(image_kernels.cut_off, image, spectrum, squares, partners, limit)
+        _over_slices(image_kernels.cut_off, image, spectrum, *gibbs_ball(len(image), alpha))
         back: Image = fft.irfftn(spectrum, image.shape, overwrite_x=True, workers=threads())
         return back
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from pydantic import Field
-from scipy import ndimage
 
-from napari_mrissl.synthesis.noise import Upsampling, draw_fields, nodes_of, upsampling
+from napari_mrissl.slicing.threads import over_rows
+from napari_mrissl.synthesis.noise import draw_fields, nodes_of, upsampling
 from napari_mrissl.synthesis.settings import Amount, NotNegative, Settings
-
-_SLAB = 16
-"""Planes worked on at a time, so that coordinates never take more than the volume."""
 
 
 class DeformationSettings(Settings):
@@ -115,67 +112,31 @@ class Sampler:
 
     def nearest(self, labels: NDArray[Any]) -> NDArray[Any]:
         """(S, S, S) the nearest voxel; 0 outside the template."""
-        out = np.zeros((self.side,) * 3, labels.dtype)
-        for rows, places in self._slabs():
-            within = np.ones(places[0].shape, bool)
-            flat = np.zeros(places[0].shape, np.intp)
-            for place, extent in zip(places, labels.shape, strict=True):
-                near = np.floor(place + np.float32(0.5)).astype(np.intp)
-                within &= (near >= 0) & (near < extent)
-                flat *= extent
-                flat += near
-            out[rows][within] = labels.reshape(-1)[flat[within]]
-        return out
+        from napari_mrissl.synthesis import noise_kernels
+
+        return self._sampled(noise_kernels.nearest, labels, labels.dtype)
 
     def linear(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """(S, S, S) trilinear; 0 outside the template."""
-        out = np.empty((self.side,) * 3, np.float32)
-        for rows, places in self._slabs():
-            ndimage.map_coordinates(image, places, out[rows], order=1, prefilter=False)
-        return out
+        from napari_mrissl.synthesis import noise_kernels
 
-    def _slabs(self) -> Iterator[tuple[slice, list[NDArray[np.float32]]]]:
-        """Index in the template of every voxel, some planes at a time."""
-        move = self.deformation
-        middle = self.affine @ np.array([(self.side - 1) / 2] * 3 + [1.0])
+        return self._sampled(noise_kernels.linear, image, np.float32)
+
+    def _sampled(
+        self, kernel: Callable[..., object], source: NDArray[Any], dtype: DTypeLike
+    ) -> NDArray[Any]:
+        move, side = self.deformation, self.side
+        middle = self.affine @ np.array([(side - 1) / 2] * 3 + [1.0])
         about = np.eye(4)
         about[:3, :3] = move.matrix
         about[:3, 3] = middle[:3] + move.shift - move.matrix @ middle[:3]
-        whole = self.to_index @ about @ self.affine
-        up = upsampling(move.nodes, self.side)
-        line = np.arange(self.side, dtype=np.float64)
-        for start in range(0, self.side, _SLAB):
-            rows = slice(start, min(start + _SLAB, self.side))
-            fields = [self._displacement(up, component, rows) for component in range(3)]
-            places = []
-            for axis in range(3):
-                s, a, r, offset = whole[axis]
-                plane = (offset + s * line[rows, None] + a * line).astype(np.float32)
-                place = plane[:, :, None] + (r * line).astype(np.float32)
-                for component, field in enumerate(fields):
-                    if weight := float(self.to_index[axis, component]):
-                        place += np.float32(weight) * field
-                places.append(place)
-            yield rows, places
-
-    def _displacement(self, up: Upsampling, component: int, rows: slice) -> NDArray[np.float32]:
-        """One component in mm for some planes; no matrix products, whose sums vary with threads."""
-        values = self.deformation.coarse[component]
-        total = np.zeros((rows.stop - rows.start, self.side, self.side), np.float32)
-        start = 0
-        for field, n in enumerate(self.deformation.nodes):
-            grid = values[start : start + n**3].reshape(n, n, n)
-            before, mix = up.before[field], up.mix[field]
-            after = np.minimum(before + 1, n - 1)
-            for axis, part in enumerate((rows, slice(None), slice(None))):
-                shape = [1, 1, 1]
-                shape[axis] = -1
-                weight = mix[part].reshape(shape)
-                low, high = (np.take(grid, places[part], axis) for places in (before, after))
-                high -= low
-                high *= weight
-                high += low
-                grid = high
-            total += grid
-            start += n**3
-        return total
+        whole = (self.to_index @ about @ self.affine)[:3]
+        weights = self.to_index[:3, :3].astype(np.float32)
+        up = upsampling(move.nodes, side)
+        tables = (move.coarse, up.nodes, up.before, up.mix)
+        # All sources alike, or kernels would be compiled for read-only ones once more.
+        source = source.view()
+        source.flags.writeable = False
+        out = np.empty((side,) * 3, dtype)
+        over_rows(lambda a, b: kernel(source, whole, weights, *tables, out, a, b), side, out.size)
+        return out

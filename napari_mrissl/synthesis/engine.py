@@ -3,123 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.synthesis.appearance import draw_appearance
 from napari_mrissl.synthesis.augmentation import STAGES, AugmentationDraw, draw_augmentation
-from napari_mrissl.synthesis.ensemble import Kind, draw_ensemble, mask_nodes, place
+from napari_mrissl.synthesis.ensemble import Kind, Placement, draw_ensemble, mask_nodes, place
 from napari_mrissl.synthesis.noise import nodes_of
 from napari_mrissl.synthesis.operations import Array, Operations, Scaled
+from napari_mrissl.synthesis.pairs import TITLES, VIEWS, Batch, Pair, Stage
 from napari_mrissl.synthesis.settings import EngineSettings
 from napari_mrissl.synthesis.templates import Templates
-
-if TYPE_CHECKING:
-    import torch
-
-VIEWS = 2
-
-
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """Two views of one label map.
-
-    Attributes
-    ----------
-    views
-        (2, S, S, S) float32 in [0, 1].
-    labels
-        (S, S, S) uint8.
-    kind
-        ``"plain"``, ``"masked"`` or ``"enveloped"``.
-    record
-        Every drawn parameter, as plain data.
-    """
-
-    views: NDArray[np.float32]
-    labels: NDArray[np.uint8]
-    kind: Kind
-    record: dict[str, Any]
-
-    def views_as_bytes(self) -> NDArray[np.uint8]:
-        """The views times 255, rounded down: what the reference stores."""
-        return (self.views * 255).astype(np.uint8)
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Several pairs, stacked on the engine's device.
-
-    Attributes
-    ----------
-    views
-        (N, 2, S, S, S) float32 tensor in [0, 1].
-    labels
-        (N, S, S, S) uint8 tensor.
-    kinds, indices
-        Of each pair.
-    """
-
-    views: torch.Tensor
-    labels: torch.Tensor
-    kinds: tuple[Kind, ...]
-    indices: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """One step on the way to a pair, for showing.
-
-    Attributes
-    ----------
-    name, title
-        E.g. ``"median"`` and ``"Median filter"``.
-    view
-        0 or 1; None for what both views share.
-    array
-        (S, S, S) after this step: uint8 labels, or float32 grey values.
-    kind
-        ``"labels"`` or ``"image"``.
-    active
-        False where the step was drawn not to act, so that nothing changed.
-    parameters
-        What was drawn for it, as plain data.
-    """
-
-    name: str
-    title: str
-    view: int | None
-    array: NDArray[Any]
-    kind: Literal["labels", "image"]
-    active: bool
-    parameters: dict[str, Any]
-
-
-TITLES = {
-    "templates": "Templates, cut out and centred",
-    "copy": "Last template, random affine map",
-    "ensemble": "Painted over each other",
-    "median": "Median filter",
-    "ball": "Ball",
-    "mask": "Deformed ball",
-    "foreground": "Labels inside the ball",
-    "envelope": "Envelope",
-    "mixture": "Grey value per label",
-    "noise": "Smooth noise",
-    "bias": "Bias field",
-    "spike": "K-space spike",
-    "contrast": "Contrast",
-    "smooth": "Smoothing",
-    "gibbs": "Gibbs ringing",
-    "sharpen": "Sharpening",
-    "low_resolution": "Low resolution",
-    "final": "View",
-}
-"""What to call the stages, in their order."""
 
 _BYTES_PER_VOXEL = {True: 24, False: 96}
 """At the peak, on the CPU and elsewhere: views, a spectrum and its copy; 64-bit coordinates."""
@@ -280,8 +176,6 @@ class Engine:
 
     def _keep_templates(self, placements: Any, keep: Keep) -> None:
         """Show the shapes as they are, and where the last one went."""
-        from napari_mrissl.synthesis.ensemble import Placement
-
         run, side = self._operations, self.side
         plain = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
         still = tuple(Placement(p.template, plain, (0.0, 0.0, 0.0)) for p in placements)

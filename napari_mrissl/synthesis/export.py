@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from napari_mrissl.directories import made_directory
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.synthesis.engine import VIEWS, Engine
+from napari_mrissl.synthesis.engine import Engine
 from napari_mrissl.synthesis.head_templates import cubic_affine, cubic_volume
 from napari_mrissl.synthesis.heads import Heads
+from napari_mrissl.synthesis.pairs import VIEWS
 from napari_mrissl.synthesis.settings import REFERENCE_SIDE
 from napari_mrissl.volumes import write_image, write_labels
 from napari_mrissl.volumes.atomic import write_text
@@ -120,16 +122,10 @@ def _check(out: Path, files: list[tuple[str, str]]) -> None:
 
 
 def _folders(out: Path) -> tuple[Path, Path]:
-    for folder in (out / "images", out / "labels"):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MrisslError(
-                f"the folder could not be made ({error.strerror})",
-                where=folder,
-                remedy="choose another folder",
-            ) from error
-    return out / "images", out / "labels"
+    images, labels = (
+        made_directory(out / name, remedy="choose another folder") for name in ("images", "labels")
+    )
+    return images, labels
 
 
 def _write_manifest(out: Path, kind: str, settings: Any, rows: list[dict[str, Any]]) -> None:

@@ -17,9 +17,14 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry.affines import apply_affine
 from napari_mrissl.synthesis.deformation import DeformationSettings, Sampler, draw_deformation
 from napari_mrissl.synthesis.draws import generator
-from napari_mrissl.synthesis.templates import label_map_files, numbered_labels
+from napari_mrissl.synthesis.label_maps import (
+    label_map_files,
+    numbered_labels,
+    read_label_map,
+    stored_labels,
+)
 from napari_mrissl.synthesis.tissues import freesurfer_tissue
-from napari_mrissl.volumes import Volume, read
+from napari_mrissl.volumes import Volume
 from napari_mrissl.volumes.samples import mni152, mni152_tissues
 
 Split = Literal["train", "test"]
@@ -142,6 +147,7 @@ def head_template(
     split: Split,
     tissue_of: Callable[[int], str | None] = freesurfer_tissue,
     image: NDArray[np.uint8] | None = None,
+    name: str | None = None,
 ) -> HeadTemplate:
     """A label map as a template.
 
@@ -155,19 +161,21 @@ def head_template(
         The tissue of a label.
     image
         Grey values on the same grid.
+    name
+        What to call the map in an error; the volume's name if left out.
 
     Raises
     ------
     MrisslError
         If it is no label map, or one without labels or with more than 254.
     """
-    values: NDArray[Any] = volume.data
-    if (volume.slope, volume.intercept) != (1.0, 0.0):
-        values = volume.slope * values + volume.intercept
-    labels, numbers = numbered_labels(values, volume.name)
+    name = name or volume.name
+    labels, numbers = numbered_labels(stored_labels(volume), name)
     if not 0 < len(labels) <= MOST_STRUCTURES:
         raise MrisslError(
-            f"{len(labels)} labels", where=volume.name, expected=f"1 to {MOST_STRUCTURES}"
+            f"{len(labels)} labels",
+            where=name,
+            expected=f"1 to {MOST_STRUCTURES} beside the background",
         )
     whole = ndimage.find_objects((numbers > 0).view(np.uint8))[0]
     cut = np.ascontiguousarray(numbers[whole], np.uint8)
@@ -214,7 +222,7 @@ def _depth(
 
 
 def _from_file(path: Path, subject: str, split: Split) -> HeadTemplate:
-    return head_template(read(path), subject, split)
+    return head_template(read_label_map(path), subject, split, name=path.name)
 
 
 def _from_mni152(number: int, subject: str, split: Split) -> HeadTemplate:

@@ -99,11 +99,15 @@ class Head:
     Attributes
     ----------
     image
-        Grey values in [0, 1], float32, on an upright cubic grid in the template's RAS mm.
+        A `Volume`: grey values in [0, 1], float32 (S, A, R), S = A = R = side, on an upright
+        cubic grid; its affine goes to the template's RAS mm.
     labels
-        (S, A, R) whole numbers: the template's own labels on the same grid.
-    subject, split
-        Of the template; heads of one subject belong in the same part of any split.
+        (S, A, R) uint16 on the same grid: the template's own label numbers, 0 outside.
+    subject
+        The key to split by, e.g. ``"head-03"`` or ``"mni152-03"``: all heads of one subject
+        belong in the same part of any split.
+    split
+        ``"train"`` or ``"test"``, that of the subject.
     record
         Every drawn number but those that the seed gives, as plain data.
     """
@@ -123,19 +127,31 @@ class Head:
 class Heads:
     """Painted heads on the fly: the same for the same seed, index and subjects, in any order.
 
-    Templates are read once and kept: about 10 MB each for a head at 1 mm.
+    With a folder of label maps named ``training_seg_01`` and so on, 01 to 09 are for
+    training and 10 to 12 for tests::
+
+        Heads(subjects_of_folder(folder), HeadSettings(side=64), seed=0, split="train")
+
+    and without any, `subjects_of_mni152` gives ten subjects out of the packaged MNI152, 8
+    for training and 2 for tests. ``heads.head(index)`` is made of subject number ``index``
+    modulo the count of those in the split, so that successive indices go through all of
+    them; shape, contrast and noise depend on seed and index alone, on no thread, process
+    or head made before. No subject is in both splits, and no head of one split is ever
+    made from a template of the other.
+
+    Templates are read when they are first needed and kept: about 10 MB each for a head at
+    1 mm. Calls from several threads at a time give the same heads.
 
     Parameters
     ----------
     subjects
-        E.g. of `subjects_of_folder` or `subjects_of_mni152`; head k is made of number
-        k modulo their count.
+        E.g. of `subjects_of_folder` or `subjects_of_mni152`.
     settings
         Defaults when left out.
     seed
         Any whole number.
     split
-        Which subjects to take.
+        ``"train"``, ``"test"`` or ``"all"``: which subjects to take.
 
     Raises
     ------

@@ -136,63 +136,6 @@ def mixture(labels, means, stds, key, out, lows, highs, first, last):
 
 
 @jit(fastmath=_FAST)
-def _widen(coarse, start, n, before, mix, z, lines, row):
-    """Rows of a coarse field at slice z, upsampled along R, into ``lines`` from ``row`` on."""
-    side = lines.shape[1]
-    i, u = before[z], mix[z]
-    i_next = min(i + 1, n - 1)
-    one = np.float32(1)
-    line = np.empty(n, np.float32)
-    for j in range(n):
-        for k in range(n):
-            line[k] = (one - u) * coarse[start + (i * n + j) * n + k] + u * coarse[
-                start + (i_next * n + j) * n + k
-            ]
-        for x in range(side):
-            k = before[x]
-            k_next = min(k + 1, n - 1)
-            lines[row + j, x] = (one - mix[x]) * line[k] + mix[x] * line[k_next]
-
-
-@jit(fastmath=_FAST)
-def modulate(image, low, scale, coarse, nodes, before, mix, amplitude, lows, highs, first, last):
-    """Rescale, then multiply by 1 + amplitude * noise, in place; least and most per slice.
-
-    The noise is the sum of trilinearly upsampled coarse fields.
-    """
-    side = image.shape[0]
-    total = 0
-    for n in nodes:
-        total += n
-    lines = np.empty((total, side), np.float32)
-    noise = np.empty(side, np.float32)
-    one = np.float32(1)
-    for z in range(first, last):
-        least, most = np.float32(np.inf), np.float32(-np.inf)
-        start = row = 0
-        for field in range(len(nodes)):
-            n = nodes[field]
-            _widen(coarse, start, n, before[field], mix[field], z, lines, row)
-            start += n * n * n
-            row += n
-        for y in range(side):
-            for x in range(side):
-                noise[x] = 0
-            row = 0
-            for field in range(len(nodes)):
-                j, v = row + before[field, y], mix[field, y]
-                j_next = min(j + 1, row + nodes[field] - 1)
-                for x in range(side):
-                    noise[x] += (one - v) * lines[j, x] + v * lines[j_next, x]
-                row += nodes[field]
-            for x in range(side):
-                value = (image[z, y, x] - low) * scale * (one + amplitude * noise[x])
-                image[z, y, x] = value
-                least, most = min(least, value), max(most, value)
-        lows[z], highs[z] = least, most
-
-
-@jit(fastmath=_FAST)
 def bias(image, low, scale, cubic, basis, first, last):
     """Rescale, then multiply by the exponential of a polynomial (``cubic``: S, A, 4); in place."""
     log2_e = np.float32(1.4426950408889634)

@@ -7,6 +7,7 @@ grey values float32.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -167,6 +168,82 @@ def legendre_cube(coefficients: tuple[float, ...]) -> NDArray[np.float64]:
     places = [(i, j, k) for i in range(4) for j in range(4 - i) for k in range(4 - i - j)]
     cube[tuple(np.array(places).T)] = coefficients
     return cube
+
+
+def legendre_planes(
+    coefficients: tuple[float, ...], side: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A polynomial as cubic ones along R: their coefficients (S, A, 4), and `legendre_rows`.
+
+    Summed one by one: a matrix product may differ with the number of its threads.
+    """
+    rows = legendre_rows(side)
+    slices = np.einsum("ijk,iz->zjk", legendre_cube(coefficients), rows, optimize=False)
+    cubic = np.einsum("zjk,jy->zyk", slices, rows, optimize=False)
+    return np.ascontiguousarray(cubic, np.float32), rows.astype(np.float32)
+
+
+class Wave(NamedTuple):
+    """A plane wave: the real part of ``plane`` (S, A) times ``line`` (R)."""
+
+    plane: NDArray[np.complex128]
+    line: NDArray[np.complex128]
+
+
+def frequency_of(location: tuple[int, int, int], side: int) -> tuple[int, int, int]:
+    """Of a place in shifted k-space, counted from its middle."""
+    z, y, x = (place - side // 2 for place in location)
+    return z, y, x
+
+
+def spike_wave(
+    frequency: tuple[int, int, int], old: complex, intensity: float, mean_log: float, side: int
+) -> Wave:
+    """What to add to a volume so that one point of its k-space gets the wanted size.
+
+    Parameters
+    ----------
+    frequency
+        Of the point.
+    old
+        Its value in the volume's spectrum.
+    intensity, mean_log
+        The logarithm of the wanted size is 2.5 times their product.
+    side
+        Of the volume.
+    """
+    z, y, x = frequency
+    size = abs(old)
+    change = (old / size if size else 1.0) * (math.exp(2.5 * intensity * mean_log) - size)
+    turns = np.arange(side) / side
+    plane = np.exp(2j * np.pi * (z * turns[:, None] + y * turns)) * (change / side**3)
+    return Wave(plane, np.exp(2j * np.pi * x * turns))
+
+
+class Cutoff(NamedTuple):
+    """The ball in k-space that `Operations.gibbs` keeps.
+
+    Attributes
+    ----------
+    squares, partners
+        (S,) squared distance along an axis of a frequency, and of its negative, from the
+        middle that MONAI takes, which lies half a step off.
+    limit
+        Squared radius of the ball.
+    """
+
+    squares: NDArray[np.float32]
+    partners: NDArray[np.float32]
+    limit: np.float32
+
+
+def gibbs_ball(side: int, alpha: float) -> Cutoff:
+    """The ball that remains when a part ``alpha`` of the largest radius is cut off."""
+    radius = (1 - alpha) * side * math.sqrt(2) / 2
+    frequencies = np.fft.ifftshift(np.arange(side) - side // 2)
+    squares = ((frequencies + 0.5) ** 2).astype(np.float32)
+    partners = np.concatenate([squares[:1], squares[:0:-1]])
+    return Cutoff(squares, partners, np.float32(radius * radius))
 
 
 def coarse_grid(side: int, zoom: float) -> tuple[NDArray[np.int64], ...]:

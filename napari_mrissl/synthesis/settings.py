@@ -8,9 +8,11 @@ fixed for 128.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from napari_mrissl.errors import MrisslError
 
 REFERENCE_SIDE = 128
 """The side for which lengths in voxels are stated."""
@@ -34,6 +36,10 @@ Factor = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
 Shares = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
 
 
+def _how_often(probability: float) -> Any:
+    return Field(default=probability, title="Probability", description="How often it acts.")
+
+
 class Settings(BaseModel):
     """Settings that cannot be changed, and refuse names they do not know."""
 
@@ -45,7 +51,7 @@ class EnsembleSettings(Settings):
 
     side: Annotated[int, Field(ge=16, le=512, multiple_of=16)] = Field(
         default=128,
-        title="Side",
+        title="Side (voxels)",
         description="Voxels along each side of the volume; a multiple of 16.",
     )
     templates: Annotated[
@@ -56,22 +62,24 @@ class EnsembleSettings(Settings):
         AfterValidator(_ordered),
     ] = Field(
         default=(20, 39),
-        title="Templates",
+        title="Templates (count)",
         description="Fewest and most templates painted over each other; the first is label 0.",
     )
     scale: Factor = Field(
         default=(0.5, 1.5),
-        title="Scale",
+        title="Scale (factor)",
         description="Factor from output to template voxels, per axis: 0.5 doubles a shape.",
     )
     reflect: Share = Field(
-        default=0.5, title="Reflect", description="Probability of a mirror image, per axis."
+        default=0.5,
+        title="Reflect (probability)",
+        description="How often a shape is mirrored, per axis.",
     )
     degrees: Annotated[float, Field(ge=0, le=180)] = Field(
         default=180.0, title="Rotation (degrees)", description="Largest rotation about each axis."
     )
     shear: Annotated[float, Field(ge=0, le=2)] = Field(
-        default=0.5, title="Shear", description="Largest shear factor, per pair of axes."
+        default=0.5, title="Shear (factor)", description="Largest shear factor, per pair of axes."
     )
     shift: Annotated[float, Field(ge=0, le=128)] = Field(
         default=5.0, title="Shift (voxels of 128)", description="Largest translation, per axis."
@@ -127,21 +135,23 @@ class AppearanceSettings(Settings):
     """How labels become grey values: a Gaussian per label, and smooth noise on top."""
 
     mean: Amount = Field(
-        default=(25.0, 255.0), title="Mean", description="Range of the mean grey value of a label."
+        default=(25.0, 255.0),
+        title="Mean (of 255)",
+        description="Range of the mean grey value of a label.",
     )
     std: Amount = Field(
         default=(5.0, 20.0),
-        title="Standard deviation",
+        title="Spread (of 255)",
         description="Range of the standard deviation of the grey values within a label.",
     )
     background_skip: Share = Field(
         default=0.25,
-        title="Empty background",
+        title="Empty background (probability)",
         description="Probability that the lowest label stays black, per view.",
     )
     noise_amplitude: NotNegative = Field(
         default=0.02,
-        title="Noise amplitude",
+        title="Noise amplitude (factor)",
         description="Weight of the smooth noise that multiplies the grey values.",
     )
     noise_scales: tuple[Annotated[int, Field(ge=1, le=128)], ...] = Field(
@@ -159,7 +169,7 @@ class AppearanceSettings(Settings):
 class BiasFieldSettings(Settings):
     """A smooth brightness field: the exponential of a Legendre polynomial of degree 3."""
 
-    probability: Share = Field(default=0.98, title="Probability", description="How often it acts.")
+    probability: Share = _how_often(0.98)
     coefficients: Range = Field(
         default=(0.0, 0.075),
         title="Coefficients",
@@ -170,7 +180,7 @@ class BiasFieldSettings(Settings):
 class SpikeSettings(Settings):
     """One bright point in k-space: stripes across the whole image."""
 
-    probability: Share = Field(default=0.2, title="Probability", description="How often it acts.")
+    probability: Share = _how_often(0.2)
     intensity: Amount = Field(
         default=(0.95, 1.1),
         title="Intensity",
@@ -181,15 +191,17 @@ class SpikeSettings(Settings):
 class ContrastSettings(Settings):
     """A gamma curve over the range of grey values."""
 
-    probability: Share = Field(default=0.5, title="Probability", description="How often it acts.")
-    gamma: Factor = Field(default=(0.5, 2.0), title="Gamma", description="Range of the exponent.")
+    probability: Share = _how_often(0.5)
+    gamma: Factor = Field(
+        default=(0.5, 2.0), title="Gamma (exponent)", description="Range of the exponent."
+    )
 
 
 class SmoothSettings(Settings):
     """A Gaussian blur with its own width along each axis."""
 
-    probability: Share = Field(default=0.5, title="Probability", description="How often it acts.")
-    sigma: Annotated[tuple[NotNegative, NotNegative], AfterValidator(_ordered)] = Field(
+    probability: Share = _how_often(0.5)
+    sigma: Amount = Field(
         default=(0.0, 0.333),
         title="Sigma (voxels)",
         description="Range of the standard deviation, drawn per axis.",
@@ -199,10 +211,10 @@ class SmoothSettings(Settings):
 class GibbsSettings(Settings):
     """Ringing: what lies outside a ball in k-space is cut off."""
 
-    probability: Share = Field(default=0.5, title="Probability", description="How often it acts.")
+    probability: Share = _how_often(0.5)
     alpha: Shares = Field(
         default=(0.0, 0.333),
-        title="Alpha",
+        title="Alpha (share)",
         description="Range of the part of the largest radius that is cut off.",
     )
 
@@ -210,7 +222,7 @@ class GibbsSettings(Settings):
 class SharpenSettings(Settings):
     """Edges drawn over: a blurred image plus alpha times what a second blur takes away."""
 
-    probability: Share = Field(default=0.25, title="Probability", description="How often it acts.")
+    probability: Share = _how_often(0.25)
     sigma: Factor = Field(
         default=(0.5, 1.0),
         title="Sigma (voxels)",
@@ -221,19 +233,21 @@ class SharpenSettings(Settings):
         title="Second sigma (voxels)",
         description="The second blur is drawn between this and the first, per axis.",
     )
-    alpha: Amount = Field(default=(10.0, 30.0), title="Alpha", description="Range of the weight.")
+    alpha: Amount = Field(
+        default=(10.0, 30.0), title="Alpha (weight)", description="Range of the weight."
+    )
 
 
 class LowResolutionSettings(Settings):
     """Sampling on a coarser grid and back."""
 
-    probability: Share = Field(default=0.333, title="Probability", description="How often it acts.")
+    probability: Share = _how_often(0.333)
     zoom: Annotated[
         tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]],
         AfterValidator(_ordered),
     ] = Field(
         default=(0.5, 1.0),
-        title="Zoom",
+        title="Zoom (factor)",
         description="Range of the coarse grid's side over the full one.",
     )
 
@@ -262,5 +276,16 @@ class EngineSettings(Settings):
 
     @classmethod
     def of_side(cls, side: int) -> EngineSettings:
-        """The faithful defaults for a volume of ``side`` voxels along each axis."""
-        return cls(ensemble=EnsembleSettings(side=side))
+        """The faithful defaults for a volume of ``side`` voxels along each axis.
+
+        Raises
+        ------
+        MrisslError
+            If the side is no multiple of 16 from 16 to 512.
+        """
+        try:
+            return cls(ensemble=EnsembleSettings(side=side))
+        except ValidationError as error:
+            raise MrisslError(
+                f"a side of {side}", expected="a multiple of 16 from 16 to 512"
+            ) from error

@@ -15,17 +15,19 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.synthesis.label_maps import (
+    label_map_files,
+    numbered_labels,
+    read_label_map,
+    sizes,
+    stored_labels,
+    whole_numbers,
+)
 from napari_mrissl.synthesis.shapes import procedural_masks
-from napari_mrissl.volumes import READABLE_SUFFIXES, read
 
 MEMORY_LIMIT = 1 << 30
 """Bytes that a pool may take unless told otherwise: 1 GiB, about 30,000 organs."""
 
-_MERGED = {"rib_": "all_ribs", "vertebrae_": "all_vertebrae"}
-_SCANS = frozenset(("ct", "mri", "image"))
-_MOST_LABELS = 4096
-_LARGEST_LABEL = (1 << 16) - 1
-_SOME_CHANGES = 0.5
 _NEARLY_ISOTROPIC = 1.01
 
 Progress = Callable[[float], object]
@@ -34,6 +36,10 @@ Progress = Callable[[float], object]
 @dataclass(frozen=True, eq=False)
 class Templates:
     """Binary shapes, each cut to its box, one bit a voxel.
+
+    A pool never takes more than its ``limit``, 1 GiB unless told otherwise. While it is
+    made, the map that is just being read comes on top: its own voxels, and 2 bytes a voxel
+    (6 for floating point numbers) of at most 512 million.
 
     Attributes
     ----------
@@ -92,7 +98,11 @@ class Templates:
 
     @classmethod
     def from_arrays(
-        cls, maps: Iterable[tuple[NDArray[Any], Sequence[float]]], *, limit: int = MEMORY_LIMIT
+        cls,
+        maps: Iterable[tuple[NDArray[Any], ArrayLike]],
+        *,
+        limit: int = MEMORY_LIMIT,
+        names: Sequence[str] = (),
     ) -> Templates:
         """Every label but 0 of every label map, e.g. of the viewer's Labels layers.
 
@@ -103,6 +113,8 @@ class Templates:
             are no cubes is resampled (nearest) to cubes of the same volume.
         limit
             Bytes that the pool may take.
+        names
+            What to call the maps in an error; numbered if left out.
 
         Raises
         ------
@@ -110,8 +122,9 @@ class Templates:
             If a map is no 3-D label map, if all are empty, or if the pool is too large.
         """
         pool = _Pool(limit)
-        for number, (labels, spacing) in enumerate(maps, 1):
-            pool.add_map(labels, spacing, f"label map {number}")
+        for number, (labels, spacing) in enumerate(maps):
+            name = names[number] if names else f"label map {number + 1}"
+            pool.add_map(labels, spacing, name)
         return pool.finish()
 
     @classmethod
@@ -146,21 +159,21 @@ class Templates:
                 progress(number / len(groups))
             merged: NDArray[Any] | None = None
             for path in paths:
-                volume = read(path)
-                values = volume.data
-                if (volume.slope, volume.intercept) != (1.0, 0.0):
-                    values = volume.slope * values + volume.intercept
+                volume = read_label_map(path)
+                values = stored_labels(volume)
                 if len(paths) == 1:
                     pool.add_map(values, volume.spacing, path.name)
-                elif merged is None:
-                    merged = _checked(values, path.name) > 0
-                elif merged.shape == values.shape:
-                    merged |= _checked(values, path.name) > 0
+                    continue
+                mask = whole_numbers(values, path.name) > 0
+                if merged is None:
+                    merged = mask
+                elif merged.shape == mask.shape:
+                    merged |= mask
                 else:
                     raise MrisslError(
-                        f"shape {values.shape}",
+                        f"a size of {sizes(mask.shape)} voxels",
                         where=path,
-                        expected=f"{merged.shape} as the other parts of the same structure",
+                        expected=f"{sizes(merged.shape)} as the other parts of the structure",
                     )
             if merged is not None:
                 pool.add_map(merged, volume.spacing, paths[0].parent.name)
@@ -181,23 +194,25 @@ class _Pool:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._parts: list[NDArray[np.uint8]] = []
+        # Grows in place: parts to be joined in the end would be there twice.
+        self._bits = bytearray()
+        self._starts: list[int] = []
         self._extents: list[tuple[int, ...]] = []
-        self._bytes = 0
 
     def add(self, mask: NDArray[np.bool_]) -> None:
         box = ndimage.find_objects(mask.view(np.uint8) if mask.dtype == bool else mask)
         if not box or box[0] is None:
             return
         mask = mask[box[0]]
-        self._bytes += mask.shape[0] * mask.shape[1] * -(-mask.shape[2] // 8)
-        if self._bytes > self._limit:
+        size = mask.shape[0] * mask.shape[1] * -(-mask.shape[2] // 8)
+        if len(self._bits) + size > self._limit:
             raise MrisslError(
                 f"templates of more than {self._limit >> 20} MiB",
-                where=f"template {len(self._parts) + 1}",
+                where=f"template {len(self._starts) + 1}",
                 remedy="take fewer label maps or allow more memory",
             )
-        self._parts.append(np.packbits(mask, axis=2, bitorder="little").reshape(-1))
+        self._starts.append(len(self._bits))
+        self._bits += np.packbits(mask, axis=2, bitorder="little").data.cast("B")
         self._extents.append(mask.shape)
 
     def add_map(self, labels: NDArray[Any], spacing: ArrayLike, name: str) -> None:
@@ -213,94 +228,12 @@ class _Pool:
             self.add(_cubic(numbers[box] == number, steps))
 
     def finish(self) -> Templates:
-        if not self._parts:
+        if not self._starts:
             raise MrisslError(
                 "no labels", where="templates", expected="label maps with labels other than 0"
             )
-        sizes = [len(part) for part in self._parts]
-        starts = np.cumsum([0, *sizes[:-1]], dtype=np.int64)
-        return Templates(np.concatenate(self._parts), starts, np.array(self._extents, np.int64))
-
-
-def numbered_labels(labels: NDArray[Any], name: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The labels other than 0 of a label map, and the map with 1, 2, 3, ... in their place.
-
-    Parameters
-    ----------
-    labels
-        3-D whole numbers, 0 for background; floating point whole numbers will do.
-    name
-        What to call the map in an error.
-
-    Raises
-    ------
-    MrisslError
-        If it is no 3-D label map: other numbers, one label everywhere, or an image.
-    """
-    labels = _checked(labels, name)
-    if not labels.any():
-        return np.empty(0, np.int64), labels
-    if labels.min() == labels.max():
-        raise MrisslError(
-            f"the one label {labels.flat[0]} everywhere",
-            where=name,
-            expected="a label map with background 0",
-        )
-    values, numbers = _numbered(labels)
-    if len(values) > _MOST_LABELS or _looks_like_an_image(labels, values):
-        raise MrisslError(
-            f"{len(values)} different values that change from voxel to voxel",
-            where=name,
-            expected="a label map",
-            remedy="this looks like an image; give its segmentation",
-        )
-    return values, numbers
-
-
-def _checked(labels: NDArray[Any], name: str) -> NDArray[Any]:
-    """A 3-D array of whole numbers, none negative."""
-    if labels.ndim != 3:
-        raise MrisslError(
-            f"an array with {labels.ndim} axes", where=name, expected="a 3-D label map"
-        )
-    if labels.dtype.kind == "b":
-        return labels.astype(np.uint8)
-    if labels.dtype.kind == "f":
-        # Some tools store labels as floating point numbers.
-        if not np.all(np.isfinite(labels)) or np.any(labels != np.floor(labels)):
-            raise MrisslError(
-                "values that are no whole numbers", where=name, expected="a label map"
-            )
-        labels = labels.astype(np.int64)
-    if labels.dtype.kind not in "iu":
-        raise MrisslError(f"voxels of type {labels.dtype}", where=name, expected="whole numbers")
-    if labels.dtype.kind == "i" and labels.min() < 0:
-        raise MrisslError(
-            f"the label {labels.min()}", where=name, expected="0 for background, positive labels"
-        )
-    return labels
-
-
-def _numbered(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The labels other than 0, and the map with 1, 2, 3, ... in their place."""
-    if labels.max() > _LARGEST_LABEL:
-        found, places = np.unique(labels, return_inverse=True)
-        places = places.reshape(labels.shape)
-        return (found[1:], places) if found[0] == 0 else (found, places + 1)
-    # A table is many times faster than sorting all voxels.
-    here = np.bincount(labels.reshape(-1), minlength=1) > 0
-    here[0] = False
-    table = (np.cumsum(here) * here).astype(np.uint16)
-    return np.flatnonzero(here), table[labels]
-
-
-def _looks_like_an_image(labels: NDArray[Any], values: NDArray[Any]) -> bool:
-    """Whether most neighbours differ, as grey values do and labels do not."""
-    if len(values) < 32:
-        return False
-    here, there = labels[..., :-1], labels[..., 1:]
-    either = (here > 0) | (there > 0)
-    return float(np.mean((here != there)[either])) > _SOME_CHANGES
+        bits = np.frombuffer(self._bits, np.uint8)
+        return Templates(bits, np.array(self._starts, np.int64), np.array(self._extents, np.int64))
 
 
 def _cubic(mask: NDArray[np.bool_], spacing: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -313,32 +246,3 @@ def _cubic(mask: NDArray[np.bool_], spacing: NDArray[np.float64]) -> NDArray[np.
         places = ((np.arange(count) + 0.5) * mask.shape[axis] / count).astype(np.intp)
         mask = np.take(mask, places, axis)
     return mask
-
-
-def label_map_files(folder: Path) -> list[list[Path]]:
-    """The label maps of a folder and its subfolders, those that belong together in one list.
-
-    Raises
-    ------
-    MrisslError
-        If there is no such folder, or no label map in it.
-    """
-    if not folder.is_dir():
-        raise MrisslError("no such folder", where=folder, expected="a folder with label maps")
-    groups: dict[tuple[Path, str], list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
-        lowered = path.name.lower()
-        suffix = max((s for s in READABLE_SUFFIXES if lowered.endswith(s)), key=len, default="")
-        # A header's voxels lie in a second file that is read with it.
-        if not suffix or suffix in (".dcm", ".img", ".img.gz") or not path.is_file():
-            continue
-        stem = lowered[: -len(suffix)]
-        if stem in _SCANS:
-            continue
-        name = next((name for start, name in _MERGED.items() if stem.startswith(start)), lowered)
-        groups.setdefault((path.parent, name), []).append(path)
-    if not groups:
-        raise MrisslError(
-            "no label maps", where=folder, expected="files such as NIfTI, MGH, NRRD or MetaImage"
-        )
-    return list(groups.values())

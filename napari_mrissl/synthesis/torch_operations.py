@@ -21,9 +21,11 @@ from napari_mrissl.synthesis.operations import (
     WHOLE,
     Placements,
     Scaled,
+    frequency_of,
     gaussian_taps,
-    legendre_cube,
-    legendre_rows,
+    gibbs_ball,
+    legendre_planes,
+    spike_wave,
 )
 from napari_mrissl.synthesis.templates import Templates
 
@@ -177,9 +179,8 @@ class TorchOperations:
 
     def bias(self, scaled: Scaled, coefficients: tuple[float, ...]) -> Tensor:
         """See `Operations.bias`."""
-        rows = legendre_rows(len(scaled.image))
-        cubic = np.einsum("ijk,iz,jy->zyk", legendre_cube(coefficients), rows, rows, optimize=True)
-        power = self._here(cubic.astype(np.float32)) @ self._here(rows.astype(np.float32))
+        cubic, rows = legendre_planes(coefficients, len(scaled.image))
+        power = self._here(cubic) @ self._here(rows)
         return self.unit(scaled) * power.exp_()
 
     def spike(self, image: Tensor, location: tuple[int, int, int], intensity: float) -> Tensor:
@@ -190,13 +191,9 @@ class TorchOperations:
         # The half spectrum holds two of its planes once and stands for the others twice.
         total = 2 * logs.sum(dtype=torch.float64) - logs[..., [0, -1]].sum(dtype=torch.float64)
         mean_log = 0.5 * float(total) / image.numel()
-        z, y, x = (place - side // 2 for place in location)
+        z, y, x = frequency = frequency_of(location, side)
         old = complex(spectrum[z, y, x] if x >= 0 else spectrum[-z, -y, -x].conj())
-        size = abs(old)
-        change = (old / size if size else 1.0) * (math.exp(2.5 * intensity * mean_log) - size)
-        turns = np.arange(side) / side
-        plane = np.exp(2j * np.pi * (z * turns[:, None] + y * turns)) * (change / image.numel())
-        row = np.exp(2j * np.pi * x * turns)
+        plane, row = spike_wave(frequency, old, intensity, mean_log, side)
         for part, line, sign in ((plane.real, row.real, 1), (plane.imag, row.imag, -1)):
             values = self._here(part.astype(np.float32)), self._here(line.astype(np.float32))
             image = image + sign * values[0][:, :, None] * values[1]
@@ -221,11 +218,8 @@ class TorchOperations:
     def gibbs(self, image: Tensor, alpha: float) -> Tensor:
         """See `Operations.gibbs`."""
         side = len(image)
-        radius = (1 - alpha) * side * math.sqrt(2) / 2
-        frequencies = np.fft.ifftshift(np.arange(side) - side // 2)
-        squares = ((frequencies + 0.5) ** 2).astype(np.float32)
-        partners = np.concatenate([squares[:1], squares[:0:-1]])
-        limit = float(np.float32(radius * radius))
+        squares, partners, radius = gibbs_ball(side, alpha)
+        limit = float(radius)
         columns = side // 2 + 1
         weight: Any = 0.0
         for table in (squares, partners):

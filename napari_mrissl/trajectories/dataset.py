@@ -2,66 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.trajectories import manifest as manifests
 from napari_mrissl.trajectories.cleaning import check_cleanable, take_away
-from napari_mrissl.trajectories.columns import table_of, volume_of
 from napari_mrissl.trajectories.contained import inside
-from napari_mrissl.trajectories.entries import SOURCES, Entry, cleaned, is_rate
-from napari_mrissl.trajectories.episodes import (
-    Pictures,
-    file_digest,
-    read_episode,
-    rendered,
-    write_episode,
-)
-from napari_mrissl.trajectories.flight import Flight, check_geometry
-from napari_mrissl.trajectories.locks import holder, locked
-from napari_mrissl.trajectories.manifest import SOFTWARE, Manifest
+from napari_mrissl.trajectories.entries import Entry, cleaned, is_rate
+from napari_mrissl.trajectories.episodes import file_digest
+from napari_mrissl.trajectories.flight import Flight
+from napari_mrissl.trajectories.locks import locked
+from napari_mrissl.trajectories.manifest import Manifest
 from napari_mrissl.trajectories.places import (
     EPISODES,
-    OPEN,
-    QUARANTINE,
     REMOVED,
     aside,
     make_folder,
     removed_name,
 )
-from napari_mrissl.trajectories.restoring import DEFAULT_HERTZ, load, renew, settled
-from napari_mrissl.trajectories.sampling import Samples, sample
-from napari_mrissl.trajectories.stored import StoredEpisodes
-from napari_mrissl.trajectories.unfinished import (
-    Interrupted,
-    Unfinished,
-    live,
-    read_interrupted,
-    unfinished_in,
-)
-from napari_mrissl.volumes.volume import Volume
+from napari_mrissl.trajectories.recovering import RecoverableEpisodes
+from napari_mrissl.trajectories.restoring import DEFAULT_HERTZ, load
+from napari_mrissl.trajectories.sampling import sample
 
 
-class Dataset(StoredEpisodes):
+class Dataset(RecoverableEpisodes):
     """The episodes of a folder, to be read and to be added to.
 
-    Whatever changes it takes the dataset's lock for as long as it takes, and sees first
-    what others have written.
-
-    Attributes
-    ----------
-    folder
-        The folder.
-    notes
-        Sentences about what was not as it should be, to be shown.
+    Reading is in `StoredEpisodes`, adding in `GrowingEpisodes`, recordings that were cut
+    off are in `RecoverableEpisodes`; here is how a dataset begins and what can be changed.
     """
 
     @classmethod
@@ -136,80 +106,6 @@ class Dataset(StoredEpisodes):
             policy=policy if policy is not None else flight.info.get("policy"),
             seed=seed if seed is not None else flight.info.get("seed"),
         )
-
-    def add(
-        self,
-        samples: Samples,
-        identity: str,
-        info: dict[str, Any],
-        *,
-        task: str = "",
-        source: str = "recorded",
-        policy: str | None = None,
-        seed: int | None = None,
-        columns: frozenset[str] = frozenset(),
-        uid: str | None = None,
-        frame_size: int | None = None,
-        pictures: Pictures | None = None,
-        undone: bool = False,
-        progress: Callable[[float], None] | None = None,
-    ) -> Entry:
-        """Add sampled frames as the last episode; see `append` and `Recorder.commit`.
-
-        With ``undone`` it is put where `undo_last` would have put it, for `redo_last` to
-        bring back; what was undone before can still be brought back after it.
-        """
-        if source not in SOURCES:
-            raise MrisslError(f"source {source!r}", expected=", ".join(SOURCES))
-        with self._writing():
-            known = next((entry for entry in self._manifest.entries if entry.uid == uid), None)
-            if known is not None and self._holds(known, samples, frame_size):
-                return known
-            # The same recording, but more or less of it: recovered while it went on.
-            if uid in {entry.uid for entry in (*self._manifest.entries, *self._manifest.removed)}:
-                uid = None
-            grown, number = self._manifest.with_task(cleaned(task))
-            count = len(samples.poses)
-            entry = Entry(
-                file=self._free_name(grown.next_number),
-                sha256="",
-                bytes=0,
-                uid=uid or secrets.token_hex(16),
-                episode_index=grown.next_number,
-                first_index=grown.next_index,
-                frames=count,
-                hertz=self.hertz,
-                duration_s=(count - 1) / self.hertz,
-                cut_s=samples.cut_s,
-                task_index=number,
-                task=cleaned(task),
-                volume=volume_of(identity, info),
-                software=SOFTWARE,
-                source=source,
-                policy=None if policy is None else cleaned(str(policy)),
-                seed=None if seed is None else int(seed),
-                columns=(),
-                layers=samples.layer_names if "layers" in columns else (),
-                frame_size=frame_size,
-                statistics={},
-                content="",
-                cuts=samples.cuts,
-            )
-            make_folder(inside(self.folder, EPISODES))
-            table = table_of(samples, entry, columns)
-            with self._removed_on_error(entry.file):
-                entry = write_episode(self.folder, entry, table, pictures, progress)
-                if undone:
-                    self._commit(replace(grown, removed=(*grown.removed, entry)))
-                else:
-                    self._commit(replace(grown, entries=(*grown.entries, entry), removed=()))
-            if undone:
-                path = inside(self.folder, entry.file)
-                aside(self.folder, path, REMOVED, removed_name(entry))
-            if samples.layers_left_out and "layers" in columns:
-                count, room = samples.layers_left_out, len(samples.layer_names)
-                self.notes += (f"{count} layers were left out: an episode has room for {room}.",)
-            return entry
 
     def undo_last(self) -> Entry:
         """Take the last episode out; its file is kept in ``removed``.
@@ -339,138 +235,6 @@ class Dataset(StoredEpisodes):
             self._commit(replace(self._manifest, removed=()))
             return take_away(self.folder)
 
-    def unfinished(self) -> list[Unfinished]:
-        """Recordings that were cut off and that no living recorder is writing.
-
-        None while another process writes into the dataset: they may be its own.
-        """
-        if holder(self.folder) not in (None, os.getpid()):
-            return []
-        return unfinished_in(self.folder)
-
-    def recover(
-        self,
-        unfinished: Unfinished,
-        volume: Volume | None = None,
-        progress: Callable[[float], None] | None = None,
-    ) -> Entry:
-        """Make an episode of a recording that was cut off, as `Recorder.commit` would have.
-
-        Parameters
-        ----------
-        unfinished
-            One of `unfinished`.
-        volume
-            The scan. Needed where the recording was cut off before it knew its scan's
-            identity (then it must have the geometry noted there), and where rendered slices
-            were to be stored; without it the episode has none, and `notes` says so.
-
-        Raises
-        ------
-        MrisslError
-            If its journal is gone or unusable, the volume is another, another process is
-            writing, or the disk refuses; the journal is then still there.
-        """
-        with self._writing():
-            path = self._own_journal(unfinished)
-            told = read_interrupted(path)
-            samples = told.samples(self.hertz)
-            identity = _identity_of(told, volume)
-            size, pictures = told.header["frame_size"], None
-            if size is not None and volume is None:
-                self.notes += ("The recovered episode has no stored slices: no scan was given.",)
-                size = None
-            if size is not None and volume is not None:
-                if volume.identity != identity:
-                    raise MrisslError("is another scan", where=volume.name, expected=identity)
-                pictures = rendered(volume, samples.poses, size)
-            entry = self.add(
-                samples,
-                identity,
-                told.header["info"],
-                task=told.task,
-                columns=told.columns,
-                uid=path.stem,
-                frame_size=size,
-                pictures=pictures,
-                progress=progress,
-            )
-            # A damaged journal may hold more than could be had from it.
-            aside(self.folder, path, QUARANTINE if told.damage else REMOVED)
-            return entry
-
-    def dismiss(self, unfinished: Unfinished) -> None:
-        """Put the journal of a recording that was cut off into ``removed``.
-
-        Raises
-        ------
-        MrisslError
-            If it is gone, another process is writing, or the disk refuses.
-        """
-        with self._writing():
-            aside(self.folder, self._own_journal(unfinished), REMOVED)
-
-    def _own_journal(self, unfinished: Unfinished) -> Path:
-        path = inside(self.folder, f"{OPEN}/{unfinished.path.name}")
-        if not path.exists() or os.path.realpath(path) in live:
-            raise MrisslError("is no unfinished recording", where=path)
-        return path
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Alone with the dataset, which is then as the manifest says."""
-        with locked(self.folder):
-            loaded = load(self.folder, again=True)
-            if loaded.damaged:
-                renew(self.folder, loaded.manifest)
-            self._manifest = settled(self.folder, loaded.manifest)
-            yield
-
-    @contextlib.contextmanager
-    def _removed_on_error(self, name: str) -> Iterator[None]:
-        """A new file that no manifest came to list is not left to be listed later."""
-        try:
-            yield
-        except BaseException:
-            # Where even this is refused, the error that led here is the one to be told.
-            with contextlib.suppress(OSError, MrisslError):
-                if all(entry.file != name for entry in manifests.read(self.folder).entries):
-                    inside(self.folder, name).unlink(missing_ok=True)
-            raise
-
-    def _commit(self, manifest: Manifest) -> None:
-        manifest = manifest.trimmed()
-        manifests.write(self.folder, manifest)
-        self._manifest = manifest
-
-    def _holds(self, entry: Entry, samples: Samples, frame_size: int | None) -> bool:
-        """Whether an episode is that of these samples."""
-        if (entry.frames, entry.frame_size) != (len(samples.poses), frame_size):
-            return False
-        path = inside(self.folder, entry.file)
-        return np.array_equal(read_episode(path, entry, ("pose",))["pose"], samples.poses)
-
-    def _rewritten(self, path: Path, old: Entry, new: Entry) -> Entry:
-        """Write an episode anew with other numbers."""
-        table = read_episode(path, old)
-        table["episode_index"] = np.full(old.frames, new.episode_index, np.int64)
-        table["index"] = np.arange(old.frames, dtype=np.int64) + new.first_index
-        table["task_index"] = np.full(old.frames, new.task_index, np.int64)
-        pictures = None
-        if "frame" in old.columns:
-
-            def pictures(start: int, stop: int) -> Any:
-                return read_episode(path, old, ("frame",), start, stop)["frame"]
-
-        return write_episode(self.folder, new, table, pictures)
-
-    def _free_name(self, number: int) -> str:
-        name, writing = f"{EPISODES}/episode_{number:06d}.parquet", 0
-        while os.path.lexists(self.folder / name):
-            writing += 1
-            name = f"{EPISODES}/episode_{number:06d}-{writing}.parquet"
-        return name
-
 
 def open_or_create(folder: str | Path, hertz: float | None = None) -> Dataset:
     """The dataset in a folder, or a new one there.
@@ -500,19 +264,6 @@ def open_or_create(folder: str | Path, hertz: float | None = None) -> Dataset:
             remedy="record at its rate or choose another folder",
         )
     return dataset
-
-
-def _identity_of(told: Interrupted, volume: Volume | None) -> str:
-    """Which scan an unfinished recording was flown over; where it does not say, the given one."""
-    if told.identity is not None:
-        return told.identity
-    if volume is None:
-        raise MrisslError(
-            "the recording was cut off before it knew its scan",
-            remedy="open the scan it was flown over, and recover it over that one",
-        )
-    check_geometry(volume, told.header["info"])
-    return volume.identity
 
 
 def _refuse_filled(folder: Path) -> None:

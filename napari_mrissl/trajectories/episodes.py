@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,6 @@ from napari_mrissl.trajectories.entries import Entry, entry_of
 from napari_mrissl.volumes.atomic import write_atomically
 from napari_mrissl.volumes.budget import check_voxels
 from napari_mrissl.volumes.volume import Volume
-
-if TYPE_CHECKING:
-    pass
 
 _FRAMES_TOGETHER = 64
 _BYTES_TOGETHER = 1 << 28
@@ -139,12 +136,7 @@ def read_episode(
 ) -> Table:
     """Columns of an episode's file, which must hold what its entry says.
 
-    Parameters
-    ----------
-    columns
-        Names; None for all but ``frame``.
-    start, stop
-        Frames; all by default.
+    Which columns and frames is chosen as for `StoredEpisodes.table`.
 
     Raises
     ------
@@ -234,8 +226,17 @@ def file_digest(path: Path) -> tuple[str, int]:
                 digest.update(part)
                 size += len(part)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     return digest.hexdigest(), size
+
+
+def unreadable(path: Path, error: OSError) -> MrisslError:
+    """What to raise where the system refuses to read an episode's file."""
+    return MrisslError(
+        f"could not be read ({error.strerror or type(error).__name__})",
+        where=path,
+        expected="an episode of the dataset",
+    )
 
 
 def rendered(
@@ -272,7 +273,7 @@ class _Translating:
         try:
             self._file = open_regular(self._path)
         except OSError as error:
-            raise _unreadable(self._path, error) from error
+            raise unreadable(self._path, error) from error
         try:
             with _translated(self._path):
                 return parquet.ParquetFile(
@@ -339,11 +340,3 @@ def _groups(file: Any, start: int, stop: int) -> tuple[list[int], int]:
             groups.append(number)
         begin = end
     return groups, first
-
-
-def _unreadable(path: Path, error: OSError) -> MrisslError:
-    return MrisslError(
-        f"could not be read ({error.strerror or type(error).__name__})",
-        where=path,
-        expected="an episode of the dataset",
-    )

@@ -11,7 +11,7 @@ from napari_mrissl.geometry import Pose
 from napari_mrissl.trajectories.columns import VOLUME_FACTS, Table
 from napari_mrissl.trajectories.contained import inside
 from napari_mrissl.trajectories.entries import Entry
-from napari_mrissl.trajectories.episodes import file_digest, read_episode
+from napari_mrissl.trajectories.episodes import file_digest, read_episode, unreadable
 from napari_mrissl.trajectories.flight import Flight
 from napari_mrissl.trajectories.manifest import Manifest
 from napari_mrissl.trajectories.restoring import DEFAULT_HERTZ, Loaded, load
@@ -157,9 +157,5 @@ def _signature(path: Path) -> tuple[int, int, int]:
     try:
         facts = os.stat(path)
     except OSError as error:
-        raise MrisslError(
-            f"could not be read ({error.strerror or type(error).__name__})",
-            where=path,
-            expected="an episode of the dataset",
-        ) from error
+        raise unreadable(path, error) from error
     return facts.st_ino, facts.st_size, facts.st_mtime_ns

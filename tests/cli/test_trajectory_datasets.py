@@ -4,24 +4,17 @@ import json
 
 import numpy as np
 import pytest
-from flight_datasets import add_with_frames, dataset_over, scan_file, walk
+from flight_datasets import add_with_frames, dataset_over, remembered_scans, scan_file, walk
 from lerobot_reader import Reader
 
 from napari_mrissl.geometry import Pose, apply_action
 from napari_mrissl.slicing import render
-from napari_mrissl.trajectories import Dataset, remember
-from napari_mrissl.volumes import read
+from napari_mrissl.trajectories import Dataset
 
 
 @pytest.fixture
 def volumes(tmp_path):
-    """Two scans that this machine remembers."""
-    found = []
-    for seed in (0, 1):
-        path = scan_file(tmp_path, seed)
-        found.append(read(path))
-        remember(found[-1].identity, path)
-    return found
+    return remembered_scans(tmp_path)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def one_of_each_kind(engine: Engine) -> list[int]:
 def test_tensors_on_the_cpu_equal_compiled_kernels(pool):
     from napari_mrissl.synthesis.torch_operations import TorchOperations
 
-    settings = EngineSettings.of_side(32)
+    settings = EngineSettings.of_side(16)
     engine = Engine(pool, settings, 3)
     other = Engine(pool, settings, 3, operations=TorchOperations("cpu"))
     assert_same_stages(engine, other, one_of_each_kind(engine))

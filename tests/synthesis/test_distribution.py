@@ -101,7 +101,9 @@ MAKERS = {"engine": sample_of_engine, "published chain": sample_of_published}
 
 
 @pytest.fixture(
-    scope="module", params=[FEW, pytest.param(MANY, marks=pytest.mark.slow)], ids=["few", "many"]
+    scope="module",
+    params=[FEW, pytest.param(MANY, marks=[pytest.mark.slow, pytest.mark.timeout(3000)])],
+    ids=["few", "many"],
 )
 def samples(request, pool) -> dict[str, Sample]:
     before = torch.get_num_threads()

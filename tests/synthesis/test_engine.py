@@ -1,9 +1,13 @@
 """Pairs: the same for the same seed and index, whatever the order, batch, threads or device."""
 
+import hashlib
 import json
+import os
 import subprocess
 import sys
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +16,9 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.slicing.threads import set_threads
 from napari_mrissl.synthesis import Engine, EngineSettings
 from napari_mrissl.synthesis.ensemble import draw_ensemble
+from napari_mrissl.synthesis.head_templates import subjects_of_folder
+from napari_mrissl.synthesis.heads import Heads, HeadSettings
+from tests.synthesis.label_heads import write_label_heads
 
 SHARED = ["templates", "copy", "ensemble", "median"]
 AFTER = ["foreground", "envelope"]
@@ -43,6 +50,65 @@ def test_threads_change_nothing(engine):
         assert all(same(engine.pair(index), pair) for index, pair in enumerate(several))
     finally:
         set_threads(None)
+
+
+def test_pairs_made_at_the_same_time_are_the_same(engine):
+    alone = [engine.pair(index) for index in range(6)]
+    with ThreadPoolExecutor(4) as workers:
+        together = list(workers.map(engine.pair, range(6)))
+    assert all(same(one, other) for one, other in zip(alone, together, strict=True))
+
+
+def test_another_process_with_one_thread_makes_the_same_pairs_and_heads(pool, engine, tmp_path):
+    script = """
+import sys
+from pathlib import Path
+from napari_mrissl.synthesis import Engine, EngineSettings, Templates
+from napari_mrissl.synthesis.head_templates import subjects_of_folder
+from napari_mrissl.synthesis.heads import Heads, HeadSettings
+from tests.synthesis.test_engine import digest
+engine = Engine(Templates.procedural(seed=5, count=40), EngineSettings.of_side(48), seed=3)
+heads = Heads(subjects_of_folder(sys.argv[1]), HeadSettings(side=48), seed=2)
+print(digest(engine, heads, reversed(range(3))))
+"""
+    maps = write_label_heads(tmp_path / "maps", 2)
+    names = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = {**os.environ, **dict.fromkeys(names, "1"), "PYTHONHASHSEED": "7"}
+    words = [sys.executable, "-c", script, str(maps)]
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        words, capture_output=True, encoding="utf-8", timeout=280, env=environment, cwd=root
+    )
+    assert done.returncode == 0, done.stderr
+    heads = Heads(subjects_of_folder(maps), HeadSettings(side=48), seed=2)
+    assert done.stdout.split()[-1] == digest(engine, heads, range(3))
+
+
+def digest(engine: Engine, heads: Heads, indices) -> str:
+    """Of all voxels of these pairs and heads, whatever the order."""
+    found = {}
+    for index in indices:
+        pair, head = engine.pair(index), heads.head(index)
+        found[index] = (pair.views, pair.labels, head.image.data, head.labels)
+    whole = hashlib.sha256()
+    for index in sorted(found):
+        for array in found[index]:
+            whole.update(np.ascontiguousarray(array).tobytes())
+    return whole.hexdigest()
+
+
+@pytest.mark.parametrize("side", [16, 80, 112])
+def test_any_side_that_is_a_multiple_of_16(pool, side):
+    pair = Engine(pool, EngineSettings.of_side(side), seed=1).pair(2)
+    assert pair.views.shape == (2, side, side, side)
+    assert np.isfinite(pair.views).all()
+    assert len(np.unique(pair.labels)) > 5
+
+
+@pytest.mark.parametrize("side", [0, 8, 40, 100, 528])
+def test_other_sides_are_refused_in_a_sentence(side):
+    with pytest.raises(MrisslError, match=f"a side of {side}; expected a multiple of 16"):
+        EngineSettings.of_side(side)
 
 
 def test_a_batch_holds_the_pairs_in_the_order_asked_for(engine):
@@ -112,7 +178,9 @@ def test_a_range_of_one_stage_leaves_the_other_draws_alone(pool, engine):
 
 def test_memory_stays_below_the_stated_bound(pool, engine):
     larger = Engine(pool, EngineSettings.of_side(96), seed=1)
-    larger.pair(0)
+    # Kernels are loaded when they are first called, which takes memory too.
+    for index in range(6):
+        larger.pair(index)
     tracemalloc.start()
     try:
         for index in range(6):

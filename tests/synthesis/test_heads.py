@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.synthesis.deformation import DeformationSettings, Sampler, draw_deformation
@@ -87,15 +88,52 @@ def test_without_deformation_the_grid_is_the_templates(subjects):
 
 def test_a_deformation_never_folds():
     side = 32
+    affine = cubic_affine(np.zeros(3), side, 240 / side)
+    # Linear interpolation of a ramp gives back the place that was looked up.
+    ramps = np.indices((3 * side,) * 3, np.float32)
+    to_index = np.linalg.inv(cubic_affine(np.zeros(3), 3 * side, 240 / side))
     for index in range(20):
         move = draw_deformation(generator(1, index, "test"), DeformationSettings())
-        affine = cubic_affine(np.zeros(3), side, 240 / side)
-        sampler = Sampler(np.linalg.inv(affine), affine, side, move)
-        places = np.concatenate([np.stack(part) for _, part in sampler._slabs()], axis=1)
+        sampler = Sampler(to_index, affine, side, move)
+        places = np.stack([sampler.linear(ramp) for ramp in ramps])
+        assert places.min() > 0
         steps = np.stack([np.gradient(place) for place in places.astype(float)])
         volumes = np.linalg.det(np.moveaxis(steps, (0, 1), (-2, -1)))
         assert volumes.min() > 0.2
         assert volumes.max() < 3
+
+
+def test_a_deformed_template_is_scipys(subjects):
+    """Displacements by torch's upsampling, look-up by scipy."""
+    torch = pytest.importorskip("torch")
+    side, rng = 32, np.random.default_rng(4)
+    affine = cubic_affine(np.array([3.0, -4, 5]), side, 7.0)
+    oblique = np.array([[0.3, -0.1, 4, -80], [0.2, 4, 0.1, -90], [4, 0, 0.2, -85], [0, 0, 0, 1]])
+    to_index = np.linalg.inv(oblique)
+    move = draw_deformation(generator(1, 3, "test"), DeformationSettings())
+    shifts, start = np.zeros((3, side, side, side)), 0
+    for n in move.nodes:
+        field = torch.from_numpy(move.coarse[:, start : start + n**3]).view(1, 3, n, n, n)
+        shifts += torch.nn.functional.interpolate(field, size=(side,) * 3, mode="trilinear")[
+            0
+        ].numpy()
+        start += n**3
+    grid = np.moveaxis(np.indices((side,) * 3), 0, -1) @ affine[:3, :3].T + affine[:3, 3]
+    middle = affine[:3, :3] @ ([(side - 1) / 2] * 3) + affine[:3, 3]
+    points = (grid - middle) @ move.matrix.T + middle + move.shift + np.moveaxis(shifts, 0, -1)
+    places = np.moveaxis(points @ to_index[:3, :3].T + to_index[:3, 3], -1, 0)
+    values = rng.random((40, 50, 45)).astype(np.float32)
+    labels = rng.integers(1, 9, values.shape).astype(np.uint8)
+    sampler = Sampler(to_index, affine, side, move)
+    expected = ndimage.map_coordinates(values, places, order=1)
+    made = sampler.linear(values)
+    assert 0.3 < (expected > 0).mean() < 0.95
+    # Places on the border to a ten-thousandth may fall to either side.
+    assert np.count_nonzero(np.abs(made - expected) > 1e-4) <= 5
+    near = np.floor(places + 0.5).astype(int)
+    inside = np.all((near >= 0) & (labels.shape > near.T).T, axis=0)
+    expected = np.where(inside, labels[tuple(np.where(inside, near, 0))], 0)
+    assert np.count_nonzero(sampler.nearest(labels) != expected) <= 10
 
 
 def test_realistic_contrast_orders_tissues_and_shares_sides(subjects):
@@ -137,7 +175,7 @@ def test_bad_label_maps_get_a_sentence():
     rng = np.random.default_rng(0)
     grey = rng.integers(0, 900, (20, 20, 20))
     for values, words in (
-        (np.zeros((8, 8, 8), np.uint8), "0 labels; expected 1 to 254"),
+        (np.zeros((8, 8, 8), np.uint8), "0 labels; expected 1 to 254 beside"),
         (np.ones((8, 8, 8), np.uint8), "the one label 1 everywhere"),
         (rng.random((8, 8, 8)).astype(np.float32), "no whole numbers"),
         (grey.astype(np.int16), "this looks like an image"),

@@ -94,7 +94,9 @@ def test_wrong_values_are_named_by_their_field(folder):
     content = json.loads(path.read_text())
     content["settings"]["augmentation"]["gibbs"]["alpha"] = [0.5, 0.2]
     path.write_text(json.dumps(content))
-    with pytest.raises(MrisslError, match=r"one\.json: Alpha: the lower limit 0.5 is above"):
+    with pytest.raises(
+        MrisslError, match=r"one\.json: Alpha \(share\): the lower limit 0.5 is above"
+    ):
         kept.load_preset(name)
     with pytest.raises(MrisslError, match="no preset 'two'; expected Published or one"):
         kept.load_preset("two")

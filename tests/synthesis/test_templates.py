@@ -1,5 +1,7 @@
 """The pool of shapes: what it keeps, and what it refuses in one sentence."""
 
+import tracemalloc
+
 import nibabel
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from pydantic import ValidationError
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.synthesis import EngineSettings, EnsembleSettings, Templates
+from napari_mrissl.synthesis.head_templates import subjects_of_folder
 
 CUBES = (1.0, 1.0, 1.0)
 
@@ -110,6 +113,50 @@ def test_folders_without_label_maps_and_pools_too_large_are_refused(tmp_path):
         Templates.from_arrays([(two_labels(), CUBES)], limit=10)
     with pytest.raises(MrisslError, match="spacing"):
         Templates.from_arrays([(two_labels(), (1, 0, 1))])
+
+
+@pytest.mark.parametrize(("dtype", "bytes_a_voxel"), [(np.int16, 2), (np.float32, 6)])
+def test_reading_a_map_takes_no_more_memory_than_stated(dtype, bytes_a_voxel):
+    side = 128
+    labels = np.zeros((side,) * 3, dtype)
+    labels[20:100, 10:110, 30:120] = 4
+    labels[30:60, 30:60, 30:60] = 900
+    tracemalloc.start()
+    try:
+        pool = Templates.from_arrays([(labels, CUBES)])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # The shape that is being packed lies beside the map, one byte a voxel of its box.
+    box = 80 * 100 * 90
+    assert peak < bytes_a_voxel * side**3 + 2 * box + pool.nbytes + (1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("shape", "says"),
+    [
+        ((1, 9, 9), "a size of 1 x 9 x 9 voxels; expected a 3-D label map, at least 2 voxels"),
+        ((0, 9, 9), "a size of 0 x 9 x 9 voxels"),
+        ((1024, 1024, 1024), "at most 512 million voxels"),
+    ],
+)
+def test_maps_of_a_wrong_size_are_refused_unread(shape, says):
+    nothing = np.broadcast_to(np.uint8(0), shape)
+    with pytest.raises(MrisslError, match=says):
+        Templates.from_arrays([(nothing, CUBES)])
+
+
+def test_flat_files_and_several_frames_are_refused_by_name(tmp_path):
+    mask = (two_labels() > 0).astype(np.uint8)
+    for labels, says in (
+        (mask[:, :, 4], r"map\.nii\.gz: a size of 1 x 24 x 20 voxels"),
+        (np.stack([mask] * 3, -1), r"map\.nii\.gz: 3 frames; expected one 3-D label map"),
+    ):
+        save(tmp_path / "map.nii.gz", labels)
+        with pytest.raises(MrisslError, match=says):
+            Templates.from_folder(tmp_path)
+        with pytest.raises(MrisslError, match=says):
+            subjects_of_folder(tmp_path)[0].load()
 
 
 def test_procedural_shapes_are_varied_and_the_same_for_a_seed():

@@ -11,17 +11,16 @@ import numpy as np
 import pandas
 import pyarrow.parquet as pq
 import pytest
-from flight_datasets import add_with_frames, dataset_over, scan_file, walk
+from flight_datasets import add_with_frames, dataset_over, remembered_scans, walk
 from lerobot_reader import Reader
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import ACTION_NAMES, POSE_COLUMNS, apply_action
 from napari_mrissl.slicing import render
-from napari_mrissl.trajectories import Dataset, Recorder, remember
+from napari_mrissl.trajectories import Dataset, Recorder
 from napari_mrissl.trajectories import lerobot_layout as layout
 from napari_mrissl.trajectories.frames import Scans
 from napari_mrissl.trajectories.lerobot import export
-from napari_mrissl.volumes import read
 
 SIZE = 20
 FRAMES = (21, 7, 16, 1)
@@ -29,13 +28,7 @@ FRAMES = (21, 7, 16, 1)
 
 @pytest.fixture
 def volumes(tmp_path):
-    """Two scans that this machine remembers."""
-    found = []
-    for seed in (0, 1):
-        path = scan_file(tmp_path, seed)
-        found.append(read(path))
-        remember(found[-1].identity, path)
-    return found
+    return remembered_scans(tmp_path)
 
 
 @pytest.fixture

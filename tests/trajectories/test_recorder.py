@@ -1,16 +1,13 @@
 """Recording: events become an episode, whatever the disk, the clock or the user do."""
 
 import errno
-import json
 import os
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from flight_datasets import fly, rows
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.slicing import render
@@ -24,19 +21,8 @@ from napari_mrissl.trajectories import (
     validate,
 )
 from napari_mrissl.trajectories import recorder as recording
-from napari_mrissl.volumes import Volume
 
 ALL = {"cursor", "window", "clicks", "layers"}
-
-
-def rows(poses):
-    return np.array([pose.to_row() for pose in poses])
-
-
-def fly(recorder, poses, clock, seconds=0.05):
-    for pose in poses:
-        recorder.pose(pose)
-        clock.wait(seconds)
 
 
 def test_what_was_flown_is_an_episode(volume, poses, tmp_path, clock):
@@ -310,41 +296,6 @@ def test_a_flight_discarded_as_an_episode_can_be_brought_back(volume, poses, tmp
     assert validate(tmp_path).ok
 
 
-def test_a_recording_recovered_elsewhere_while_it_went_on_is_kept_whole(
-    volume, poses, tmp_path, monkeypatch
-):
-    folder = tmp_path / "set"
-    recorder = Recorder(folder, volume)
-    for pose in poses[:5]:
-        recorder.pose(pose)
-    path = folder / "open" / f"{recorder.uid}.jsonl"
-    while path.read_bytes().count(b"pose") < 5:
-        time.sleep(0.01)
-    # Another user of a shared folder has another data directory, and sees no lock in it.
-    code = (
-        "from napari_mrissl.trajectories import Dataset\n"
-        f"dataset = Dataset.open({str(folder)!r})\n"
-        "one = dataset.unfinished()[0]\n"
-        "from napari_mrissl.volumes import Volume\n"
-        "import numpy as np\n"
-        "voxels = np.arange(10 * 11 * 12, dtype=np.int16).reshape(10, 11, 12)\n"
-        f"volume = Volume.from_stored(voxels, {volume.stored.affine.tolist()})\n"
-        "print(dataset.recover(one, volume).frames)\n"
-    )
-    environment = os.environ | {"MRISSL_DATA_DIR": str(tmp_path / "theirs")}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=60)
-    time.sleep(0.3)
-    for pose in poses[5:]:
-        recorder.pose(pose)
-    entry = recorder.commit()
-    dataset = Dataset.open(folder)
-    assert len(dataset) == 2
-    assert entry.uid != recorder.uid
-    found = dataset.table(1)["pose"]
-    np.testing.assert_allclose(found[-1], poses[-1].to_row(), atol=1e-14)
-    assert validate(folder).ok
-
-
 def test_a_manifest_that_was_just_read_is_not_parsed_again(volume, poses, tmp_path, monkeypatch):
     first = Recorder(tmp_path, volume)
     first.pose(poses[0])
@@ -419,155 +370,6 @@ def test_a_disk_that_refuses_the_journal_is_told_and_costs_nothing(
     found = Dataset.open(tmp_path).table(0)["pose"]
     np.testing.assert_allclose(found[-1], poses[1].to_row(), atol=1e-14)
     assert len(told) == 1
-
-
-def test_a_recording_that_was_left_can_be_recovered_as_it_would_have_been(
-    volume, poses, tmp_path, clock
-):
-    for folder in ("left", "committed"):
-        recorder = Recorder(tmp_path / folder, volume, task="look", columns=ALL, clock=clock)
-        fly(recorder, poses[:5], clock)
-        recorder.pause()
-        clock.wait(3)
-        recorder.resume()
-        recorder.click((1, 2, 3), 4)
-        recorder.task = "find"
-        fly(recorder, poses[5:], clock)
-        recorder.leave() if folder == "left" else recorder.commit()
-    left, committed = Dataset.open(tmp_path / "left"), Dataset.open(tmp_path / "committed")
-    (one,) = left.unfinished()
-    assert (one.poses, one.task, one.damage) == (30, "find", None)
-    assert one.seconds == pytest.approx(4.5)
-    assert one.identity == volume.identity
-    assert abs(one.started.timestamp() - (time.time() - 4.5)) < 60
-    entry = left.recover(one)
-    assert left.unfinished() == []
-    assert entry.content == committed.entries[0].content
-    assert entry.uid == one.path.stem
-    with pytest.raises(MrisslError, match="no unfinished recording"):
-        left.recover(one)
-    assert validate(tmp_path / "left").ok
-
-
-def test_a_recovered_episode_gets_its_slices_when_the_scan_is_given(volume, poses, tmp_path, clock):
-    recorders = [Recorder(tmp_path, volume, frame_size=8, clock=clock) for _ in range(2)]
-    for recorder in recorders:
-        fly(recorder, poses[:3], clock)
-        recorder.leave()
-    dataset = Dataset.open(tmp_path)
-    with_scan, without = dataset.unfinished()
-    assert "frame" in dataset.recover(with_scan, volume).columns
-    np.testing.assert_array_equal(
-        dataset.table(0, ("frame",))["frame"], render(volume, dataset.flight(0).poses, 8).values
-    )
-    assert "frame" not in dataset.recover(without).columns
-    assert "no scan was given" in dataset.notes[-1]
-
-
-def test_a_recording_cut_off_before_its_scan_was_known(volume, poses, tmp_path):
-    """Killed while the identity is still being found: nothing but the identity is lost."""
-    folder = tmp_path / "set"
-    code = (
-        "import sys, time\n"
-        "import numpy as np\n"
-        "from napari_mrissl.geometry import Pose\n"
-        "from napari_mrissl.trajectories import Recorder\n"
-        "from napari_mrissl.volumes import Volume\n"
-        "Volume.identity = property(lambda self: time.sleep(600))\n"
-        f"rows, affine = {rows(poses).tolist()}, {volume.stored.affine.tolist()}\n"
-        "voxels = np.arange(10 * 11 * 12, dtype=np.int16).reshape(10, 11, 12)\n"
-        f"recorder = Recorder({str(folder)!r}, Volume.from_stored(voxels, affine), task='look')\n"
-        "for row in rows:\n"
-        "    recorder.pose(Pose.from_row(np.array(row)))\n"
-        "time.sleep(1)\n"
-        "print('flown', flush=True)\n"
-        "time.sleep(600)\n"
-    )
-    root = Path(__file__).resolve().parents[2]
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=root) as flying:
-        try:
-            assert flying.stdout.readline().strip() == b"flown"
-        finally:
-            flying.kill()
-    dataset = Dataset.open(folder)
-    (one,) = dataset.unfinished()
-    assert (one.identity, one.poses, one.task, one.damage) == (None, 30, "look", None)
-    with pytest.raises(MrisslError, match="before it knew its scan"):
-        dataset.recover(one)
-    other = Volume.from_stored(np.zeros((10, 11, 12), np.int16), np.eye(4))
-    with pytest.raises(MrisslError, match="another geometry"):
-        dataset.recover(one, other)
-    assert len(dataset.unfinished()) == 1
-    entry = dataset.recover(one, volume)
-    assert (entry.identity, entry.task) == (volume.identity, "look")
-    np.testing.assert_allclose(dataset.table(0)["pose"][-1], poses[-1].to_row(), atol=1e-14)
-    assert dataset.unfinished() == []
-    assert validate(folder).ok
-
-
-def test_an_unfinished_recording_can_be_put_away(volume, poses, tmp_path, clock):
-    recorder = Recorder(tmp_path, volume, clock=clock)
-    fly(recorder, poses[:3], clock)
-    assert Dataset.open(tmp_path).unfinished() == []  # it is being written
-    recorder.leave()
-    dataset = Dataset.open(tmp_path)
-    dataset.dismiss(dataset.unfinished()[0])
-    assert dataset.unfinished() == []
-    assert os.listdir(tmp_path / "removed") == [f"{recorder.uid}.jsonl"]
-
-
-def test_a_recording_tells_nothing_private(volume, poses, tmp_path, clock):
-    recorder = Recorder(tmp_path / "secret", volume, columns=ALL, clock=clock)
-    fly(recorder, poses[:3], clock)
-    recorder.leave()
-    folder = tmp_path / "secret"
-    content = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
-    Dataset.open(folder).recover(Dataset.open(folder).unfinished()[0])
-    content += b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
-    for private in ("PATIENT", "private", "secret", str(tmp_path), os.uname().nodename):
-        assert private.encode() not in content
-    header = json.loads(content.split(b"\n")[0][content.index(b'{"format":"napari-mrissl j') :])
-    assert set(header["header"]["info"]) == {"shape", "spacing_mm", "affine", "frame", "software"}
-
-
-def test_a_cleaned_dataset_tells_nothing_that_was_taken_back(volume, poses, tmp_path):
-    folder = tmp_path / "set"
-    for task in ("find it for Mustermann", "look", "discarded for Musterfrau"):
-        recorder = Recorder(folder, volume, task=task, frame_size=8)
-        recorder.pose(poses[len(task)])
-        recorder.commit(undone="discarded" in task)
-    dataset = Dataset.open(folder)
-    frames = dataset.table(1, ("frame",))["frame"][-1:].tobytes()
-    dataset.set_task("find it", 0)
-    assert dataset.tasks == ("", "look", "discarded for Musterfrau", "find it")
-    left = Recorder(folder, volume, task="cut off for Mustermann")
-    left.pose(poses[0])
-    with pytest.raises(MrisslError, match="is being recorded"):
-        dataset.clean()
-    left.leave()
-
-    def found(word):
-        # Parquet keeps an entry's text as it is, and compresses pictures.
-        return [p for p in folder.rglob("*") if p.is_file() and word in p.read_bytes()]
-
-    assert len(found(b"Mustermann")) >= 2
-    assert len(found(b"Musterfrau")) >= 2
-    before = [dataset.table(n) for n in range(2)]
-    assert len(list((folder / "removed").iterdir())) == 2
-    gone = Dataset.open(folder).clean()
-    assert len(gone) == 4
-    assert f"open/{left.uid}.jsonl" in gone
-    assert (found(b"Mustermann"), found(b"Musterfrau")) == ([], [])
-    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    dataset = Dataset.open(folder)
-    assert names == {"dataset.json", *(entry.file for entry in dataset.entries)}
-    assert dataset.tasks == ("", "look", "", "find it")
-    for n, table in enumerate(before):
-        np.testing.assert_array_equal(dataset.table(n)["pose"], table["pose"])
-    assert dataset.table(1, ("frame",))["frame"][-1:].tobytes() == frames
-    assert (dataset.undone, dataset.unfinished()) == ([], [])
-    assert validate(folder).ok
-    assert Dataset.open(folder).clean() == ["dataset.previous.json"]
 
 
 @pytest.mark.parametrize(

@@ -139,22 +139,46 @@ def no_warnings() -> Callable:
     return strictly
 
 
+@pytest.fixture(scope="session")
+def imports_frozen():
+    """Leave what is imported out of every garbage collection: each test makes two.
+
+    What is younger is collected by itself less often. Of three tests with a navigator that
+    takes 3.1 s of processor time instead of 7.3 s, of 27 s in all.
+    """
+    import napari._qt.qt_main_window  # noqa: F401 - all that a viewer imports
+
+    before = gc.get_threshold()
+    gc.set_threshold(20_000, 20, 20)
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+
+
 @pytest.fixture
-def make_napari_viewer(make_napari_viewer):
-    """Napari's fixture; widgets that a test took out of their docks, and holds, end first.
+def make_napari_viewer(make_napari_viewer, imports_frozen):
+    """Napari's fixture; widgets of ours that a test took out of their docks, and holds, end first.
 
     Without that they would be leaks to napari's check: pytest keeps the values of fixtures
     until the last of them is torn down. `test_leaks` looks at what docks leave behind.
     """
     before = set(QApplication.topLevelWidgets())
     yield make_napari_viewer
-    left = set(QApplication.topLevelWidgets()) - before
-    for widget in left:
+    for widget in set(QApplication.topLevelWidgets()) - before:
         if type(widget).__module__.startswith("napari_mrissl."):
+            # A canvas inside is napari's, and held by what the test still holds of ours.
+            getattr(widget, "shut_down", _nothing)()
             widget.deleteLater()
-    if left:
-        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-        gc.collect()
+    del before
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    # Where the test closed its viewer itself, napari collects only what is young.
+    gc.collect()
+
+
+def _nothing() -> None:
+    return None
 
 
 @pytest.fixture
@@ -167,6 +191,29 @@ def viewer(make_napari_viewer_proxy):
     viewer = make_napari_viewer_proxy(show=True)
     add_volume(viewer, small_volume())
     return viewer
+
+
+@pytest.fixture
+def scan_model(qapp):
+    """A viewer without a window, with one small scan: panes need no canvas of napari's."""
+    from napari.components import ViewerModel
+    from navigator_actions import small_volume
+
+    from napari_mrissl.ui.layers import add_volume
+
+    viewer = ViewerModel()
+    add_volume(viewer, small_volume())
+    return viewer
+
+
+@pytest.fixture
+def views(viewer, qtbot):
+    """Slice views of it in a window of their own, drawn once."""
+    from views_actions import open_views
+
+    views = open_views(viewer, qtbot)
+    yield views
+    views.shut_down()
 
 
 @pytest.fixture

@@ -24,7 +24,13 @@ from napari_mrissl.volumes import Volume
 
 pytestmark = [pytest.mark.gui, pytest.mark.alone]
 
-DOCKS = ("Slice navigator", "Flight recorder", "Slice views", "Click segmentation")
+DOCKS = (
+    "Slice navigator",
+    "Flight recorder",
+    "Slice views",
+    "Click segmentation",
+    "Data engine studio",
+)
 # napari keeps the last state of every background job for its activity list. Ours hold no
 # scan, layer or panel any more by then.
 KEPT_BY_NAPARI = {"_Task", "Control", "_Relay"}
@@ -140,6 +146,9 @@ def use(widget) -> None:
         widget.add_click((10, 10, 10), 1)
         widget.add_click((30, 30, 30), 2)
         widget.segment()
+    elif hasattr(widget, "use_layers"):
+        widget.add_to_viewer()
+        widget.use_layers()
     elif hasattr(widget, "state"):
         widget.state.move([0, 0, 0.1, 0.2, 0, 0, 0])
 

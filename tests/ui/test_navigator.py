@@ -357,6 +357,7 @@ def test_every_control_has_a_tooltip_and_nothing_is_cut_off(navigator, viewer, q
 def test_opening_the_widget_imports_no_torch():
     code = (
         "import sys, napari_mrissl.ui.navigator as n; assert n.SliceNavigator;"
-        "import napari_mrissl.ui.navigator.widget; assert 'torch' not in sys.modules"
+        "import napari_mrissl.ui.navigator.widget, napari_mrissl.ui.studio;"
+        "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

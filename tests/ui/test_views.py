@@ -23,18 +23,8 @@ AXES = {"axial": 2, "coronal": 1, "sagittal": 0}
 
 
 @pytest.fixture
-def viewer(qapp):
-    """The panes need no canvas of napari's: a viewer without a window, with one small scan."""
-    viewer = ViewerModel()
-    add_volume(viewer, navigator_actions.small_volume())
-    return viewer
-
-
-@pytest.fixture
-def views(viewer, qtbot):
-    views = user.open_views(viewer, qtbot)
-    yield views
-    views.shut_down()
+def viewer(scan_model):
+    return scan_model
 
 
 @pytest.fixture

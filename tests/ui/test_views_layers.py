@@ -5,7 +5,6 @@ import sys
 import dask.array
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from napari.utils.colormaps import DirectLabelColormap
 
 sys.path.insert(0, __file__.rpartition("/")[0])
@@ -20,17 +19,8 @@ RED = {None: (0, 0, 0, 0), 0: (0, 0, 0, 0), 1: (1, 0, 0, 1), 2: (0, 0, 1, 1)}
 
 
 @pytest.fixture
-def viewer(qapp):
-    viewer = ViewerModel()
-    add_volume(viewer, navigator_actions.small_volume())
-    return viewer
-
-
-@pytest.fixture
-def views(viewer, qtbot):
-    views = user.open_views(viewer, qtbot)
-    yield views
-    views.shut_down()
+def viewer(scan_model):
+    return scan_model
 
 
 def names(views):

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.gui
 
 VIEWS, NAVIGATOR = workspaces.VIEWS, workspaces.NAVIGATOR
 RECORDER, SEGMENTER = workspaces.RECORDER, workspaces.SEGMENTER
+STUDIO = workspaces.STUDIO
 
 
 def side_by_side(one, other):
@@ -79,6 +80,24 @@ def test_a_narrow_window_without_a_scan(make_napari_viewer_proxy, qtbot):
     there[RECORDER].hide()
     workspaces.open_workspace(viewer, "record")
     assert not there[RECORDER].isHidden()
+
+
+@pytest.mark.parametrize("width", [1366, 1600])
+def test_synthesizing_needs_no_scan(make_napari_viewer_proxy, qtbot, plugin, width):
+    viewer = make_napari_viewer_proxy(show=True)
+    viewer.window.resize(width, 740)
+    window = keep(viewer).window
+    plugin.commands.execute("napari-mrissl.workspace_synthesize")
+    qtbot.waitUntil(lambda: {VIEWS, STUDIO} == set(docks.open_docks(window)))
+    (views, _), (dock, studio) = (docks.open_docks(window)[title] for title in (VIEWS, STUDIO))
+    qtbot.waitUntil(lambda: not dock.visibleRegion().isEmpty(), timeout=20_000)
+    if width < workspaces.WIDE:
+        assert views in window.tabifiedDockWidgets(dock)
+    else:
+        qtbot.waitUntil(lambda: side_by_side(views, dock), timeout=20_000)
+    assert window.width() <= width
+    assert dock.width() >= studio.minimumSizeHint().width()
+    qtbot.waitUntil(lambda: not studio.busy, timeout=120_000)
 
 
 def test_no_such_workspace_and_no_window():

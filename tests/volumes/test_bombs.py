@@ -43,20 +43,31 @@ def nifti_header(*dims, datatype=np.uint8):
     return header.binaryblock + bytes(4)
 
 
-def zeros_gzip(head, size):
-    """A gzip member of ``head`` and then zeros, ``size`` bytes in all, quickly."""
+def zeros_deflated(head, size):
+    """A deflated stream of ``head`` and then zeros, ``size`` bytes in all, quickly."""
     block = 2**24
     compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
     body = compressor.compress(head) + compressor.flush(zlib.Z_FULL_FLUSH)
+    # After a full flush nothing refers to what was before: the same bytes serve again.
     repeated = compressor.compress(bytes(block)) + compressor.flush(zlib.Z_FULL_FLUSH)
     whole, rest = divmod(size - len(head), block)
-    body += repeated * whole + compressor.compress(bytes(rest)) + compressor.flush()
-    crc = deflate.crc32(head)
+    return body + repeated * whole + compressor.compress(bytes(rest)) + compressor.flush()
+
+
+def summed(function, head, size):
+    """A checksum of ``head`` and then zeros, ``size`` bytes in all."""
+    total, block = function(head), bytes(2**24)
+    whole, rest = divmod(size - len(head), len(block))
     for _ in range(whole):
-        crc = deflate.crc32(bytes(block), crc)
-    crc = deflate.crc32(bytes(rest), crc)
-    start = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
-    return start + body + crc.to_bytes(4, "little") + (size % 2**32).to_bytes(4, "little")
+        total = function(block, total)
+    return function(bytes(rest), total)
+
+
+def zeros_gzip(head, size):
+    """A gzip member of ``head`` and then zeros, ``size`` bytes in all."""
+    start, crc = b"\x1f\x8b\x08" + bytes(6) + b"\xff", summed(deflate.crc32, head, size)
+    ending = crc.to_bytes(4, "little") + (size % 2**32).to_bytes(4, "little")
+    return start + zeros_deflated(head, size) + ending
 
 
 def bombs():
@@ -172,10 +183,7 @@ def nifti_chain(count):
 
 
 def zeros_zlib(size):
-    compressor = zlib.compressobj(9)
-    block = bytes(2**24)
-    pieces = [compressor.compress(block) for _ in range(size // len(block))]
-    return b"".join([*pieces, compressor.flush()])
+    return b"\x78\xda" + zeros_deflated(b"", size) + summed(zlib.adler32, b"", size).to_bytes(4)
 
 
 def meta_header(size):
@@ -256,11 +264,7 @@ def dicom(number, *, rows=8, columns=7, syntax="1.2.840.10008.1.2.1", zeros=0):
         )
     )
     if syntax.endswith(".99"):
-        compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
-        block = bytes(2**24)
-        pieces = [compressor.compress(body)]
-        pieces += [compressor.compress(block) for _ in range(zeros // len(block))]
-        body = b"".join([*pieces, compressor.flush()])
+        body = zeros_deflated(body, len(body) + zeros)
     group = element(2, 0, "UL", len(meta).to_bytes(4, "little"))
     return bytes(128) + b"DICM" + group + meta + body
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
+from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_mrissl.ui.studio.pictures import Picture
 from napari_mrissl.ui.views import marks
 
 PLANES = ("axial", "coronal", "sagittal")
@@ -23,48 +20,7 @@ _AXES = {"axial": (0, 1, 2), "coronal": (1, 0, 2), "sagittal": (2, 0, 1)}
 
 _MOST_ZOOM = 16.0
 _STEP_OF_ZOOM = 1.2
-_OVERLAY = 110
 _GAP = 2.0
-
-
-def _colors() -> NDArray[np.uint8]:
-    """(256, 3): black for 0, then hues that differ from their neighbours."""
-    turn = 0.61803398875
-    rows = [
-        colorsys.hsv_to_rgb(n * turn % 1, 0.45 + 0.25 * (n % 3), 1 - 0.2 * (n % 2))
-        for n in range(256)
-    ]
-    table = np.round(255 * np.array(rows)).astype(np.uint8)
-    table[0] = 0
-    return table
-
-
-COLORS = _colors()
-"""(256, 3) uint8: what labels are painted in."""
-
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """One volume on the canvas.
-
-    Attributes
-    ----------
-    title
-        E.g. ``"A"``.
-    array
-        (S, S, S): uint8 labels or float32 grey values.
-    labels
-        (S, S, S) uint8 to be laid over it, or None.
-    """
-
-    title: str
-    array: NDArray[Any]
-    labels: NDArray[np.uint8] | None = None
-
-    @property
-    def window(self) -> tuple[float, float]:
-        """Shown from black to white: 0 to 1, or as far as the values go beyond."""
-        return min(0.0, float(self.array.min())), max(1.0, float(self.array.max()))
 
 
 class LinkedSlices(QWidget):
@@ -203,24 +159,19 @@ class LinkedSlices(QWidget):
 
     def _paint_tile(self, painter: QPainter, number: int, rect: QRectF) -> None:
         which, plane = self._tiles()[number]
-        picture, (low, high) = self._pictures[which]
+        picture, window = self._pictures[which]
         step, up, right = _AXES[plane]
-        is_labels = picture.array.dtype == np.uint8
-        values = _cut(picture.array, step, self.place[step])
-        if is_labels:
-            image = _rgb(COLORS[values])
-        else:
-            grey = np.clip((values - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
-            image = _rgb(np.repeat(grey[..., None], 3, axis=2))
         scale = self._scale(rect)
         left = rect.center().x() - self._middle[right] * scale
         top = rect.center().y() - (self.side - self._middle[up]) * scale
         target = QRectF(left, top, self.side * scale, self.side * scale)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not is_labels)
-        painter.drawImage(target, image)
-        if picture.labels is not None and not is_labels:
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
-            painter.drawImage(target, _overlay(_cut(picture.labels, step, self.place[step])))
+        smooth = QPainter.RenderHint.SmoothPixmapTransform
+        painter.setRenderHint(smooth, not picture.is_labels)
+        painter.drawImage(target, picture.slice_image(step, self.place[step], window))
+        overlay = picture.overlay_image(step, self.place[step])
+        if overlay is not None:
+            painter.setRenderHint(smooth, False)
+            painter.drawImage(target, overlay)
         for axis in (up, right):
             self._paint_line(painter, rect, target, axis, scale, along_rows=axis == up)
         painter.setFont(marks.font_of(self.font(), 12))
@@ -360,22 +311,3 @@ class LinkedSlices(QWidget):
         half = self.side / 2 / self.zoom
         self._middle = [min(max(m, half), self.side - half) for m in self._middle]
         self.update()
-
-
-def _cut(array: NDArray[Any], axis: int, number: int) -> NDArray[Any]:
-    """One slice, rows from the top."""
-    return np.take(array, number, axis)[::-1]
-
-
-def _rgb(pixels: NDArray[np.uint8]) -> QImage:
-    pixels = np.ascontiguousarray(pixels)
-    height, width = pixels.shape[:2]
-    # Copied, because the array ends before the picture is painted.
-    return QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
-
-
-def _overlay(labels: NDArray[np.uint8]) -> QImage:
-    alpha = np.where(labels > 0, _OVERLAY, 0).astype(np.uint8)
-    pixels = np.ascontiguousarray(np.dstack([COLORS[labels], alpha]))
-    height, width = labels.shape
-    return QImage(pixels.data, width, height, 4 * width, QImage.Format.Format_RGBA8888).copy()

@@ -69,3 +69,13 @@ def field_of(path: str) -> tuple[type[BaseModel], str]:
     for holder in holders:
         model = type(model.model_fields[holder].default)
     return model, name
+
+
+def explanation(path: str) -> str:
+    """What a setting means, and its published value."""
+    model, name = field_of(path)
+    info = model.model_fields[name]
+    default = info.default if isinstance(info.default, tuple) else (info.default,)
+    joint = " to " if len(default) == 2 else ", "
+    published = joint.join(f"{value:.3g}" for value in default)
+    return f"{info.description or info.title}\nPublished: {published}"

@@ -17,7 +17,9 @@ STAGES = tuple(TITLES)
 """Names of the stages, in their order."""
 
 _MOST_SHOWN = 4
-_WORDS = {"stds": "standard deviations"}
+_WORDS = {"stds": "standard deviations", "skip_lowest": "empty background"}
+_UNTOLD = frozenset(("key", "noise_stds"))
+"""A number that means nothing by itself, and what the next stage tells."""
 
 
 @dataclass(frozen=True)
@@ -163,13 +165,17 @@ def make_sample(request: Request, templates: Templates, clock: Callable[[], floa
 def _told(value: Any) -> str:
     if isinstance(value, dict):
         parts = [
-            (_WORDS.get(name, name.replace("_", " ")), _told(one)) for name, one in value.items()
+            (_WORDS.get(name, name.replace("_", " ")), _told(one))
+            for name, one in value.items()
+            if name not in _UNTOLD
         ]
         return ", ".join(f"{name} {text}" for name, text in parts if text)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float | np.floating):
         return f"{value:.3g}"
     if isinstance(value, list | tuple):
         if len(value) > _MOST_SHOWN:
-            return f"{len(value)} values"
+            return f"{len(value)} values, {_told(min(value))} to {_told(max(value))}"
         return "(" + ", ".join(_told(one) for one in value) + ")" if value else ""
     return "" if value is None else str(value)

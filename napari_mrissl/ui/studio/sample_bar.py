@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QProgressBar, QSlider, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QSlider, QWidget
 
 from napari_mrissl.synthesis.engine import TITLES
 from napari_mrissl.ui.recorder.parts import button, column, label_of, row, sentence, whole_number
@@ -46,6 +46,8 @@ class StageBar(QWidget):
         self.slider.setToolTip("Through all stages, from the templates to the finished views")
         self.slider.setAccessibleName("Stage")
         self.facts = sentence("What was drawn for this stage of this sample")
+        # Room for two lines, so that the pictures keep their size from stage to stage.
+        self.facts.setMinimumHeight(2 * self.facts.fontMetrics().lineSpacing())
         self.before.clicked.connect(lambda: self.step(-1))
         self.next.clicked.connect(lambda: self.step(1))
         self.box.currentIndexChanged.connect(self._show)
@@ -126,12 +128,6 @@ class SampleBar(QWidget):
             "Add to viewer", "Both views and their labels as layers, with voxels of 1 mm"
         )
         self.memory = sentence("Memory that the shown sample takes, and that a training pair takes")
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 1000)
-        self.progress.setTextVisible(False)
-        self.progress.setFixedSize(90, 6)
-        self.progress.setToolTip("How much of the sample is made")
-        self.cancel = button("Cancel", "Stop; the sample shown and the templates stay")
         self.new.clicked.connect(lambda: self.index.setValue(self.index.value() + 1))
         self.seed.valueChanged.connect(self.changed)
         self.index.valueChanged.connect(self.changed)
@@ -162,16 +158,9 @@ class SampleBar(QWidget):
         layout.addWidget(self.memory)
         for box in (self.seed, self.index):
             box.setMinimumWidth(64)
-        self.show_busy(busy=False)
 
     @property
     def shown_planes(self) -> tuple[str, ...]:
         """Names of the planes to be shown."""
         number = self.planes.currentIndex()
         return PLANES if number == 0 else (PLANES[number - 1],)
-
-    def show_busy(self, *, busy: bool) -> None:
-        """Allow to cancel while something is made."""
-        self.cancel.setEnabled(busy)
-        if not busy:
-            self.progress.setValue(0)

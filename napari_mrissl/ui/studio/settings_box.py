@@ -14,7 +14,7 @@ from napari_mrissl.synthesis.settings import EngineSettings
 from napari_mrissl.ui.fields import Field, field_for
 from napari_mrissl.ui.navigator.bars import section
 from napari_mrissl.ui.recorder.parts import button, row
-from napari_mrissl.ui.studio.groups import GROUPS, field_of
+from napari_mrissl.ui.studio.groups import GROUPS, explanation, field_of
 
 _WRONG = "color: #e5484d;"
 
@@ -110,7 +110,7 @@ class SettingsBox(QWidget):
             model, name = field_of(path)
             info = model.model_fields[name]
             field = field_for(info)
-            field.say(info.description or info.title or name)
+            field.say(explanation(path))
             field.edited.connect(lambda value, p=path: self._on_edited(p, value))
             field.unreadable.connect(lambda text, p=path: self._on_unreadable(p, text))
             label = QLabel(info.title or name)

@@ -7,28 +7,20 @@ from functools import partial
 from typing import Any
 
 import napari.viewer
-from qtpy.QtCore import QEvent, QPoint, QSize, Qt, QTimer
-from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import (
-    QApplication,
-    QFrame,
-    QScrollArea,
-    QSplitter,
-    QStyle,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QEvent, QSize
+from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.synthesis.settings import EngineSettings
 from napari_mrissl.ui.docks import tab_with_others
 from napari_mrissl.ui.history import SettingsHistory
-from napari_mrissl.ui.navigator.bars import section
 from napari_mrissl.ui.navigator.sharing import real_viewer
-from napari_mrissl.ui.recorder.parts import row, sentence
-from napari_mrissl.ui.studio.canvas import LinkedSlices, Picture
+from napari_mrissl.ui.recorder.parts import sentence
+from napari_mrissl.ui.studio.canvas import LinkedSlices
 from napari_mrissl.ui.studio.layers import add_sample, label_maps
 from napari_mrissl.ui.studio.memory import state_of, take_state
+from napari_mrissl.ui.studio.panes import Panes, StatusLine
+from napari_mrissl.ui.studio.pictures import Picture
 from napari_mrissl.ui.studio.presets_box import PresetsBox
 from napari_mrissl.ui.studio.sample import Request, Sample
 from napari_mrissl.ui.studio.sample_bar import SampleBar, StageBar
@@ -37,10 +29,6 @@ from napari_mrissl.ui.studio.settings_box import SettingsBox
 from napari_mrissl.ui.studio.templates_box import TemplatesBox
 from napari_mrissl.ui.studio.work import Source, from_folder, from_layers, procedural
 from napari_mrissl.ui.wheel import leave_wheel_alone
-
-_ERROR = "color: #e5484d; font-weight: bold;"
-_SIDE_BY_SIDE = 820
-"""Pixels of width from which the settings stand beside the pictures."""
 
 
 class DataEngineStudio(QWidget):
@@ -64,7 +52,6 @@ class DataEngineStudio(QWidget):
         self._viewer = real_viewer(viewer)
         self._docked = False
         self._closed = False
-        self._failure = False
         self.history = SettingsHistory(EngineSettings())
         self.sampler = Sampler(self)
         self.slices = LinkedSlices()
@@ -74,11 +61,20 @@ class DataEngineStudio(QWidget):
         self.presets_box = PresetsBox(lambda: self.history.present)
         self.settings_box = SettingsBox(self.history.present)
         self.readings = sentence("Under the mouse: voxel, grey values and label")
-        self.message = sentence("What was done last, or what went wrong")
-        self._reveal = QTimer(self)
-        self._reveal.setSingleShot(True)
-        self._reveal.timeout.connect(self._show_section)
-        self._arrange()
+        self.panes = Panes(
+            (self.slices, self.readings, self.stage_bar, self.sample_bar),
+            {
+                "Settings": self.settings_box,
+                "Templates": self.templates_box,
+                "Presets": self.presets_box,
+            },
+        )
+        self.status = StatusLine()
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(2)
+        outer.addWidget(self.panes, 1)
+        outer.addWidget(self.status)
         leave_wheel_alone(self)
         self._connect()
         self._show_history()
@@ -113,7 +109,7 @@ class DataEngineStudio(QWidget):
         try:
             source = from_layers(label_maps(self._viewer))
         except MrisslError as error:
-            self._say_failure(str(error))
+            self.status.say_failure(str(error))
             return
         self._take(source)
 
@@ -128,9 +124,9 @@ class DataEngineStudio(QWidget):
         try:
             names = add_sample(self._viewer, self.sample)
         except MrisslError as error:
-            self._say_failure(str(error))
+            self.status.say_failure(str(error))
             return
-        self._say(f"Added to the viewer: {', '.join(names)}.")
+        self.status.say(f"Added to the viewer: {', '.join(names)}.")
 
     def session_state(self) -> dict[str, Any]:
         """What a session keeps: settings, sample, stage and where templates come from."""
@@ -140,7 +136,7 @@ class DataEngineStudio(QWidget):
         """Take up what a session kept; what is not usable is said and left out."""
         wrong = take_state(self, state)
         if wrong:
-            self._say_failure(f"Not restored, because not usable: {', '.join(wrong)}.")
+            self.status.say_failure(f"Not restored, because not usable: {', '.join(wrong)}.")
 
     def shut_down(self) -> None:
         """Stop all work; the widget is of no more use."""
@@ -169,86 +165,32 @@ class DataEngineStudio(QWidget):
         self.shut_down()
         super().closeEvent(event)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """In a wide dock the settings stand beside the pictures."""
-        wide = event.size().width() >= _SIDE_BY_SIDE
-        along = Qt.Orientation.Horizontal if wide else Qt.Orientation.Vertical
-        if self.splitter.orientation() != along:
-            self.splitter.setOrientation(along)
-        super().resizeEvent(event)
-
     def minimumSizeHint(self) -> QSize:
         """Never narrower than the controls."""
-        width = max(self._inner.minimumSizeHint().width(), self._upper.minimumSizeHint().width())
-        bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
-        return QSize(width + bar + 12, 420)
+        return QSize(self.panes.least_width, 420)
 
     def sizeHint(self) -> QSize:
         """No higher than a small screen."""
         return QSize(max(440, self.minimumSizeHint().width()), 660)
 
-    def _arrange(self) -> None:
-        self._upper = QWidget()
-        upper = QVBoxLayout(self._upper)
-        upper.setContentsMargins(4, 2, 4, 0)
-        upper.setSpacing(3)
-        upper.addWidget(self.slices, 1)
-        for part in (self.readings, self.stage_bar, self.sample_bar):
-            upper.addWidget(part)
-        self._inner = QWidget()
-        inner = QVBoxLayout(self._inner)
-        inner.setContentsMargins(6, 0, 6, 4)
-        inner.setSpacing(2)
-        self.sections = {
-            title: section(title, box)
-            for title, box in (
-                ("Settings", self.settings_box),
-                ("Templates", self.templates_box),
-                ("Presets", self.presets_box),
-            )
-        }
-        for folding in self.sections.values():
-            inner.addWidget(folding)
-        inner.addStretch(1)
-        self._scroll = scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(self._inner)
-        scroll.setMinimumHeight(110)
-        self.splitter = QSplitter(Qt.Orientation.Vertical)
-        self.splitter.setChildrenCollapsible(False)
-        self.splitter.setToolTip("Drag the border to give pictures or settings more room")
-        self.splitter.addWidget(self._upper)
-        self.splitter.addWidget(scroll)
-        self.splitter.setStretchFactor(0, 3)
-        self.splitter.setStretchFactor(1, 2)
-        bottom = row((self.message, 1), self.sample_bar.progress, self.sample_bar.cancel)
-        bottom.setContentsMargins(6, 0, 6, 4)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(2)
-        outer.addWidget(self.splitter, 1)
-        outer.addLayout(bottom)
-
     def _connect(self) -> None:
         sampler, bar, settings = self.sampler, self.sample_bar, self.settings_box
         sampler.made.connect(self._on_made)
         sampler.failed.connect(self._on_failed)
-        sampler.said.connect(self._say)
-        sampler.progressed.connect(self._on_progress)
+        sampler.said.connect(self.status.say)
+        sampler.progressed.connect(self.status.show_progress)
         sampler.busy_changed.connect(self._on_busy)
         bar.changed.connect(self._request)
         bar.looks_changed.connect(self._present)
         bar.whole.clicked.connect(self.slices.show_whole)
         bar.add.clicked.connect(self.add_to_viewer)
-        bar.cancel.clicked.connect(sampler.cancel)
+        self.status.stop_wanted.connect(sampler.cancel)
         self.stage_bar.chosen.connect(self._on_stage)
         self.slices.stage_stepped.connect(self.stage_bar.step)
         self.slices.pointed.connect(self._show_readings)
         self.slices.moved.connect(lambda: self._show_readings(self.slices.place))
         settings.edited.connect(self._on_edited)
-        settings.invalid.connect(self._say_failure)
+        settings.invalid.connect(self.status.say_failure)
         settings.undo_wanted.connect(self._on_undo)
         settings.redo_wanted.connect(self._on_redo)
         settings.published_wanted.connect(lambda: self.use_settings(EngineSettings()))
@@ -256,8 +198,8 @@ class DataEngineStudio(QWidget):
         self.templates_box.folder_chosen.connect(self.use_folder)
         self.templates_box.layers_wanted.connect(self.use_layers)
         self.presets_box.loaded.connect(self._on_preset)
-        self.presets_box.said.connect(self._say)
-        self.presets_box.failed.connect(self._say_failure)
+        self.presets_box.said.connect(self.status.say)
+        self.presets_box.failed.connect(self.status.say_failure)
         QApplication.instance().aboutToQuit.connect(self.shut_down)
         self.destroyed.connect(partial(_on_destroyed, weakref.ref(self.sampler)))
 
@@ -269,18 +211,18 @@ class DataEngineStudio(QWidget):
         self.sampler.request(wanted)
 
     def _take(self, source: Source) -> None:
-        self._say("")
+        self.status.say("")
         self.sampler.take(source)
         self.templates_box.refresh()
 
     def _after_change(self) -> None:
-        self._say("")
+        self.status.say("")
         self.settings_box.show_settings(self.settings)
         self._show_history()
         self._request()
 
     def _on_edited(self, settings: EngineSettings) -> None:
-        self._say("")
+        self.status.say("")
         if self.history.change(settings):
             self._show_history()
             self._request()
@@ -295,7 +237,7 @@ class DataEngineStudio(QWidget):
 
     def _on_preset(self, settings: EngineSettings, name: str) -> None:
         self.use_settings(settings)
-        self._say(f"These are the settings of {name}.")
+        self.status.say(f"These are the settings of {name}.")
 
     def _show_history(self) -> None:
         self.settings_box.show_history(
@@ -330,15 +272,8 @@ class DataEngineStudio(QWidget):
 
     def _on_stage(self, name: str) -> None:
         self.settings_box.unfold(name)
-        # Its place is known once the layout has had its turn.
-        self._reveal.start(0)
+        self.panes.reveal(self.settings_box.unfolded)
         self._present()
-
-    def _show_section(self) -> None:
-        unfolded = self.settings_box.unfolded
-        if unfolded is not None and self.sections["Settings"].isExpanded():
-            place = unfolded.mapTo(self._inner, QPoint(0, 0)).y()
-            self._scroll.verticalScrollBar().setValue(place)
 
     def _show_readings(self, voxel: tuple[int, int, int] | None) -> None:
         sample = self.sample
@@ -358,31 +293,13 @@ class DataEngineStudio(QWidget):
             text += f"  {shown.arrays[0][voxel]}"
         self.readings.setText(text)
 
-    def _on_progress(self, part: float, words: str) -> None:
-        self.sample_bar.progress.setValue(round(1000 * part))
-        # A sentence about what went wrong stays until the user does something.
-        if words and not self._failure:
-            self._say(f"{words}...")
-
     def _on_busy(self) -> None:
         self.templates_box.refresh()
-        self.sample_bar.show_busy(busy=self.busy)
-        if not self.busy and self.message.text().endswith("..."):
-            self._say("")
+        self.status.show_busy(busy=self.busy)
 
     def _on_failed(self, text: str) -> None:
         self.templates_box.refresh()
-        self._say_failure(text)
-
-    def _say(self, text: str) -> None:
-        self._failure = False
-        self.message.setStyleSheet("")
-        self.message.setText(text)
-
-    def _say_failure(self, text: str) -> None:
-        self._failure = True
-        self.message.setStyleSheet(_ERROR)
-        self.message.setText(text)
+        self.status.say_failure(text)
 
 
 def _on_destroyed(held: weakref.ref[Sampler], _: object = None) -> None:

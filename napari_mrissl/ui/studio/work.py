@@ -10,9 +10,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.synthesis.engine import TITLES, Engine
+from napari_mrissl.synthesis.label_maps import check_size
 from napari_mrissl.synthesis.settings import EngineSettings
 from napari_mrissl.synthesis.templates import Templates
 from napari_mrissl.ui.jobs import Control
@@ -85,27 +89,48 @@ def from_folder(folder: str | Path) -> Source:
 
 
 def from_layers(layers: list[Any]) -> Source:
-    """The viewer's Labels layers as they are when they are read.
+    """The viewer's Labels layers, each on its own grid, as they are when they are read.
 
     Raises
     ------
     MrisslError
-        If there are none, or one is no 3-D label map.
+        If there are none, one is no 3-D label map, or one is too large.
     """
-    from napari_mrissl.ui.layers import labels_array, volume_of
-
     if not layers:
         raise MrisslError(
             "the viewer has no Labels layer", remedy="open a label map or paint labels first"
         )
-    spacings = [volume_of(layer).spacing for layer in layers]
+    maps = [_label_map(layer) for layer in layers]
 
-    def load(_: Progress) -> Templates:
-        arrays = [labels_array(layer) for layer in layers]
-        return Templates.from_arrays(zip(arrays, spacings, strict=True))
+    def load(progress: Progress) -> Templates:
+        def each() -> Iterator[tuple[NDArray[Any], NDArray[np.float64]]]:
+            for number, (data, spacing) in enumerate(maps):
+                progress(number / len(maps))
+                # Lazy data are computed one after the other, and not on the GUI thread.
+                yield np.asarray(data), spacing
 
+        return Templates.from_arrays(each(), names=names)
+
+    names = [layer.name for layer in layers]
     count = len(layers)
     return Source("layers", f"{count} Labels layer{'s' if count > 1 else ''}", load)
+
+
+def _label_map(layer: Any) -> tuple[Any, NDArray[np.float64]]:
+    """Labels, maybe not computed yet, and the voxel size along each of their axes in mm."""
+    from napari_mrissl.ui.layers import volume_of
+    from napari_mrissl.ui.layers.foreign import layer_affine
+    from napari_mrissl.ui.layers.lazy import RenderedLabels
+
+    if isinstance(layer.data, RenderedLabels):
+        # What is shown of an oblique map is a rendering; these are its own voxels.
+        data, spacing = layer.data.labels, volume_of(layer).spacing
+    else:
+        affine, _ = layer_affine(layer)
+        data = layer.data[0] if layer.multiscale else layer.data
+        spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    check_size(tuple(int(length) for length in data.shape), layer.name)
+    return data, spacing
 
 
 def make(
