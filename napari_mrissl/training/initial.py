@@ -55,7 +55,8 @@ def of(run: Run) -> dict[str, torch.Tensor] | None:
     Raises
     ------
     MrisslError
-        If they are missing, or others than the settings say.
+        If they are missing, others than the settings say, or trained on values that were
+        scaled in another way.
     """
     if run.settings.initial is None:
         return None
@@ -67,7 +68,10 @@ def of(run: Run) -> dict[str, torch.Tensor] | None:
             expected=f"{_FILE} as it was when the run was made",
             remedy="make the run again",
         )
-    return weights.load(path)[0]
+    state, card = weights.load(path)
+    wanted = run.settings.data.preprocessing.model_dump(mode="json")
+    weights.check_preprocessing(card, wanted, "initial weights")
+    return state
 
 
 def _sha256(path: Path) -> str:

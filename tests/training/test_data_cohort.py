@@ -86,7 +86,7 @@ def test_copies_count_once_whatever_their_name_type_header_or_orientation(tmp_pa
         "f_flipped.nii",
     ]
     assert {original for _, original in made.duplicates} == {"a.nii.gz"}
-    assert any("5 copies" in note for note in made.notes)
+    assert any("copies, left out: 5" in note for note in made.notes)
 
 
 def test_a_copy_under_another_subject_makes_both_one(tmp_path: Path) -> None:
@@ -310,7 +310,26 @@ def test_ct_gets_a_window_and_a_mixture_is_told(tmp_path: Path) -> None:
     assert load([ct]).settings().preprocessing == CT_WINDOW
     mixed = load([ct, mr])
     assert mixed.settings().preprocessing == Preprocessing()
-    assert any("look like CT" in note for note in mixed.notes)
+    assert any("look like CT: 1 of 2" in note for note in mixed.notes)
+
+
+def test_a_file_of_several_volumes_gives_its_first_and_says_so(tmp_path: Path) -> None:
+    write_scan(tmp_path / "a.nii", voxels(1, shape=(*SHAPE, 3)))
+    made = load([tmp_path / "a.nii"])
+    assert "files with several volumes, of which the first is taken: 1" in made.notes
+    scan = cohort.subjects(run_of(made.settings()), "train").scan(0)
+    np.testing.assert_array_equal(scan.volume.data, voxels(1, shape=(*SHAPE, 3))[..., 0].T)
+
+
+def test_both_parts_together_stay_within_the_cache(tmp_path: Path) -> None:
+    made = load([folder_of(tmp_path, 10)])
+    all_of_it = made.cache_bytes / 2**30
+    settings = run_of(made.settings(cache_gib=all_of_it / 2))
+    parts = [cohort.subjects(settings, split) for split in ("train", "validation")]
+    for subjects in parts:
+        for number in range(len(subjects)):
+            subjects.scan(number)
+    assert sum(subjects._cache.nbytes for subjects in parts) <= made.cache_bytes / 2
 
 
 def test_groups_are_connected_components() -> None:

@@ -129,7 +129,7 @@ def load(
     excluded = as_part(find(exclude).entries, "test") if exclude else []
     known, notes = _read([*entries, *excluded], progress)
     if found.label_maps:
-        notes.append(f"{found.label_maps} files named as label maps were left out")
+        notes.append(f"files named as label maps, left out: {found.label_maps}")
     return _cohort(known, share, seed, notes)
 
 
@@ -157,7 +157,8 @@ def subjects(settings: RunSettings, split: Part) -> Subjects | None:
         if split == "train":
             raise MrisslError("no scan is for training", where="data")
         return None
-    return ScanSubjects(records, data)
+    # Both parts together stay within the run's cache.
+    return ScanSubjects(records, data, share=len(records) / len(data.subjects))
 
 
 def _read(
@@ -191,7 +192,7 @@ def _read(
             raise
     notes = [f"left out: {sentence}" for sentence in refused[:_NAMED_IN_MESSAGE]]
     if len(refused) > _NAMED_IN_MESSAGE:
-        notes.append(f"{len(refused) - _NAMED_IN_MESSAGE} more files could not be read either")
+        notes.append(f"more files that could not be read: {len(refused) - _NAMED_IN_MESSAGE}")
     return known, notes
 
 
@@ -215,7 +216,7 @@ def _cohort(
         raise MrisslError("no scan is for training", where="data", remedy="give more scans")
     if duplicates:
         copy, original_name = duplicates[0]
-        notes.append(f"{len(duplicates)} copies were left out, e.g. {copy} of {original_name}")
+        notes.append(f"copies, left out: {len(duplicates)}, e.g. {copy} of {original_name}")
     names: dict[int, str] = {}
     records = []
     for group, entry, facts in kept:
@@ -229,12 +230,23 @@ def _cohort(
             SubjectRecord(identity=facts.identity, subject=name, split=split, labels=labels)
         )
     chosen = tuple(facts for _, _, facts in kept)
-    of_ct = sum(facts.ct for facts in chosen)
-    if 0 < of_ct < len(chosen):
-        notes.append(f"{of_ct} of {len(chosen)} scans look like CT, the others do not")
+    notes += _remarks(chosen)
     if not any(record.split == "validation" for record in records):
         notes.append("there is one subject only, so nothing is held out for validation")
     return Cohort(tuple(records), chosen, tuple(duplicates), tuple(notes))
+
+
+def _remarks(chosen: Sequence[Facts]) -> list[str]:
+    """What the user should know of these scans as a whole."""
+    of_ct = sum(facts.ct for facts in chosen)
+    several = sum(facts.frames > 1 for facts in chosen)
+    disputed = sum(facts.disputed for facts in chosen)
+    remarks = {
+        f"scans that look like CT: {of_ct} of {len(chosen)}": 0 < of_ct < len(chosen),
+        f"files with several volumes, of which the first is taken: {several}": several,
+        f"scans that other programs put elsewhere in space: {disputed}": disputed,
+    }
+    return [sentence for sentence, holds in remarks.items() if holds]
 
 
 def _parts(

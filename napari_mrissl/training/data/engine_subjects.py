@@ -67,7 +67,9 @@ class PaintedSubjects:
         self._count = count
         self._paint = paint
         self._preprocessing = settings.preprocessing
-        self._cache = DecodedCache(int(settings.cache_gib * GIB))
+        # Training and validation together stay within the run's cache.
+        share = count / (settings.heads + _validation_count(settings))
+        self._cache = DecodedCache(int(share * settings.cache_gib * GIB))
         # The painter's kernels already use all cores, and templates are read once.
         self._one_at_a_time = threading.Lock()
 
@@ -97,7 +99,7 @@ def painted_subjects(settings: DataSettings, seed: int, part: Part) -> PaintedSu
         If the settings are not those of the engine, or a label map is not on this machine.
     """
     _check_percentiles(settings.preprocessing)
-    count = settings.heads if part == "train" else -(-settings.heads // _EVERY_FOURTH)
+    count = settings.heads if part == "train" else _validation_count(settings)
     paint = (
         _heads(settings, seed, part) if settings.kind == "heads" else _views(settings, seed, part)
     )
@@ -112,8 +114,12 @@ def painted_bytes(settings: DataSettings) -> int:
         else validated(EngineSettings, settings.engine).ensemble.side
     )
     label_bytes = 2 if settings.kind == "heads" else 1
-    count = settings.heads + -(-settings.heads // _EVERY_FOURTH)
+    count = settings.heads + _validation_count(settings)
     return int(count * side**3 * (1 + label_bytes))
+
+
+def _validation_count(settings: DataSettings) -> int:
+    return -(-settings.heads // _EVERY_FOURTH)
 
 
 def validated(model: type[M], values: dict[str, Any]) -> M:

@@ -40,6 +40,10 @@ class Facts:
         Along (S, A, R).
     ct
         Whether its values look like HU.
+    frames
+        How many volumes the file holds; the first is taken.
+    disputed
+        Whether another program puts it elsewhere in space.
     """
 
     identity: str
@@ -48,6 +52,8 @@ class Facts:
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
     ct: bool
+    frames: int
+    disputed: bool
 
 
 def facts_of(path: Path) -> Facts:
@@ -77,6 +83,8 @@ def measured(volume: Volume) -> Facts:
         volume.shape,
         (first, second, third),
         looks_like_ct(volume),
+        volume.frames,
+        bool(volume.disagreements),
     )
 
 

@@ -29,6 +29,8 @@ class ScanSubjects:
         In the order of the run's settings.
     settings
         Of the run's data: intensity scale and size of the cache.
+    share
+        Part of the cache that these scans may take.
 
     Raises
     ------
@@ -36,10 +38,12 @@ class ScanSubjects:
         If a scan is not known here; at once, not in the middle of a run.
     """
 
-    def __init__(self, records: Sequence[SubjectRecord], settings: DataSettings) -> None:
+    def __init__(
+        self, records: Sequence[SubjectRecord], settings: DataSettings, share: float = 1.0
+    ) -> None:
         self.records = tuple(records)
         self._preprocessing = settings.preprocessing
-        self._cache = DecodedCache(int(settings.cache_gib * GIB), _keep_on_disk)
+        self._cache = DecodedCache(int(share * settings.cache_gib * GIB), _keep_on_disk)
         forget_unused()
         for record in self.records:
             check_known(record.identity, record.subject)
