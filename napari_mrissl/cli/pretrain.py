@@ -100,7 +100,7 @@ def pretrain(
 
     info_of(method)
     within("--processes", processes, 1, 64)
-    changes = _changes(setting)
+    changes = changes_of(setting)
     for name, value in (("steps", steps), ("batch", batch), ("seed", seed), ("device", device)):
         if value is not None:
             changes[name] = value
@@ -119,7 +119,7 @@ def pretrain(
         weights, changes["initial"] = initial.weights_file(init)
     # Settings are checked before scans are read, which may take minutes.
     settings_for(method, None, preset, changes)
-    chosen = _data(data, templates, validation, exclude, seed or 0)
+    chosen = data_of(data, templates, validation, exclude, seed or 0)
     settings = settings_for(method, chosen, preset, changes)
     run = _created(out, settings, weights)
     if not prepare:
@@ -129,7 +129,8 @@ def pretrain(
         show_json({"name": "queued", "step": 0, "steps": settings.optimisation.steps})
 
 
-def _changes(settings: tuple[str, ...]) -> dict[str, Any]:
+def changes_of(settings: tuple[str, ...]) -> dict[str, Any]:
+    """Single settings by key, of texts KEY=VALUE."""
     changes: dict[str, Any] = {}
     for text in settings:
         key, equals, value = text.partition("=")
@@ -139,7 +140,7 @@ def _changes(settings: tuple[str, ...]) -> dict[str, Any]:
     return changes
 
 
-def _data(
+def data_of(
     paths: tuple[str, ...],
     templates: Path | None,
     validation: tuple[str, ...],

@@ -1,0 +1,277 @@
+"""A pretrained VectorPOSE network at work on a scan, for the inspector and the command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from pydantic import ValidationError
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.networks import weights
+from napari_mrissl.pretext import crops, cube, edges
+from napari_mrissl.pretext.corruptions import corrupt
+from napari_mrissl.pretext.crops import CropRecord
+from napari_mrissl.pretext.subjects import Scan
+from napari_mrissl.pretext.vectorpose.chance import constant_predictor, mean_errors
+from napari_mrissl.pretext.vectorpose.decode import read_vectors, summary
+from napari_mrissl.pretext.vectorpose.losses import squash
+from napari_mrissl.pretext.vectorpose.settings import INFO, VectorPoseSettings
+from napari_mrissl.pretext.vectorpose.task import VectorPose, restored_images
+from napari_mrissl.pretext.vectorpose.vectors import (
+    decode,
+    encode,
+    points_mm,
+    radius_mm,
+    vectors_mm,
+)
+from napari_mrissl.pretext.vectorpose.views import (
+    DIRECTIONS,
+    CropView,
+    Direction,
+    Inspection,
+    Measured,
+    RestorationView,
+    Sweep,
+)
+from napari_mrissl.synthesis.draws import generator
+
+Coded = NDArray[np.float64]
+
+_AT_ONCE = 16
+_WEIGHTS = "weights.safetensors"
+
+
+class Inspector:
+    """A network with its settings, which answers for crops of any scan.
+
+    Parameters
+    ----------
+    settings
+        Of the task.
+    network
+        Trained; it is put into evaluation mode.
+    card
+        Of its weights; ``preprocessing`` says how values become [0, 1].
+    """
+
+    def __init__(
+        self,
+        settings: VectorPoseSettings,
+        network: torch.nn.Module,
+        card: dict[str, Any] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.card = card or {}
+        self.task = VectorPose(settings)
+        self._network = network.eval()
+        self._device = next(network.parameters()).device
+
+    @classmethod
+    def open(cls, source: str | Path, device: str = "cpu") -> Inspector:
+        """The network of a run, or of a file of weights.
+
+        Raises
+        ------
+        MrisslError
+            If there are no weights yet, or they are of another method.
+        """
+        path = Path(source)
+        path = path / _WEIGHTS if path.is_dir() else path
+        state, card = weights.load(path, device)
+        if card.get("method") != INFO.name:
+            raise MrisslError(
+                f"weights of {card.get('method') or 'an unknown method'}",
+                where=path,
+                expected=f"weights of {INFO.name}",
+            )
+        try:
+            settings = VectorPoseSettings.model_validate(card.get("task"))
+        except ValidationError as error:
+            raise MrisslError("settings in the card are damaged", where=path) from error
+        with torch.random.fork_rng(devices=[]):
+            network = VectorPose(settings).network()
+        try:
+            network.load_state_dict(state)
+        except RuntimeError as error:
+            raise MrisslError("weights are not those of their card", where=path) from error
+        return cls(settings, network.to(device), card)
+
+    def predict(self, images: ArrayLike) -> Coded:
+        """(N, 9, 3) r, theta and phi of crops (N, S, S, S) in [0, 1], turned.
+
+        Raises
+        ------
+        MrisslError
+            If the network was not trained to predict vectors.
+        """
+        if not self.settings.vectors:
+            raise MrisslError("this run predicts no vectors", where=INFO.title)
+        stack = np.asarray(images, np.float32)[:, None]
+        answers = [
+            squash(self._answer(stack[start : start + _AT_ONCE])["vectors"]).double().cpu().numpy()
+            for start in range(0, len(stack), _AT_ONCE)
+        ]
+        return np.concatenate(answers)
+
+    def crop(
+        self, scan: Scan, center_mm: ArrayLike, scale: float = 1.0, element: int = cube.IDENTITY
+    ) -> CropRecord:
+        """The crop about a point of the scan's axis frame, as large as the run's times scale."""
+        crop = self.settings.crop
+        return crops.crop_at(scan, center_mm, crop.side, crop.edge_mm, scale, element)
+
+    def look(self, scan: Scan, records: Sequence[CropRecord]) -> list[CropView]:
+        """Cut crops, predict their vectors and compare them with the truth."""
+        images = np.stack([crops.cut(scan, record) for record in records])
+        predicted = self.predict(images)
+        return [
+            self._view(scan, record, image, coded)
+            for record, image, coded in zip(records, images, predicted, strict=True)
+        ]
+
+    def sweep(self, scan: Scan, record: CropRecord, direction: Direction, count: int = 33) -> Sweep:
+        """Slide a crop through the scan along an axis, from face to face."""
+        number = DIRECTIONS.index(direction)
+        lower = -np.array(record.spacing_mm) / 2 + record.edge_mm / 2
+        upper = record.scan_edges_mm + lower - record.edge_mm
+        places = np.linspace(lower[number], max(upper[number], lower[number]), count)
+        records = []
+        for place in places:
+            center = record.center_mm
+            center[number] = place
+            records.append(
+                self.crop(scan, center, record.edge_mm / self.settings.crop.edge_mm, record.element)
+            )
+        views = self.look(scan, records)
+        return Sweep(
+            direction,
+            places - record.scan_center_mm[number],
+            np.stack([view.coded_true[0] for view in views]),
+            np.stack([view.coded_predicted[0] for view in views]),
+            np.array([view.reading.position_error_mm for view in views]),
+        )
+
+    def restoration(self, scan: Scan, record: CropRecord, seed: int = 0) -> RestorationView:
+        """Spoil a crop as in training and restore it.
+
+        Raises
+        ------
+        MrisslError
+            If the network was not trained to restore.
+        """
+        settings = self.settings
+        if not settings.restores:
+            raise MrisslError("this run restores nothing", where=INFO.title)
+        original = crops.cut(scan, record)
+        spoiled = corrupt(original, settings.corruption, generator(seed, 0, "inspected corruption"))
+        raw = self._answer(spoiled.image[None, None])["restored"]
+        images = restored_images(raw)[0].float().cpu().numpy()
+        return RestorationView(
+            record=record,
+            original=original,
+            corrupted=spoiled.image,
+            painted=spoiled.mask,
+            restored=images[0],
+            gradient=edges.gradient(original, settings.edges.median),
+            predicted_boundary=images[1] if len(images) > 1 else None,
+            settings=settings.edges,
+            boundary_weight=settings.boundary_weight
+            if settings.restoration == "weighted"
+            else None,
+        )
+
+    def inspect(
+        self,
+        scan: Scan,
+        count: int = 128,
+        seed: int = 0,
+        shuffled: Inspector | None = None,
+        progress: Callable[[float], object] | None = None,
+    ) -> Inspection:
+        """Measure the network on random crops of a scan, beside predictors that know nothing.
+
+        Parameters
+        ----------
+        scan
+            Best one of a subject that it was not trained on.
+        count, seed
+            Of the crops, drawn as in training.
+        shuffled
+            A network trained on shuffled targets, with the same crops.
+        progress
+            Is told the share that is done.
+
+        Raises
+        ------
+        MrisslError
+            If the network predicts no vectors, or the shuffled one sees other crops.
+        """
+        if shuffled is not None and shuffled.settings.crop != self.settings.crop:
+            raise MrisslError("the shuffled run has other crops", where="null control")
+        crop = self.settings.crop
+        rng = generator(seed, 0, "inspected crops")
+        records = [
+            crops.draw_crop(
+                rng, scan, crop.side, crop.edge_mm, crop.scale, crop.element, crop.least_mean
+            )
+            for _ in range(count)
+        ]
+        views = []
+        for start in range(0, count, _AT_ONCE):
+            views += self.look(scan, records[start : start + _AT_ONCE])
+            if progress is not None:
+                progress(min(1.0, (start + _AT_ONCE) / count))
+        images = np.stack([view.image for view in views])
+        true = np.stack([view.coded_true for view in views])
+        own = np.stack([view.coded_predicted for view in views])
+        constant = np.broadcast_to(constant_predictor(true, self.settings.least_r), true.shape)
+
+        def measured(coded: Coded) -> Measured:
+            readings = [
+                read_vectors(decode(one, radius_mm(record)), record, self.task.axis(scan))
+                for one, record in zip(coded, records, strict=True)
+            ]
+            return Measured(mean_errors(coded, true, self.settings.least_r), summary(readings))
+
+        return Inspection(
+            trained=measured(own),
+            constant=measured(constant),
+            inverted=measured(self.predict(1 - images)),
+            shuffled=None if shuffled is None else measured(shuffled.predict(images)),
+            chance_orientation={"any": 1 / 48, "rotations": 1 / 24}.get(crop.element, 1.0),
+            crops=tuple(views),
+        )
+
+    def _answer(self, images: NDArray[np.float32]) -> dict[str, torch.Tensor]:
+        with torch.no_grad():
+            answer: dict[str, torch.Tensor] = self._network(
+                torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
+            )
+        return answer
+
+    def _view(
+        self, scan: Scan, record: CropRecord, image: NDArray[np.float32], coded: Coded
+    ) -> CropView:
+        axis, radius = self.task.axis(scan), radius_mm(record)
+        predicted = decode(coded, radius)
+        reading = read_vectors(predicted, record, axis)
+        ends = np.stack([axis.at(record.lower_mm[0]), axis.at(record.upper_mm[0])])
+        back = cube.act_vectors(predicted, cube.inverse(record.element))
+        return CropView(
+            record=record,
+            image=image,
+            points=record.to_world(points_mm(record)),
+            true=record.vectors_to_world(vectors_mm(record, axis, turned=False)),
+            predicted=record.vectors_to_world(back),
+            axis=record.to_world(ends),
+            rebuilt=record.to_world(reading.points_mm),
+            fitted=record.to_world(reading.fitted_points_mm),
+            coded_true=encode(vectors_mm(record, axis), radius).astype(np.float64),
+            coded_predicted=coded,
+            reading=reading,
+        )
