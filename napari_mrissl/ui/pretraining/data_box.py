@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 from qtpy.QtCore import Qt, Signal
@@ -36,10 +37,13 @@ class Sources(NamedTuple):
         ``"heads"``, ``"ensembles"`` or ``"scans"``.
     paths
         Of scans.
+    label_maps
+        Folder of label maps for the engine, or ``""`` for its own.
     """
 
     kind: str = "heads"
     paths: tuple[str, ...] = ()
+    label_maps: str = ""
 
 
 class DataBox(QWidget):
@@ -69,19 +73,28 @@ class DataBox(QWidget):
         self.add_folder = button("Add folder...", "A folder with scans, or a BIDS tree")
         self.add_files = button("Add files...", "Scans, or lists of them (.txt, .csv)")
         self.remove = button("Remove", "Take the selected ones off the list; files stay")
+        self._label_maps = ""
+        self.choose_maps = button(
+            "Label maps...", "A folder of label maps that the engine takes instead of its own"
+        )
+        self.own_maps = button("Engine's own", "Take what the engine brings")
+        self._engine = QWidget()
+        column(self._engine).addLayout(row((self.choose_maps, 1), (self.own_maps, 1)))
         self._scans = QWidget()
         scans = column(self._scans)
         scans.addWidget(self.list)
         scans.addLayout(row((self.add_folder, 1), (self.add_files, 1), (self.remove, 1)))
         layout = column(self)
         layout.addLayout(row(label_of("Samples from", self.kind), (self.kind, 1)))
-        for part in (self.about, self._scans):
+        for part in (self.about, self._scans, self._engine):
             layout.addWidget(part)
         self.kind.currentIndexChanged.connect(self._on_changed)
         self.list.itemSelectionChanged.connect(self._show)
         self.add_folder.clicked.connect(self._on_add_folder)
         self.add_files.clicked.connect(self._on_add_files)
         self.remove.clicked.connect(self._on_remove)
+        self.choose_maps.clicked.connect(self._on_choose_maps)
+        self.own_maps.clicked.connect(lambda: self._take_maps(""))
         self._show()
 
     @property
@@ -91,12 +104,17 @@ class DataBox(QWidget):
         return tuple(self.list.item(n).data(Qt.ItemDataRole.UserRole) for n in count)
 
     @property
+    def label_maps(self) -> str:
+        """The folder for the engine, also while samples come from scans."""
+        return self._label_maps
+
+    @property
     def sources(self) -> Sources:
         """What is chosen."""
         kind = self.kind.currentData()
         if kind == "scans":
             return Sources(kind, self.paths)
-        return Sources(kind)
+        return Sources(kind, (), self._label_maps)
 
     def show_sources(self, sources: Sources) -> None:
         """Show a choice, and tell."""
@@ -104,6 +122,7 @@ class DataBox(QWidget):
         self.kind.setCurrentIndex(max(0, self.kind.findData(sources.kind)))
         self.list.clear()
         self.add(*sources.paths)
+        self._label_maps = sources.label_maps
         self.blockSignals(False)
         self._on_changed()
 
@@ -128,7 +147,21 @@ class DataBox(QWidget):
         kind = self.kind.currentData()
         self._scans.setVisible(kind == "scans")
         self.remove.setEnabled(bool(self.list.selectedItems()))
-        self.about.setText(_KINDS[kind][1])
+        self._engine.setVisible(kind != "scans")
+        self.own_maps.setEnabled(bool(self._label_maps))
+        text = _KINDS[kind][1]
+        if kind != "scans" and self._label_maps:
+            text += f" Label maps: {printable(Path(self._label_maps).name)}."
+        self.about.setText(text)
+
+    def _take_maps(self, folder: str) -> None:
+        self._label_maps = folder
+        self._on_changed()
+
+    def _on_choose_maps(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "A folder with label maps")
+        if chosen:
+            self._take_maps(chosen)
 
     def _on_add_folder(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "A folder with scans")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_mrissl.ui.pretraining.data_box import Sources
-from napari_mrissl.ui.pretraining.draft import KINDS, usable
+from napari_mrissl.ui.pretraining.draft import usable
 
 if TYPE_CHECKING:
     from napari_mrissl.ui.pretraining.widget import Pretraining
@@ -16,12 +16,14 @@ _MOST_PATHS = 1000
 
 def state_of(panel: Pretraining) -> dict[str, Any]:
     """Plain data."""
-    draft, sources = panel.form.draft, panel.data_box.sources
+    draft = panel.form.draft
     followed = panel.follower.folder
     return {
         "preset": draft.preset,
         "settings": draft.settings.model_dump(mode="json"),
-        "paths": list(sources.paths)[:_MOST_PATHS],
+        "paths": list(panel.data_box.paths)[:_MOST_PATHS],
+        "label_maps": panel.data_box.label_maps,
+        "initial": panel.start_box.initial.text(),
         "folder": str(followed) if followed is not None else None,
         "tab": panel.tabs.currentIndex(),
     }
@@ -38,13 +40,17 @@ def take_state(panel: Pretraining, state: object) -> list[str]:
             wrong.append("settings")
         else:
             panel.form.use(draft)
-    if "paths" in state:
-        paths = state["paths"]
-        if isinstance(paths, list) and all(map(_is_path, paths)):
-            kind = panel.form.draft.kind
-            panel.data_box.show_sources(Sources(kind if kind in KINDS else KINDS[0], tuple(paths)))
-        else:
-            wrong.append("paths")
+    paths, label_maps = state.get("paths", []), state.get("label_maps", "")
+    if isinstance(paths, list) and all(map(_is_path, paths)) and _is_path(label_maps or "-"):
+        sources = Sources(panel.form.draft.kind, tuple(paths), label_maps or "")
+        panel.data_box.show_sources(sources)
+    else:
+        wrong.append("paths")
+    initial = state.get("initial") or ""
+    if initial == "" or _is_path(initial):
+        panel.start_box.initial.setText(initial)
+    else:
+        wrong.append("initial")
     folder = state.get("folder")
     if folder is not None:
         if not _is_path(folder):

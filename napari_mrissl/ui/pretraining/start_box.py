@@ -9,12 +9,11 @@ from typing import Any
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QWidget
 
-from napari_mrissl.directories import data_directory
 from napari_mrissl.errors import printable
 from napari_mrissl.ui.pretraining.run_box import duration
+from napari_mrissl.ui.pretraining.work import runs_folder
 from napari_mrissl.ui.recorder.parts import button, column, label_of, row, sentence
 
-_FOLDER = "pretraining"
 _AUTO = ("auto", "auto: the first GPU, or the CPU")
 
 
@@ -42,6 +41,13 @@ class StartBox(QWidget):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.device.setMinimumContentsLength(12)
+        self.initial = QLineEdit()
+        self.initial.setReadOnly(True)
+        self.initial.setMinimumWidth(60)
+        self.initial.setPlaceholderText("new weights")
+        self.initial.setToolTip("Weights that the network begins with; empty draws new ones")
+        self.choose_initial = button("Weights...", "The weights.safetensors of an earlier run")
+        self.no_initial = button("New", "Draw new weights")
         self.folder = QLineEdit()
         self.folder.setToolTip("The new run's folder; nothing that is there is overwritten")
         self.choose_folder = button("Choose...", "Where the run's folder is made")
@@ -51,11 +57,21 @@ class StartBox(QWidget):
         self.start.setStyleSheet("font-weight: bold;")
         layout = column(self)
         layout.addLayout(row(label_of("Device", self.device), (self.device, 1)))
+        layout.addLayout(
+            row(
+                label_of("Begin with", self.initial),
+                (self.initial, 1),
+                self.choose_initial,
+                self.no_initial,
+            )
+        )
         layout.addLayout(row(label_of("Folder", self.folder), (self.folder, 1), self.choose_folder))
         layout.addWidget(self.estimate_text)
         layout.addLayout(row((self.estimate, 1), (self.start, 2)))
         self.device.currentIndexChanged.connect(self.changed)
         self.choose_folder.clicked.connect(self._on_choose_folder)
+        self.choose_initial.clicked.connect(self._on_choose_initial)
+        self.no_initial.clicked.connect(lambda: self.initial.setText(""))
         self.estimate.clicked.connect(self.estimate_wanted)
         self.start.clicked.connect(self.start_wanted)
 
@@ -86,7 +102,7 @@ class StartBox(QWidget):
     def propose(self, method: str) -> None:
         """Name a folder that is not there yet, unless the user named one."""
         named = Path(self.folder.text()) if self.folder.text().strip() else None
-        ours = data_directory() / _FOLDER
+        ours = runs_folder()
         if named is not None and named.parent != ours:
             return
         self.folder.setText(str(free_folder(ours, method)))
@@ -94,6 +110,13 @@ class StartBox(QWidget):
     def show_estimate(self, found: Mapping[str, Any], steps: int, held: int) -> None:
         """Say what a run of so many steps would take."""
         self.estimate_text.setText(estimated(found, steps, held))
+
+    def _on_choose_initial(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(
+            self, "Weights of an earlier run", "", "Weights (*.safetensors)"
+        )
+        if chosen:
+            self.initial.setText(chosen)
 
     def _on_choose_folder(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Where the run's folder is made")
@@ -123,8 +146,11 @@ def estimated(found: Mapping[str, Any], steps: int, held: int) -> str:
         words.append(f"{per_step:.2g} s a step, about {duration(per_step * steps)} in all")
     if found.get("checkpoint_bytes"):
         words.append(f"{found['checkpoint_bytes'] / 1e6:.3g} MB a checkpoint")
-    how = "Measured" if found.get("measured") else "Estimated"
-    return f"{how}: {', '.join(words)}."
+    how = "Measured" if found.get("measured") else "Reckoned from small steps"
+    text = f"{how}: {', '.join(words)}."
+    if found.get("reason"):
+        text = f"No step could be taken: {found['reason'].rstrip('.')}. {', '.join(words)}."
+    return printable(text)
 
 
 def _described(device: Mapping[str, Any]) -> str:

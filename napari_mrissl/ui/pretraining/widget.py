@@ -118,9 +118,9 @@ class Pretraining(QWidget):
             self._say_failure("The run has no folder; choose one.")
             return
         draft, sources = self.form.draft, self.data_box.sources
-        folder = Path(text)
+        folder, initial = Path(text).absolute(), self.start_box.initial.text()
         self._run_action(
-            lambda control: work.start(control, draft, sources, folder),
+            lambda control: work.start(control, draft, sources, folder, initial),
             f"start of the run {printable(folder.name)}",
             self._on_started,
         )
@@ -337,7 +337,9 @@ class Pretraining(QWidget):
         self.start_box.show_device(draft.settings.device)
         self.start_box.estimate_text.setText("")
         if self.data_box.sources.kind != draft.kind:
-            self.data_box.show_sources(Sources(draft.kind, self.data_box.paths))
+            self.data_box.show_sources(
+                Sources(draft.kind, self.data_box.paths, self.data_box.label_maps)
+            )
 
     def _on_look_again(self) -> None:
         if self.isVisible():

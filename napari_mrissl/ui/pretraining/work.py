@@ -7,15 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from napari_mrissl.directories import data_directory
+from napari_mrissl.directories import data_directory, made_directory
 from napari_mrissl.errors import MrisslError, printable
 from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.training import index, launch
 from napari_mrissl.training.data.cohort import Cohort, load
 from napari_mrissl.training.data.engine_subjects import painted_bytes
+from napari_mrissl.training.data.label_maps import label_map_records
+from napari_mrissl.training.initial import keep, weights_file
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.settings import Preprocessing, RunSettings
 from napari_mrissl.trajectories.locks import locked
@@ -39,6 +42,11 @@ class Started(NamedTuple):
 
     folder: Path
     notes: tuple[str, ...]
+
+
+def runs_folder() -> Path:
+    """Where new runs are proposed to lie: in the user's data directory."""
+    return data_directory() / _KIND
 
 
 def list_runs(control: Control) -> tuple[RunRow, ...]:
@@ -76,7 +84,9 @@ def going_on() -> Run | None:
     return None
 
 
-def start(control: Control, draft: Draft, sources: Sources, folder: Path) -> Started:
+def start(
+    control: Control, draft: Draft, sources: Sources, folder: Path, initial: str = ""
+) -> Started:
     """Make a run and give it to a process of its own.
 
     Raises
@@ -85,13 +95,21 @@ def start(control: Control, draft: Draft, sources: Sources, folder: Path) -> Sta
         If another one is being trained, the data cannot be read, or the folder not be made.
     """
     # Two windows, or two programs, that press Start at once: one of them comes second.
-    with locked(data_directory() / _KIND):
+    with locked(runs_folder()):
         refuse_second()
         settings, notes = made_settings(control, draft, sources)
         if control.cancelled():
             raise Cancelled
         control.progress(0.9, "Starting")
+        weights = None
+        if initial:
+            weights, digest = weights_file(initial)
+            settings = settings.model_copy(update={"initial": digest})
+        if folder.parent == runs_folder():
+            made_directory(folder.parent)
         run = Run.create(folder, settings, notes=notes)
+        if weights is not None:
+            keep(run, weights)
         launch.start(run.folder)
     return Started(run.folder, notes)
 
@@ -102,6 +120,12 @@ def made_settings(
     """The settings of a run with its subjects, and what is to be said about them."""
     settings = draft.settings
     if sources.kind != "scans":
+        if sources.label_maps:
+            records = label_map_records(
+                sources.label_maps, sources.kind, partial(_tell, control, "Reading label maps")
+            )
+            data = settings.data.model_copy(update={"subjects": records})
+            settings = settings.model_copy(update={"data": data})
         return settings, ()
     found = read_scans(control, draft, sources)
     data = settings.data
@@ -121,13 +145,15 @@ def read_scans(control: Control, draft: Draft, sources: Sources) -> Cohort:
     if not sources.paths:
         raise MrisslError("no scan is chosen", remedy="add a folder or files under Data")
 
-    def tell(part: float) -> None:
-        if control.cancelled():
-            raise Cancelled
-        control.progress(0.8 * part, "Reading scans")
-
+    tell = partial(_tell, control, "Reading scans")
     tell(0.0)
     return load(sources.paths, seed=draft.settings.seed, progress=tell)
+
+
+def _tell(control: Control, words: str, part: float) -> None:
+    if control.cancelled():
+        raise Cancelled
+    control.progress(0.8 * part, words)
 
 
 def pause(folder: Path) -> None:
@@ -158,7 +184,7 @@ def resume(control: Control, folder: Path) -> Path:
     if Run.open(folder).state().name in ("paused", "pausing"):
         launch.resume(folder)
         return folder
-    with locked(data_directory() / _KIND):
+    with locked(runs_folder()):
         refuse_second()
         launch.resume(index.remember(folder).folder)
     return folder
