@@ -37,7 +37,7 @@ def gradient(image: NDArray[np.floating], median: int = 5) -> NDArray[np.float32
     smooth = np.asarray(image, np.float32)
     if median > 1:
         smooth = median_filter(smooth, size=median)
-    lengths: NDArray[np.float32] = scharr(smooth)
+    lengths: NDArray[np.float32] = scharr(smooth)  # type: ignore[no-untyped-call]
     return lengths
 
 
