@@ -55,6 +55,8 @@ class Follower(QObject):
         The folder cannot be read, in one sentence.
     folder, run, state
         Of the run that is followed, or None.
+    title
+        What napari calls the following.
     """
 
     changed = Signal()
@@ -71,6 +73,7 @@ class Follower(QObject):
         self.history = History()
         self._tail: EventTail | None = None
         self._generation = 0
+        self.title = ""
         self._jobs = JobRunner(self)
         self._jobs.failed.connect(self.failed)
 
@@ -102,9 +105,11 @@ class Follower(QObject):
         elif self.following:
             return
         tail = self._tail
-        title = f"pretraining run {printable(folder.name)} {closing_words}".strip()
+        self.title = f"pretraining run {printable(folder.name)} {closing_words}".strip()
         self._jobs.start(
-            lambda control: _watch(control, folder, tail), title=title, received=self._receive
+            lambda control: _watch(control, folder, tail),
+            title=self.title,
+            received=self._receive,
         )
 
     def leave(self) -> None:

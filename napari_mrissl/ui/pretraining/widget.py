@@ -106,6 +106,11 @@ class Pretraining(QWidget):
         """Whether something is being started, stopped, asked or listed."""
         return self.actions.running or self.asking.running or self.listing.running
 
+    @property
+    def closing_text(self) -> str:
+        """What napari's own question says of the run that is shown, before it closes."""
+        return self.follower.title
+
     def start(self) -> None:
         """Make the run that the form describes, and train it."""
         if self.actions.running:
