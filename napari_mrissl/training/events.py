@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+import stat
 import sys
 import time
 import traceback
@@ -36,6 +37,7 @@ from napari_mrissl.training.event_types import (
     WarningEvent,
 )
 from napari_mrissl.training.heartbeat import PATIENCE, Heartbeat
+from napari_mrissl.training.layout import IMAGES
 from napari_mrissl.trajectories.contained import open_regular
 from napari_mrissl.trajectories.journal import is_sealed, sealed
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from napari_mrissl.pretext.task import Shown
 
 __all__ = [
+    "IMAGES",
     "ChanceEvent",
     "CheckpointEvent",
     "Event",
@@ -57,7 +60,6 @@ __all__ = [
 
 EVENTS_FILE = "events.jsonl"
 LOG_FILE = "log.txt"
-IMAGES = "images"
 
 LONGEST_LINE = 1 << 20
 """Bytes in a line beyond which an event is skipped."""
@@ -295,6 +297,8 @@ class EventTail:
             return []
         except OSError as error:
             raise _unreadable(self._path, error) from error
+        if not stat.S_ISREG(status.st_mode):
+            raise MrisslError("is no regular file", where=self._path, expected="events of a run")
         file = (status.st_dev, status.st_ino)
         if file != self._file or status.st_size < self._offset:
             self._restart(file)
@@ -350,10 +354,14 @@ def _end_of(file: int) -> tuple[int, int]:
         tail = os.read(file, size - start)
     whole, newline, torn = tail.rpartition(b"\n")
     end = size - len(torn)
-    if not newline:
-        os.ftruncate(file, 0)
-        return 0, 0
+    if not newline and start:
+        # No event is so long: what is there is no longer ours, and stays.
+        os.lseek(file, size, os.SEEK_SET)
+        os.write(file, b"\n")
+        return size + 1, size + 1
     os.ftruncate(file, end)
+    if not newline:
+        return 0, 0
     try:
         return end, int(json.loads(whole.rpartition(b"\n")[2])["n"]) + 1
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.trajectories.contained import open_regular
 
 PATIENCE = 30.0
 """Seconds without a beat after which a run counts as hung."""
@@ -74,7 +75,7 @@ def pulse(folder: Path) -> Pulse | None:
     """The last beat of a run, or None if it never beat or that cannot be read."""
     path = folder / _FILE
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             text = file.read(32)
             beaten = os.fstat(file.fileno()).st_mtime
         patience = float(text)

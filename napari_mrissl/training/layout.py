@@ -8,10 +8,13 @@ import re
 import shutil
 from pathlib import Path
 
+from napari_mrissl.errors import MrisslError
+
 SETTINGS = "settings.json"
 IDENTITY = "run.json"
 CHECKPOINTS = "checkpoints"
 WEIGHTS = "weights.safetensors"
+IMAGES = "images"
 CARD = "model_card.md"
 COMMIT = "commit.json"
 
@@ -34,9 +37,43 @@ def committed_steps(run_folder: Path) -> list[int]:
     return [step for step in steps if (step_folder(run_folder, step) / COMMIT).is_file()]
 
 
+def check_ours(run_folder: Path) -> None:
+    """Refuse to write into a run that holds links, pipes or devices.
+
+    What is written, cut or removed in a folder of somebody else must not lie elsewhere.
+
+    Raises
+    ------
+    MrisslError
+        If it does, or the folder cannot be read.
+    """
+    for folder in (run_folder, run_folder / CHECKPOINTS, run_folder / IMAGES):
+        try:
+            with os.scandir(folder) as entries:
+                odd = [
+                    entry.name
+                    for entry in entries
+                    if not entry.is_file(follow_symlinks=False)
+                    and not entry.is_dir(follow_symlinks=False)
+                ]
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise MrisslError(
+                f"could not be read ({error.strerror or type(error).__name__})", where=folder
+            ) from error
+        if odd:
+            raise MrisslError(
+                f"{odd[0]} is a link, a pipe or a device",
+                where=run_folder,
+                expected="files and folders only",
+                remedy="do not resume this run; it may be hostile",
+            )
+
+
 def remove_remains(run_folder: Path) -> None:
     """Remove what processes that were killed while writing left behind."""
-    for folder in (run_folder, run_folder / CHECKPOINTS, run_folder / "images"):
+    for folder in (run_folder, run_folder / CHECKPOINTS, run_folder / IMAGES):
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(folder):
                 if _REMAINS.fullmatch(name):

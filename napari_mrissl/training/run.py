@@ -21,7 +21,7 @@ from napari_mrissl import __version__
 from napari_mrissl.errors import MrisslError, printable
 from napari_mrissl.training import control, whereabouts
 from napari_mrissl.training.events import EventTail, EventWriter
-from napari_mrissl.training.layout import IDENTITY, SETTINGS, remove_remains
+from napari_mrissl.training.layout import IDENTITY, SETTINGS, check_ours, remove_remains
 from napari_mrissl.training.settings import RunSettings
 from napari_mrissl.training.states import ACTIVE, LastKnown, RunState, derive
 from napari_mrissl.trajectories.contained import read_bytes
@@ -238,8 +238,9 @@ class Run:
         Raises
         ------
         MrisslError
-            If somebody has it.
+            If somebody has it, or the folder holds what no run does.
         """
+        check_ours(self.folder)
         if holder(self.folder) == os.getpid():
             raise _busy(self.folder, os.getpid())
         try:

@@ -179,7 +179,7 @@ def test_a_file_that_cannot_grow_leaves_the_checkpoint_before(run):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
-        with pytest.raises(MrisslError, match="could not be written .File too large"):
+        with pytest.raises(MrisslError, match=r"could not be written \(File too large"):
             save(run, 2, size=size)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

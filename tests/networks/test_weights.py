@@ -1,0 +1,76 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.networks import weights
+
+torch = pytest.importorskip("torch")
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    shared = torch.arange(6.0)
+    state = {
+        "a": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)),
+        "half": torch.ones(2, dtype=torch.bfloat16),
+        "turned": torch.arange(6).reshape(2, 3).T,
+        "scalar": torch.tensor(2.5, dtype=torch.float64),
+        "none": torch.empty(0),
+        "yes": torch.tensor([True, False]),
+        "tied": shared,
+        "tied too": shared,
+    }
+    card = {"method": "x", "preprocessing": {"low": 0.5}, "ü": [1, None, True]}
+    weights.save(path, state, card)
+    found, said = weights.load(path)
+    assert said == card
+    assert weights.read_card(path) == card
+    assert found.keys() == state.keys()
+    for name, tensor in state.items():
+        assert found[name].dtype == tensor.dtype
+        assert torch.equal(found[name], tensor)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_another_reader_finds_the_same_numbers(tmp_path):
+    from safetensors.numpy import load_file
+
+    path = tmp_path / "weights.safetensors"
+    weights.save(path, {"a": torch.arange(6.0).reshape(2, 3)}, {})
+    np.testing.assert_array_equal(load_file(path)["a"], np.arange(6.0).reshape(2, 3))
+
+
+@pytest.mark.parametrize("card", [{"a": float("nan")}, {"a": object()}, {"a": "x" * (1 << 23)}])
+def test_a_card_that_is_no_json_is_refused_and_the_old_file_stays(tmp_path, card):
+    path = tmp_path / "weights.safetensors"
+    weights.save(path, {"a": torch.ones(2)}, {"old": True})
+    before = path.read_bytes()
+    with pytest.raises(MrisslError, match="card"):
+        weights.save(path, {"a": torch.zeros(2)}, card)
+    assert path.read_bytes() == before
+
+
+def test_other_preprocessing_is_refused():
+    card = {"preprocessing": {"kind": "window", "low": -100.0}}
+    weights.check_preprocessing(card, {"kind": "window", "low": -100.0}, "weights")
+    for wanted in ({"kind": "percentile", "low": 0.5}, {"kind": "window", "low": -99.0}):
+        with pytest.raises(MrisslError, match=r"preprocessing kind window, low -100\.0"):
+            weights.check_preprocessing(card, wanted, "weights")
+    with pytest.raises(MrisslError, match="unknown"):
+        weights.check_preprocessing({}, {"kind": "window"}, "weights")
+
+
+def test_the_card_is_read_without_torch(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    weights.save(path, {"a": torch.ones(2)}, {"method": "x"})
+    words = (
+        "import sys; from napari_mrissl.networks.weights import read_card; "
+        "print(read_card(sys.argv[1])['method'], 'torch' in sys.modules)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", words, str(path)], capture_output=True, check=True, encoding="utf-8"
+    ).stdout
+    assert said.split() == ["x", "False"]
