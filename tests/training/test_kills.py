@@ -1,0 +1,172 @@
+"""Killed at any moment, a run loses no committed step and ends as if nothing had been (bar C1)."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from napari_mrissl.training import checkpoints, launch
+from napari_mrissl.training.events import CheckpointEvent, EventTail, StepEvent
+from napari_mrissl.training.run import Run
+from tests.training.runs_of_toys import assert_same, newest_tensors, trained
+from tests.training.toy import Blobs, toy_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+SENTENCE = "another process of this run ended; resume goes on from the last checkpoint"
+CHILD = ["-m", "tests.training.toy_child"]
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def test_a_run_killed_five_times_ends_as_if_nothing_had_been(tmp_path):
+    check_kills(tmp_path, kills=5, steps=60)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_run_killed_fifty_times_ends_as_if_nothing_had_been(tmp_path):
+    check_kills(tmp_path, kills=50, steps=600)
+
+
+def check_kills(folder, kills, steps):
+    settings = toy_settings(
+        task={"dropout": 0.3, "slow": 0.003},
+        optimisation={"steps": steps, "ema": 0.9},
+        checkpoint={"every": 2, "validate_every": 5},
+        data={"workers": 2},
+    )
+    unbroken, _ = trained(folder / "unbroken", settings, validation=Blobs(2, 50))
+    run = Run.create(folder / "killed", settings)
+    words = [sys.executable, *CHILD, str(run.folder), str(kills), "1"]
+    ended = subprocess.run(
+        words, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60 + 30 * kills, check=False
+    )
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    killed_at = ended.stdout.split()
+    assert len(killed_at) == kills
+    assert "survived" not in killed_at
+    assert run.state().name == "finished"
+    assert_same(run, unbroken)
+    check_nothing_was_lost(run)
+    # What the killed processes left half-written is gone.
+    assert list(run.folder.rglob("*.tmp")) == []
+
+
+def check_nothing_was_lost(run):
+    """After each kill the run went on from the newest checkpoint that had been committed."""
+    committed, last = 0, 0
+    for event in EventTail(run.folder).poll():
+        if isinstance(event, CheckpointEvent):
+            committed = event.step
+        elif isinstance(event, StepEvent):
+            if event.step <= last:
+                # A checkpoint can be committed and its event not yet written.
+                assert committed < event.step <= last + 1
+            else:
+                assert event.step == last + 1
+            last = event.step
+    assert last == run.settings.optimisation.steps
+
+
+@pytest.fixture
+def two_processes(tmp_path):
+    """Start a run in two processes; whatever is left of it is ended."""
+    begun = []
+
+    def start(settings, name="run"):
+        run = Run.create(tmp_path / name, settings) if not begun else begun[0]
+        begun[:] = [run]
+        launch.start(run.folder, processes=2, nice=0, command=command)
+        return run
+
+    yield start
+    for run in begun:
+        launch.stop(run.folder, patience=0.0)
+
+
+def command(folder, processes):
+    words = launch.child_command(folder, processes)
+    place = words.index("napari_mrissl.cli.child")
+    return [*words[:place], "tests.training.toy_child", *words[place + 1 :]]
+
+
+def wait_for(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "too late"
+        time.sleep(0.05)
+
+
+def test_a_killed_process_ends_the_run_with_a_sentence_and_one_process_goes_on(
+    tmp_path, two_processes
+):
+    """Bar D2: rank 1 dies, the others end within 30 s, and the hand-over from 2 to 1 holds."""
+    settings = toy_settings(
+        optimisation={"steps": 60, "precision": "float64"},
+        checkpoint={"every": 5, "validate_every": 20},
+        task={"slow": 0.05},
+    )
+    run = two_processes(settings)
+    wait_for(lambda: run.state().step >= 12, 120)
+    agent = psutil.Process(launch_pid(run))
+    second = [p for p in agent.children(recursive=True) if p.environ().get("RANK") == "1"]
+    second[0].send_signal(signal.SIGKILL)
+    wait_for(lambda: not run.state().alive, 30)
+    state = run.state()
+    assert state.name == "failed"
+    assert state.reason == SENTENCE
+    before = checkpoints.newest(run.folder)[0].step
+    assert before >= 10
+    # The rest in this process alone.
+    run, state = trained(run.folder, settings, validation=Blobs(2, 50))
+    assert state.name == "finished"
+    unbroken, _ = trained(tmp_path / "unbroken", settings, validation=Blobs(2, 50))
+    found, expected = newest_tensors(run)[0], newest_tensors(unbroken)[0]
+    worst = max(
+        float((found[name] - expected[name]).abs().max())
+        for name in expected
+        if name.startswith("weights/")
+    )
+    assert worst <= 1e-12
+
+
+def launch_pid(run):
+    from napari_mrissl.training import whereabouts
+
+    return whereabouts.recall(run.identity.uuid).pid
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together_when_asked(two_processes):
+    settings = toy_settings(optimisation={"steps": 100_000}, task={"slow": 0.02})
+    run = two_processes(settings)
+    wait_for(lambda: run.state().step >= 3, 120)
+    state = launch.stop(run.folder, patience=60.0)
+    assert state.name == "stopped"
+    assert not state.alive
+    assert state.checkpoint == state.step
+
+
+def test_sigterm_stops_a_run_with_a_checkpoint(tmp_path):
+    settings = toy_settings(optimisation={"steps": 100_000}, task={"slow": 0.02})
+    run = Run.create(tmp_path / "run", settings)
+    child = subprocess.Popen([sys.executable, *CHILD, str(run.folder)], cwd=ROOT)
+    try:
+        wait_for(lambda: run.state().step >= 3, 120)
+        os.kill(child.pid, signal.SIGTERM)
+        assert child.wait(60) == 0
+    finally:
+        child.kill()
+        child.wait()
+    state = run.state()
+    assert state.name == "stopped"
+    assert state.checkpoint == state.step > 0
