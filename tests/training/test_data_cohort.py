@@ -188,7 +188,8 @@ def splits(tmp_path: Path, count: int) -> None:
             assert not sides[0] & sides[1]
             assert all(sides)
         held.add(frozenset(r.identity for r in made.records if r.split == "validation"))
-    assert len(held) > count / 4
+    # There are few groups, so few different splits.
+    assert len(held) > min(count, 40) / 4
 
 
 def test_no_subject_and_no_voxels_are_on_both_sides_of_random_splits(tmp_path: Path) -> None:
