@@ -67,6 +67,9 @@ class VectorHead(nn.Module):
 class ImageHead(nn.Module):
     """Images at full resolution: a 1x1x1 convolution of the last map.
 
+    Its weights begin small and its bias at 0: the first answers are near one constant, and
+    no steps are lost on taking noise back.
+
     Parameters
     ----------
     channels
@@ -78,6 +81,9 @@ class ImageHead(nn.Module):
     def __init__(self, channels: Sequence[int], outputs: int = 1) -> None:
         super().__init__()
         self.layer = nn.Conv3d(channels[-1], outputs, kernel_size=1)
+        nn.init.normal_(self.layer.weight, std=0.01)
+        if self.layer.bias is not None:
+            nn.init.zeros_(self.layer.bias)
 
     def forward(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
         """(N, outputs, Z, Y, X) of a backbone's maps."""

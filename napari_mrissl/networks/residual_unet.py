@@ -13,16 +13,23 @@ from napari_mrissl.networks.backbones import Backbone
 MOST_CHANNELS = 320
 """Where doubling ends, as in nnU-Net."""
 
-_ACTIVATION: tuple[str, dict[str, Any]] = ("leakyrelu", {"inplace": True, "negative_slope": 0.01})
+GROUPS = 8
+"""Groups of channels that are normalised together."""
+
+_Named = tuple[str, dict[str, Any]]
+_LAYERS: tuple[_Named, _Named] = (
+    ("group", {"num_groups": GROUPS}),
+    ("leakyrelu", {"inplace": True, "negative_slope": 0.01}),
+)
 
 
 class ResidualUNet(Backbone):
     """Residual blocks down by strided convolution, up by transposed convolution.
 
     The layout is that of MONAI's ``DynUNet(res_block=True)`` without its output layer, but
-    every weight has one name, and the maps of the decoder are the result. Group instead of
-    instance normalisation: it knows a map of a single voxel, keeps more of the brightness
-    that instance normalisation takes away, and does not depend on the rest of the batch.
+    every weight has one name, and the maps of the decoder are the result. Channels are
+    normalised in eight groups for each sample by itself, which unlike instance normalisation
+    knows a map of a single voxel; like it, it takes the scale of a crop's brightness away.
     Every operation has a deterministic backward on CUDA.
 
     Parameters
@@ -42,11 +49,11 @@ class ResidualUNet(Backbone):
         self.stride = 2 ** (depth - 1)
         inputs = [image_channels, *filters[:-1]]
         self.down = nn.ModuleList(
-            UnetResBlock(3, before, after, 3, 1 if scale == 0 else 2, *_layers())
+            UnetResBlock(3, before, after, 3, 1 if scale == 0 else 2, *_LAYERS)
             for scale, (before, after) in enumerate(zip(inputs, filters, strict=True))
         )
         self.up = nn.ModuleList(
-            UnetUpBlock(3, deep, shallow, 3, 1, 2, *_layers())
+            UnetUpBlock(3, deep, shallow, 3, 1, 2, *_LAYERS)
             for deep, shallow in zip(self.channels[:-1], self.channels[1:], strict=True)
         )
         self.apply(_draw)
@@ -65,10 +72,6 @@ class ResidualUNet(Backbone):
         for block in self.up[: scales - 1]:
             maps.append(block(maps[-1], skips.pop()))
         return tuple(maps)
-
-
-def _layers() -> tuple[tuple[str, dict[str, Any]], tuple[str, dict[str, Any]]]:
-    return ("group", {"num_groups": 8}), _ACTIVATION
 
 
 def _draw(module: nn.Module) -> None:

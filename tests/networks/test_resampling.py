@@ -1,0 +1,33 @@
+"""Poolings and doubling against torch's own, with their gradients."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from napari_mrissl.networks.resampling import averaged, doubled, halved, thinned
+
+PAIRS = {
+    "maximum": (halved, lambda x: functional.max_pool3d(x, 3, 2, 1)),
+    "mean of 3": (lambda x: averaged(x, 1), lambda x: functional.avg_pool3d(x, 3, 1, 1)),
+    "mean of 3, halved": (lambda x: averaged(x, 2), lambda x: functional.avg_pool3d(x, 3, 2, 1)),
+    "mean of 2": (thinned, lambda x: functional.avg_pool3d(x, 2)),
+    "doubled": (
+        doubled,
+        lambda x: functional.interpolate(x, scale_factor=2, mode="trilinear", align_corners=False),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("shape", [(2, 3, 6, 8, 4), (1, 2, 4, 4, 4)])
+def test_numbers_and_gradients_are_those_of_torch(name, shape):
+    ours, theirs = PAIRS[name]
+    torch.manual_seed(0)
+    first = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    second = first.detach().clone().requires_grad_()
+    found, expected = ours(first), theirs(second)
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn_like(expected)
+    (found * weights).sum().backward()
+    (expected * weights).sum().backward()
+    torch.testing.assert_close(first.grad, second.grad)
