@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -82,9 +81,10 @@ def vectorpose(
         name: settings_for("vectorpose", chosen, preset, {**changes, **arm})
         for name, arm in ARMS.items()
     }
-    interrupted = threading.Event()
-    stopping_on_signals(interrupted)
-    table = ablate(out, arms, TASKS, lambda run: train(run, interrupted), samples=samples, tell=say)
+    with stopping_on_signals() as interrupted:
+        table = ablate(
+            out, arms, TASKS, lambda run: train(run, interrupted), samples=samples, tell=say
+        )
     if json:
         show_json(
             {

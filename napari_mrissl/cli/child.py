@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -47,16 +48,22 @@ def train(
     return fit(run, registry, scans, held_out, interrupted=interrupted, initial=initial.of(run))
 
 
-def stopping_on_signals(interrupted: threading.Event) -> None:
-    """Let SIGTERM and the first Ctrl-C mean stop after the running step."""
+@contextlib.contextmanager
+def stopping_on_signals() -> Iterator[threading.Event]:
+    """Let SIGTERM and the first Ctrl-C set an event, for a block: stop after the running step."""
+    interrupted = threading.Event()
 
     def note(number: int, frame: FrameType | None) -> None:
         if interrupted.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
         interrupted.set()
 
-    signal.signal(signal.SIGINT, note)
-    signal.signal(signal.SIGTERM, note)
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def share_cores() -> None:
@@ -93,10 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             show_json(estimate(_settings(given.estimate)).as_json())
         else:
-            interrupted = threading.Event()
-            stopping_on_signals(interrupted)
             share_cores()
-            train(Run.open(given.run), interrupted)
+            with stopping_on_signals() as interrupted:
+                train(Run.open(given.run), interrupted)
     except MrisslError as reason:
         show_cause(reason)
         say(one_sentence(str(reason)))

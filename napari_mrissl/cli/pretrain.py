@@ -24,6 +24,7 @@ Optional = Annotated[Whole | None, Parameter(negative="")]
 _ENGINES = ("heads", "ensembles")
 _EVERY_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
+_STOP_SECONDS = 60.0
 
 
 def pretrain(
@@ -200,28 +201,32 @@ def _created(out: Path, settings: RunSettings, weights: Path | None) -> Run:
 def _trained(run: Run, processes: int) -> RunState:
     """Train in this process, or in several children, with a line of progress."""
     from napari_mrissl.cli.child import show_cause, stopping_on_signals, train
-    from napari_mrissl.training import launch
 
-    interrupted = threading.Event()
-    stopping_on_signals(interrupted)
     ended = threading.Event()
     line = threading.Thread(target=_follow, args=(run, ended), daemon=True)
     line.start()
     try:
-        if processes == 1:
-            return train(run, interrupted)
-        launch.start(run.folder, processes=processes, nice=0)
-        while run.state().alive:
-            if interrupted.wait(_LOOK_SECONDS):
-                say("stopping after the running step")
-                return launch.stop(run.folder, patience=30.0)
-        return run.state()
+        with stopping_on_signals() as interrupted:
+            if processes == 1:
+                return train(run, interrupted)
+            return _in_children(run, processes, interrupted)
     except MrisslError as reason:
         show_cause(reason)
         raise
     finally:
         ended.set()
         line.join()
+
+
+def _in_children(run: Run, processes: int, interrupted: threading.Event) -> RunState:
+    from napari_mrissl.training import launch
+
+    launch.start(run.folder, processes=processes, nice=0)
+    while run.state().alive:
+        if interrupted.wait(_LOOK_SECONDS):
+            say("stopping after the running step")
+            return launch.stop(run.folder, patience=_STOP_SECONDS)
+    return run.state()
 
 
 def _follow(run: Run, ended: threading.Event) -> None:

@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -23,10 +22,9 @@ from tests.training.toy import REGISTRY, Blobs
 
 
 def train(folder: Path) -> None:
-    interrupted = threading.Event()
-    stopping_on_signals(interrupted)
     share_cores()
-    fit(Run.open(folder), REGISTRY, Blobs(), Blobs(2, first=50), interrupted=interrupted)
+    with stopping_on_signals() as interrupted:
+        fit(Run.open(folder), REGISTRY, Blobs(), Blobs(2, first=50), interrupted=interrupted)
 
 
 def forked(folder: Path) -> int:
