@@ -13,6 +13,7 @@ from napari_mrissl.networks.normalisation import group_norm
 from napari_mrissl.pretext.vectorpose.settings import VectorPoseSettings
 
 NUMBERS = 27
+_SPATIAL = 2
 _WIDEST = 32
 _HIDDEN = (256, 128)
 
@@ -37,12 +38,12 @@ class SpatialHead(nn.Module):
     def __init__(self, channels: Sequence[int], sides: Sequence[int], dropout: float = 0.2) -> None:
         super().__init__()
         # Fewer channels where there are more voxels.
-        widths = [max(4, _WIDEST // 2**level) for level in range(2)]
+        widths = [max(4, _WIDEST // 2**level) for level in range(_SPATIAL)]
         self.squeeze = nn.ModuleList(
             nn.Conv3d(before, after, 1)
-            for before, after in zip(channels[: len(widths)], widths, strict=True)
+            for before, after in zip(channels[:_SPATIAL], widths, strict=True)
         )
-        inputs = sum(width * side**3 for width, side in zip(widths, sides, strict=False))
+        inputs = sum(width * side**3 for width, side in zip(widths, sides, strict=True))
         wide, narrow = _HIDDEN
         self.layers = nn.Sequential(
             nn.Dropout(dropout),
@@ -79,11 +80,12 @@ class VectorPoseNetwork(nn.Module):
         channels = self.backbone.channels
         self.vector_head: nn.Module | None = None
         self.image_head: nn.Module | None = None
+        self._scales = DEEPEST if settings.head == "pooled" else _SPATIAL
         if settings.vectors and settings.head == "pooled":
             self.vector_head = VectorHead(channels, NUMBERS, dropout=settings.dropout)
         elif settings.vectors:
             deepest = settings.crop.side // self.backbone.stride
-            sides = [deepest * 2**level for level in range(DEEPEST)]
+            sides = [deepest * 2**level for level in range(_SPATIAL)]
             self.vector_head = SpatialHead(channels, sides, settings.dropout)
         if settings.restores:
             self.image_head = ImageHead(channels, 2 if _predicts_boundary(settings) else 1)
@@ -92,7 +94,7 @@ class VectorPoseNetwork(nn.Module):
         """``vectors`` (N, 27) and ``restored`` (N, 1 or 2, Z, Y, X), raw, of an image."""
         if self.image_head is None:
             # Full resolution costs most, and vectors do not need it.
-            maps = self.backbone.deepest(image, DEEPEST)
+            maps = self.backbone.deepest(image, self._scales)
         else:
             maps = self.backbone(image)
         found = {}

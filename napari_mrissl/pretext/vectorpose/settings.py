@@ -47,6 +47,13 @@ class VectorPoseSettings(TaskSettings):
         title="Loss of vectors",
         description="Absolute or squared differences of length and angles.",
     )
+    r_weight: float = Field(
+        default=1.0,
+        gt=0,
+        le=100,
+        title="Weight of lengths",
+        description="How much lengths count against angles; 1 as published.",
+    )
     least_r: Share = Field(
         default=0.02,
         title="Least length",

@@ -132,7 +132,8 @@ class VectorPose(Task[VectorPoseSettings]):
         if settings.vectors:
             predicted = squash(outputs["vectors"])
             true = batch["vectors"]
-            terms |= costs(predicted, true, settings.least_r, settings.loss).terms()
+            found = costs(predicted, true, settings.least_r, settings.loss)
+            terms |= found.terms(settings.r_weight)
             if settings.cosine:
                 terms["cosine"] = cosine_term(predicted, true, settings.least_r, settings.cosine)
         if settings.restores:
