@@ -12,7 +12,7 @@ from napari_mrissl.cli.pretrain import Optional, Several, changes_of, data_of
 from napari_mrissl.cli.terminal import say, show_json
 
 
-def vectorpose(
+def vectorpose_ablation(
     *,
     out: Path,
     data: Several = (),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cyclopts import App
 
 from napari_mrissl import __version__
-from napari_mrissl.cli.benchmark import vectorpose
+from napari_mrissl.cli.benchmark import vectorpose_ablation
 from napari_mrissl.cli.demo import demo
 from napari_mrissl.cli.info import info
 from napari_mrissl.cli.pretrain import pretrain
@@ -57,7 +57,7 @@ def application() -> App:
     app.command(run)
     app.command(pretrain, name="pretrain")
     benchmark = App(name="benchmark", help="Comparisons at equal steps, as tables.")
-    benchmark.command(vectorpose, name="vectorpose")
+    benchmark.command(vectorpose_ablation, name="vectorpose")
     app.command(benchmark)
     app.command(demo, name="demo")
     return app
