@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_mrissl.networks.settings import BackboneSettings
 from napari_mrissl.pretext.masked_settings import INFO, MaskedSettings
-from napari_mrissl.pretext.restoration import RestorationTask, apart, constant_error, exact
+from napari_mrissl.pretext.restoration import RestorationTask, apart, constant_error, exact, thinned
 from napari_mrissl.pretext.settings import CropSettings
 from napari_mrissl.pretext.subjects import Subjects
 from napari_mrissl.pretext.task import Collective, LossTerm, Sample, SampleKey
@@ -83,6 +83,6 @@ class Masked(RestorationTask[MaskedSettings]):
         clean, own = [], []
         for sample in self.chance_samples(subjects, seed):
             image, hidden = sample.arrays["clean"], sample.arrays["hidden"]
-            clean.append(image[hidden])
+            clean.append(thinned(image[hidden]))
             own.append(np.square(image[hidden] - image[~hidden].mean()).mean(dtype=np.float64))
         return {"hidden": min(constant_error(np.stack(clean), squared=True), float(np.mean(own)))}

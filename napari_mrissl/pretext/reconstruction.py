@@ -12,7 +12,7 @@ import torch
 from napari_mrissl.networks.settings import BackboneSettings
 from napari_mrissl.pretext.corruptions import corrupt
 from napari_mrissl.pretext.reconstruction_settings import INFO, ReconstructionSettings
-from napari_mrissl.pretext.restoration import RestorationTask, apart, constant_error, exact
+from napari_mrissl.pretext.restoration import RestorationTask, apart, constant_error, exact, thinned
 from napari_mrissl.pretext.settings import CropSettings
 from napari_mrissl.pretext.subjects import Subjects
 from napari_mrissl.pretext.task import Collective, LossTerm, Sample, SampleKey
@@ -69,10 +69,12 @@ class Reconstruction(RestorationTask[ReconstructionSettings]):
 
         Where something is painted over, the input says nothing: there it is the constant.
         """
-        samples = [sample.arrays for sample in self.chance_samples(subjects, seed)]
-        spoiled, clean, painted = (
-            np.stack([arrays[name] for arrays in samples]) for name in ("image", "clean", "painted")
-        )
+        names = ("image", "clean", "painted")
+        samples = [
+            [thinned(sample.arrays[name]) for name in names]
+            for sample in self.chance_samples(subjects, seed)
+        ]
+        spoiled, clean, painted = (np.stack(arrays) for arrays in zip(*samples, strict=True))
         squared = self.settings.loss == "mse"
         copied = np.abs(spoiled.astype(np.float64) - clean) ** (2 if squared else 1)
         found = {"restored": min(constant_error(clean, squared=squared), float(copied.mean()))}
