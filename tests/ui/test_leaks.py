@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,11 @@ import psutil
 import pytest
 from qtpy.QtWidgets import QApplication
 
+from napari_mrissl.directories import data_directory
+from napari_mrissl.pretext.task import Shown
+from napari_mrissl.training.building import settings_for
+from napari_mrissl.training.events import EventWriter
+from napari_mrissl.training.run import Run
 from napari_mrissl.ui.layers import add_volume
 from napari_mrissl.volumes import Volume
 
@@ -30,6 +36,7 @@ DOCKS = (
     "Slice views",
     "Click segmentation",
     "Data engine studio",
+    "Pretraining",
 )
 # napari keeps the last state of every background job for its activity list. Ours hold no
 # scan, layer or panel any more by then.
@@ -149,8 +156,30 @@ def use(widget) -> None:
     elif hasattr(widget, "use_layers"):
         widget.add_to_viewer()
         widget.use_layers()
+    elif hasattr(widget, "open_run"):
+        widget.open_run(finished_run())
+        until = time.monotonic() + 60
+        while not widget.run_box.curves.plots and time.monotonic() < until:
+            QApplication.processEvents()
+            widget.run_box.refresh()
     elif hasattr(widget, "state"):
         widget.state.move([0, 0, 0.1, 0.2, 0, 0, 0])
+
+
+def finished_run() -> Path:
+    """A run with a curve and a picture, made once in this user's data directory."""
+    folder = data_directory() / "finished"
+    if folder.exists():
+        return folder
+    Run.create(folder, settings_for("reconstruction", None, "tiny"))
+    with EventWriter(folder) as events:
+        events.state("running")
+        events.chance({"restoration": 0.3})
+        for step in range(1, 6):
+            events.step(step, 1 / step, {"restoration": 1 / step}, seconds=0.1)
+        events.image(5, Shown("restored", np.zeros((2, 8, 8), np.float32), ("a", "b")))
+        events.state("finished")
+    return folder
 
 
 def test_a_leak_would_be_seen(make_napari_viewer, qtbot):

@@ -175,19 +175,24 @@ def test_one_run_at_a_time_and_found_again_in_a_second_viewer(
     assert second.tabs.currentIndex() == RUN
 
 
+def begun_in(viewer, qtbot):
+    """A run that is trained, and what napari would say of it; the panel is not held."""
+    panel = opened(viewer, qtbot)
+    folder = started(panel, qtbot)
+    qtbot.waitUntil(lambda: panel.follower.history.step > 0, timeout=WAIT)
+    return folder, panel.closing_text
+
+
 @pytest.mark.parametrize("choice", ["keep", "stop"])
 def test_closing_napari_while_training(make_napari_viewer, qtbot, quick_trainer, choice):
     from napari.settings import get_plugin_settings
 
     get_plugin_settings("napari-mrissl").computing.training_at_close = choice
     viewer = make_napari_viewer(show=True)
-    panel = opened(viewer, qtbot)
-    folder = started(panel, qtbot)
+    folder, question = begun_in(viewer, qtbot)
     run = Run.open(folder)
-    qtbot.waitUntil(lambda: panel.follower.history.step > 0, timeout=WAIT)
     # What napari asks before it closes says what will become of the run.
-    assert {"keep": "goes on after", "stop": "is stopped when"}[choice] in panel.closing_text
-    del panel
+    assert {"keep": "goes on after", "stop": "is stopped when"}[choice] in question
     viewer.close()
     step = run.state().step
     if choice == "keep":
@@ -304,3 +309,4 @@ def test_the_process_that_is_asked_ends_with_the_question():
     Cancelling.cancelled = lambda self: False
     with pytest.raises(MrisslError, match="could not be read"):
         work.ask(Cancelling(), ["--estimate", "-"], "no settings")
+    assert "cpu" in {one["name"] for one in work.devices(Cancelling())}
