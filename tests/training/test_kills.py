@@ -28,7 +28,7 @@ def importable(monkeypatch):
 
 
 def test_a_run_killed_five_times_ends_as_if_nothing_had_been(tmp_path):
-    check_kills(tmp_path, kills=5, steps=60)
+    check_kills(tmp_path, kills=5, steps=35)
 
 
 @pytest.mark.slow
@@ -156,6 +156,7 @@ def test_two_processes_stop_together_when_asked(two_processes):
     assert state.checkpoint == state.step
 
 
+@pytest.mark.slow
 def test_sigterm_stops_a_run_with_a_checkpoint(tmp_path):
     settings = toy_settings(optimisation={"steps": 100_000}, task={"slow": 0.02})
     run = Run.create(tmp_path / "run", settings)

@@ -1,0 +1,145 @@
+"""``mrissl pretrain``: what it makes of its words, a run from scans, and what it refuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from napari_mrissl.training.events import EventTail, StepEvent
+from napari_mrissl.training.run import Run
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ["crop.side=16", "crop.edge_mm=12", "crop.least_mean=0", "patch=4"]
+SMALL += ["backbone.width=8", "backbone.depth=3", "checkpoint.validate_every=2"]
+SETTINGS = [word for change in SMALL for word in ("--set", change)]
+
+
+@pytest.fixture
+def scans(tmp_path):
+    """Three small scans of three people, whose names must not enter a run."""
+    folder = tmp_path / "hospital"
+    folder.mkdir()
+    for number, name in enumerate(("Alice", "Bob", "Carol")):
+        values = np.random.default_rng(number).integers(0, 200, (20, 22, 24)).astype(np.int16)
+        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), folder / f"{name}.nii.gz")
+    return folder
+
+
+def test_a_run_from_a_folder_of_scans(run, scans, tmp_path):
+    out = tmp_path / "run"
+    words = ["--data", scans, "--out", out, "--steps", 3, "--batch", 2, "--seed", 7]
+    ran = run("pretrain", "masked", *words, "--device", "cpu", *SETTINGS, "--json")
+    assert ran.code == 0, ran.err
+    assert "2 subjects to train on, 1 to validate on" in ran.err
+    assert "step 3 of 3" in ran.err
+    assert ran.err.endswith("finished at step 3 of 3\n")
+    said = json.loads(ran.out)
+    assert (said["state"], said["step"], said["steps"]) == ("finished", 3, 3)
+    assert {"hidden", "seen"} <= set(said["terms"])
+    assert said["terms"]["hidden"]["chance"] > 0
+    assert said["terms"]["hidden"]["validation_last"] > 0
+    settings = Run.open(out).settings
+    assert settings.seed == 7
+    assert settings.task["crop"]["side"] == 16
+    assert settings.optimisation.batch == 2
+    assert {record.subject for record in settings.data.subjects} == {
+        "subject-001", "subject-002", "subject-003",
+    }  # fmt: skip
+    for path in out.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            for word in (b"Alice", b"Bob", b"Carol", b"hospital", os.fsencode(str(tmp_path))):
+                assert word not in content, path
+    # The same words again give the same losses; the weights of this run can be begun from.
+    again = tmp_path / "again"
+    words[3] = again
+    ran = run("pretrain", "masked", *words, "--device", "cpu", *SETTINGS, "--init", out)
+    assert ran.code == 0, ran.err
+    first, second = losses(out), losses(again)
+    assert len(first) == len(second) == 3
+    assert first[0] != second[0]
+    assert Run.open(again).settings.initial is not None
+
+
+def losses(folder):
+    return [event.total for event in EventTail(folder).poll() if isinstance(event, StepEvent)]
+
+
+def test_a_run_can_be_prepared_for_another_machine(run, tmp_path):
+    ran = run("pretrain", "masked", "--preset", "tiny", "--out", tmp_path / "run", "--prepare")
+    assert ran.code == 0, ran.err
+    assert Run.open(tmp_path / "run").state().name == "queued"
+
+
+def test_ctrl_c_stops_with_a_checkpoint(scans, tmp_path):
+    out = tmp_path / "run"
+    words = ["pretrain", "masked", "--data", str(scans), "--out", str(out), "--steps", "100000"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    child = subprocess.Popen(
+        [sys.executable, "-m", "napari_mrissl.cli", *words, *SETTINGS, "--batch", "2"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    try:
+        for line in child.stderr:
+            if "step " in line:
+                break
+        child.send_signal(signal.SIGINT)
+        rest = child.stderr.read()
+        assert child.wait(60) == 0
+    finally:
+        child.kill()
+        child.wait()
+        child.stderr.close()
+    state = Run.open(out).state()
+    assert "stopped at step" in rest
+    assert state.name == "stopped"
+    assert state.checkpoint == state.step > 0
+
+
+@pytest.mark.slow
+def test_two_processes(run, scans, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    words = ["--data", scans, "--out", tmp_path / "run", "--steps", 3, "--batch", 2]
+    ran = run("pretrain", "masked", *words, *SETTINGS, "--processes", 2)
+    assert ran.code == 0, ran.err
+    assert ran.err.endswith("finished at step 3 of 3\n")
+
+
+def test_an_estimate_is_made_by_real_steps(run):
+    ran = run("pretrain", "masked", "--batch", 2, *SETTINGS, "--estimate", "--json")
+    assert ran.code == 0, ran.err
+    said = json.loads(ran.out)
+    assert said["measured"]
+    assert said["seconds_per_step"] > 0
+    assert said["memory_bytes"] > 4 * 4 * said["parameters"]
+    assert said["checkpoint_bytes"] >= 3 * 4 * said["parameters"]
+    ran = run("pretrain", "masked", "--batch", 2, *SETTINGS, "--estimate")
+    assert f"{said['parameters']:,}" in ran.out
+
+
+def test_bad_words_get_a_sentence(refused, scans, tmp_path):
+    out = ["--out", tmp_path / "run"]
+    assert "expected one of vectorpose" in refused("pretrain", "magic", *out)
+    assert "--out: no folder" in refused("pretrain", "masked")
+    assert "preset 'huge'" in refused("pretrain", "masked", "--preset", "huge", *out)
+    assert "no setting 'speed'" in refused("pretrain", "masked", "--set", "speed=3", *out)
+    assert "expected KEY=VALUE" in refused("pretrain", "masked", "--set", "speed", *out)
+    assert "crop.side" in refused("pretrain", "masked", "--set", "crop.side=17", *out)
+    assert "steps" in refused("pretrain", "masked", "--steps", "0", *out)
+    assert "is there already" in refused("pretrain", "masked", "--out", scans)
+    assert "scans to validate on" in refused("pretrain", "masked", "--validation", scans, *out)
+    assert "--templates" in refused(
+        "pretrain", "masked", "--data", scans, "--templates", scans, *out
+    )
+    assert "could not be read" in refused(
+        "pretrain", "masked", "--init", tmp_path / "nowhere", *out
+    )
+    assert not (tmp_path / "run").exists()
