@@ -52,6 +52,10 @@ def test_validation_is_painted_from_other_label_maps(maps: Path) -> None:
     sides = [{s.scan(k).subject for k in range(len(s))} for s in (train, held)]
     assert sides[0] == {"head-01", "head-02", "head-03"}
     assert sides[1] == {"head-04"}
+    expected = Heads(
+        subjects_of_folder(maps), HeadSettings(side=SIDE, spacing=SPACING), 0, "test"
+    ).head(5)
+    np.testing.assert_array_equal(held.scan(0).volume.data, expected.image_as_bytes())
 
 
 def test_settings_say_nothing_of_the_files(maps: Path) -> None:

@@ -254,9 +254,11 @@ def _parts(
 ) -> dict[int, Part]:
     """The part of each group; refuses groups that are in two."""
     said: dict[int, dict[Part, Entry]] = {group: {} for group in groups}
+    members: dict[int, list[Entry]] = {group: [] for group in groups}
     identities: dict[int, str] = {}
     for group, (entry, facts) in zip(groups, known, strict=True):
         identities[group] = min(facts.values, identities.get(group, facts.values))
+        members[group].append(entry)
         if entry.part:
             said[group].setdefault(entry.part, entry)
     # Scans that are to be excluded take no part, and leave the split to the others.
@@ -267,7 +269,7 @@ def _parts(
         group: "validation" if number in chosen else "train" for number, group in enumerate(inside)
     }
     for group, own in said.items():
-        _check_one_part(own, [e for g, (e, _) in zip(groups, known, strict=True) if g == group])
+        _check_one_part(own, members[group])
         if own:
             parts[group] = next(iter(own))
     return parts

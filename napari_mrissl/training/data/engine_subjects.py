@@ -159,7 +159,8 @@ def _heads(
     )
 
     def paint(number: int) -> tuple[Volume, NDArray[np.integer], str]:
-        head = heads.head(number)
+        # A validation head shares no drawn shape, contrast or noise with a training head.
+        head = heads.head(number if part == "train" else settings.heads + number)
         data = head.image_as_bytes()
         data.flags.writeable = False
         return replace(head.image, data=data), head.labels, head.subject

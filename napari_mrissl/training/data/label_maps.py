@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from napari_mrissl.synthesis.head_templates import subjects_of_folder
-from napari_mrissl.synthesis.templates import label_map_files
+from napari_mrissl.synthesis.label_maps import label_map_files
 from napari_mrissl.training.data.cohort import Progress
 from napari_mrissl.training.data.groups import grouped
 from napari_mrissl.training.data.places import note_place
