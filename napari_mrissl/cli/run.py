@@ -21,6 +21,7 @@ Steps = Annotated[int | None, Parameter(negative="")]
 
 _LOOK_SECONDS = 0.5
 _SAY_SECONDS = 10.0
+_LAST_WORDS_SECONDS = 5.0
 
 
 def list_runs(*, json: Flag = False) -> None:
@@ -179,7 +180,11 @@ def _followed(folder: Path) -> RunState:
             said = time.monotonic()
             _say_state(state)
         time.sleep(_LOOK_SECONDS)
-    return state
+    # It says why it failed a little before it is gone; one that hangs stays.
+    end = time.monotonic() + _LAST_WORDS_SECONDS
+    while run.state().alive and time.monotonic() < end:
+        time.sleep(_LOOK_SECONDS / 5)
+    return run.state()
 
 
 def _end(run: Run, state: RunState) -> None:

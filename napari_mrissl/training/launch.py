@@ -44,7 +44,7 @@ def start(
     *,
     processes: int = 1,
     nice: int = 10,
-    command: Command = child_command,
+    command: Command | None = None,
 ) -> int:
     """Train a run in a child process that outlives this one; returns its process id.
 
@@ -60,7 +60,7 @@ def start(
     nice
         How much it steps back for other programs, 0 to 19.
     command
-        Makes the words that are run.
+        Makes the words that are run; without it `child_command`.
 
     Raises
     ------
@@ -71,6 +71,7 @@ def start(
     if processes < 1:
         raise MrisslError(f"{processes}", where="processes", expected="at least 1")
     run = Run.open(folder)
+    words = (command or child_command)(run.folder, processes)
     _check_startable(run, run.state())
     with run.alone():
         # Between the look and the lock somebody else may have started it.
@@ -82,7 +83,7 @@ def start(
         with EventWriter(run.folder) as events:
             events.state("queued")
             try:
-                child = _spawned(command(run.folder, processes), output, word, nice)
+                child = _spawned(words, output, word, nice)
             except OSError as error:
                 reason = f"process could not be started ({error.strerror})"
                 events.state("failed", reason)

@@ -188,13 +188,3 @@ def test_names_that_cannot_be_are_refused(name, tmp_path):
         Run.create(str(tmp_path / name), RunSettings(method="scratch"))
     assert str(tmp_path) not in str(told.value)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_card_says_what_was_done(run):
-    with run.claim(), EventWriter(run.folder) as events:
-        events.chance({"loss": 0.7})
-        events.step(1, 0.5, {"loss": 0.25})
-        events.state("stopped")
-    card = (run.folder / "model_card.md").read_text("utf-8")
-    assert "| loss | 0.25 | 0.25 | 0.7 |" in card
-    assert "Steps done: 1 of 100" in card
