@@ -8,6 +8,7 @@ from napari_mrissl import __version__
 from napari_mrissl.cli.benchmark import vectorpose_ablation
 from napari_mrissl.cli.demo import demo
 from napari_mrissl.cli.info import info
+from napari_mrissl.cli.inspect import vectorpose
 from napari_mrissl.cli.pretrain import pretrain
 from napari_mrissl.cli.replay import render, replay
 from napari_mrissl.cli.run import list_runs, resume, show_run, stop
@@ -56,6 +57,9 @@ def application() -> App:
     run.command(stop, name="stop")
     app.command(run)
     app.command(pretrain, name="pretrain")
+    examined = App(name="inspect", help="What a pretrained network knows of a scan, beside chance.")
+    examined.command(vectorpose, name="vectorpose")
+    app.command(examined)
     benchmark = App(name="benchmark", help="Comparisons at equal steps, as tables.")
     benchmark.command(vectorpose_ablation, name="vectorpose")
     app.command(benchmark)

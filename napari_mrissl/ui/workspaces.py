@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 VIEWS, NAVIGATOR = "Slice views", "Slice navigator"
 RECORDER, SEGMENTER = "Flight recorder", "Click segmentation"
 STUDIO, PRETRAINING = "Data engine studio", "Pretraining"
+INSPECTOR = "Inspector"
 
 WIDE = 1500
 """Pixels of window width from which slices and navigator stand side by side."""
@@ -56,6 +57,7 @@ WORKSPACES = {
         Workspace("label", (VIEWS, NAVIGATOR), (SEGMENTER,)),
         Workspace("synthesize", (VIEWS,), (STUDIO,)),
         Workspace("pretrain", (VIEWS,), (PRETRAINING,)),
+        Workspace("inspect", (VIEWS,), (INSPECTOR,)),
     )
 }
 """A task with docks of its own joins by one entry here and one command in the manifest."""
@@ -84,6 +86,11 @@ def synthesize() -> None:
 def pretrain() -> None:
     """Slice views and pretraining of the current viewer."""
     open_workspace(_viewer(), "pretrain")
+
+
+def inspect() -> None:
+    """Slice views and Inspector of the current viewer."""
+    open_workspace(_viewer(), "inspect")
 
 
 def open_workspace(viewer: ViewerModel, key: str) -> None:

@@ -1,0 +1,100 @@
+"""``mrissl inspect``: what a pretrained network knows of a scan, beside what knows nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from napari_mrissl.cli.arguments import Flag, Frame, Scan, Whole, within
+from napari_mrissl.cli.files import open_scan
+from napari_mrissl.cli.terminal import Progress, show, show_json
+
+Run = Annotated[Path, Parameter(name="RUN")]
+
+_MOST_CROPS = 100_000
+
+
+def vectorpose(
+    run: Run,
+    scan: Scan,
+    /,
+    *,
+    out: Path,
+    crops: Whole = 64,
+    seed: Whole = 0,
+    shuffled: Path | None = None,
+    device: str = "cpu",
+    frame: Frame = None,
+    json: Flag = False,
+) -> None:
+    """Measure position, scale and orientation that a VectorPOSE network reads from crops.
+
+    Writes report.json, crops.csv and figures into a new folder: position error in mm, scale
+    ratio, orientation, errors of r, theta and phi, each beside that of the best constant
+    answer (chance).
+
+    Parameters
+    ----------
+    run
+        The folder of a run, or a file of its weights.
+    scan
+        NIfTI, MGH, NRRD or MetaImage file, or a folder with one DICOM series; best of a
+        person that the network was not trained on.
+    out
+        The new folder of the report.
+    crops
+        How many random crops are measured.
+    seed
+        Of the crops; the same seed gives the same report.
+    shuffled
+        A run trained with shuffled targets, as one more control.
+    device
+        cpu, cuda, cuda:1 ...
+    frame
+        Which frame of a file with several, from 0; without it the first.
+    json
+        Print one JSON object: what report.json holds.
+    """
+    from napari_mrissl.evaluation import vectorpose as reports
+    from napari_mrissl.evaluation.weights import card_of, scan_for, weights_of
+    from napari_mrissl.trajectories.new_folder import check_new_folder
+
+    within("--crops", crops, 1, _MOST_CROPS)
+    within("--seed", seed, 0, 2**31 - 1)
+    check_new_folder(out)
+    # Small files first: a wrong run is refused before a large scan is read.
+    for source in (run, shuffled):
+        if source is not None:
+            card_of(source)
+    from napari_mrissl.pretext.vectorpose.inspection import Inspector
+
+    network = Inspector.open(weights_of(run), device)
+    control = Inspector.open(weights_of(shuffled), device) if shuffled is not None else None
+    prepared = scan_for(open_scan(scan, frame), network.card)
+    report = reports.examine(network, prepared, crops, seed, control, Progress("inspecting"))
+    reports.write(report, out)
+    if json:
+        show_json(report.numbers)
+        return
+    show(_lines(report.numbers))
+
+
+def _lines(numbers: dict[str, Any]) -> dict[str, object]:
+    lines: dict[str, object] = {"crops": numbers["crops"]}
+    for name, value in numbers.items():
+        if f"chance_{name}" in numbers:
+            lines[name.replace("_", " ")] = _beside(value, numbers[f"chance_{name}"])
+    restored = numbers.get("restoration", {})
+    for name, value in restored.items():
+        if f"chance_{name}" in restored:
+            lines[f"restoration {name.replace('_', ' ')}"] = _beside(
+                value, restored[f"chance_{name}"]
+            )
+    return lines
+
+
+def _beside(value: float | None, chance: float | None) -> str:
+    said = ["none" if one is None else f"{one:.4g}" for one in (value, chance)]
+    return f"{said[0]} (chance {said[1]})"

@@ -1,0 +1,1 @@
+"""What a pretrained network knows of a scan, measured beside what knows nothing."""

@@ -1,0 +1,172 @@
+"""Which run is inspected, and on which of the viewer's scans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QWidget
+
+from napari_mrissl.errors import printable
+from napari_mrissl.ui.inspector.work import RunChoice
+from napari_mrissl.ui.recorder.parts import button, label_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+_EVENTS = ("inserted", "removed", "renamed", "reordered")
+
+
+class SourceBox(QWidget):
+    """Choices of run and scan.
+
+    Parameters
+    ----------
+    viewer
+        Whose 3-D images can be chosen.
+
+    Attributes
+    ----------
+    load_wanted : Signal(str)
+        Folder of the run whose weights are to be loaded.
+    folder_chosen : Signal(str)
+        A run that may not be in the list.
+    refresh_wanted : Signal()
+        The list of runs is to be read again.
+    scan_changed : Signal()
+        Another scan was chosen, or the chosen one has gone.
+    """
+
+    load_wanted = Signal(str)
+    folder_chosen = Signal(str)
+    refresh_wanted = Signal()
+    scan_changed = Signal()
+
+    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._scans: list[Image] = []
+        self.runs: tuple[RunChoice, ...] = ()
+        self.run = _combo("The run whose network is inspected; those with weights, newest first")
+        self.load = button("Load", "Load the newest weights of this run")
+        self.folder = button("Folder...", "Choose the folder of a run that is not in the list")
+        self.refresh = button("Refresh", "Read the list of runs again")
+        self.scan = _combo("The scan that the network is shown: any 3-D image of the viewer")
+        grid = QGridLayout(self)
+        grid.setContentsMargins(6, 4, 6, 0)
+        grid.setSpacing(4)
+        grid.addWidget(label_of("Run", self.run), 0, 0)
+        grid.addWidget(self.run, 0, 1, 1, 2)
+        grid.addWidget(self.load, 0, 3)
+        grid.addWidget(label_of("Scan", self.scan), 1, 0)
+        grid.addWidget(self.scan, 1, 1)
+        grid.addWidget(self.folder, 1, 2)
+        grid.addWidget(self.refresh, 1, 3)
+        grid.setColumnStretch(1, 1)
+        self.load.clicked.connect(self._on_load)
+        self.folder.clicked.connect(self._on_folder)
+        self.refresh.clicked.connect(self.refresh_wanted)
+        self.scan.currentIndexChanged.connect(lambda _: self.scan_changed.emit())
+        for name in _EVENTS:
+            getattr(viewer.layers.events, name).connect(self._on_layers)
+        self._on_layers()
+        self.present(())
+
+    @property
+    def layer(self) -> Image | None:
+        """The chosen scan's layer."""
+        number = self.scan.currentIndex()
+        return self._scans[number] if 0 <= number < len(self._scans) else None
+
+    @property
+    def chosen(self) -> RunChoice | None:
+        """The chosen run."""
+        number = self.run.currentIndex()
+        return self.runs[number] if 0 <= number < len(self.runs) else None
+
+    def present(self, runs: Sequence[RunChoice]) -> None:
+        """List these runs; the chosen one stays chosen, wherever it came from."""
+        chosen = self.chosen
+        listed = list(runs)
+        if chosen is not None and chosen.folder not in [one.folder for one in listed]:
+            listed.append(chosen)
+        self.runs = tuple(listed)
+        with QSignalBlocker(self.run):
+            self.run.clear()
+            for number, one in enumerate(self.runs):
+                self.run.addItem(_words(one))
+                self.run.setItemData(number, printable(str(one.folder)), 3)
+            if chosen is not None:
+                self.choose_run(chosen.folder)
+        self.run.setEnabled(bool(self.runs))
+        self.load.setEnabled(bool(self.runs))
+        self.run.setPlaceholderText("no run has weights yet")
+
+    def add(self, run: RunChoice) -> None:
+        """Put a run in front and choose it."""
+        self.present([run, *(one for one in self.runs if one.folder != run.folder)])
+        self.choose_run(run.folder)
+
+    def choose_run(self, folder: Path) -> bool:
+        """Choose a run by its folder; False if it is not in the list."""
+        folders = [one.folder for one in self.runs]
+        if folder in folders:
+            self.run.setCurrentIndex(folders.index(folder))
+        return folder in folders
+
+    def choose_scan(self, name: str) -> bool:
+        """Choose a scan by its layer's name; False if there is none."""
+        names = [layer.name for layer in self._scans]
+        if name in names:
+            self.scan.setCurrentIndex(names.index(name))
+        return name in names
+
+    def disconnect_viewer(self) -> None:
+        """Stop following the viewer's layers, and let go of them."""
+        for name in _EVENTS:
+            getattr(self._viewer.layers.events, name).disconnect(self._on_layers)
+        self._scans = []
+
+    def _on_load(self) -> None:
+        if self.chosen is not None:
+            self.load_wanted.emit(str(self.chosen.folder))
+
+    def _on_folder(self) -> None:
+        found = QFileDialog.getExistingDirectory(self, "The folder of a run")
+        if found:
+            self.folder_chosen.emit(found)
+
+    def _on_layers(self, _: Any = None) -> None:
+        before = self.layer
+        self._scans = [layer for layer in self._viewer.layers if _is_scan(layer)]
+        with QSignalBlocker(self.scan):
+            self.scan.clear()
+            self.scan.addItems([layer.name for layer in self._scans])
+            if before in self._scans:
+                self.scan.setCurrentIndex(self._scans.index(before))
+        self.scan.setEnabled(bool(self._scans))
+        self.scan.setPlaceholderText("open a scan first")
+        if self.layer is not before:
+            self.scan_changed.emit()
+
+
+def _combo(tip: str) -> QComboBox:
+    combo = QComboBox()
+    combo.setToolTip(tip)
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(10)
+    return combo
+
+
+def _words(run: RunChoice) -> str:
+    shuffled = ", shuffled targets" if run.shuffled else ""
+    return printable(f"{run.folder.name}  ({run.method}, step {run.step}{shuffled})")
+
+
+def _is_scan(layer: Any) -> bool:
+    from napari.layers import Image
+
+    return isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb

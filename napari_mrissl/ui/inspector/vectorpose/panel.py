@@ -1,0 +1,447 @@
+"""The panel of VectorPOSE: tabs around one network, one scan and one crop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QSize, QTimer
+from qtpy.QtWidgets import QFrame, QScrollArea, QTabWidget, QVBoxLayout, QWidget
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.evaluation.vectorpose import Report, write
+from napari_mrissl.pretext.crops import CropRecord
+from napari_mrissl.pretext.vectorpose.vectors import vectors_mm
+from napari_mrissl.pretext.vectorpose.views import DIRECTIONS, RestorationView, Sweep
+from napari_mrissl.ui.history import SettingsHistory
+from napari_mrissl.ui.inspector.method_panel import MethodPanel
+from napari_mrissl.ui.inspector.vectorpose import hints, work
+from napari_mrissl.ui.inspector.vectorpose.arrow_tab import ArrowTab
+from napari_mrissl.ui.inspector.vectorpose.arrows import ArrowLayers
+from napari_mrissl.ui.inspector.vectorpose.boundary_tab import BoundaryTab
+from napari_mrissl.ui.inspector.vectorpose.choice import CropChoice, offsets_of, world_at
+from napari_mrissl.ui.inspector.vectorpose.control_tab import ControlTab
+from napari_mrissl.ui.inspector.vectorpose.crop_tab import CropTab
+from napari_mrissl.ui.inspector.vectorpose.picking import Picking
+from napari_mrissl.ui.inspector.vectorpose.position_tab import PositionTab
+from napari_mrissl.ui.inspector.work import list_runs
+from napari_mrissl.ui.jobs import JobRunner
+from napari_mrissl.ui.layers import volume_of
+from napari_mrissl.ui.navigator.units import position_of
+from napari_mrissl.ui.pretraining.curves import Look
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+CROP, ARROWS, POSITION, BOUNDARIES, CONTROLS = range(5)
+"""The tabs."""
+
+_SETTLED_MS = 400
+
+
+class VectorPosePanel(MethodPanel):
+    """Crop picker, arrows, sweeps, boundaries and null controls of a VectorPOSE network.
+
+    Attributes
+    ----------
+    history : SettingsHistory
+        The crops that were looked at.
+    seen : CropSeen or None
+        The crop that is shown.
+    layers : ArrowLayers
+        What is drawn in the viewer.
+    """
+
+    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(viewer, parent)
+        self._closed = False
+        self._run: Path | None = None
+        self._layer: Image | None = None
+        self._network: work.Network | None = None
+        self._loaded: work.Loaded | None = None
+        self._draft: CropChoice | None = None
+        self._draws = 0
+        self._spoils = 0
+        self._done: dict[str, object] = {}
+        self.history: SettingsHistory[CropChoice] | None = None
+        self.seen: work.CropSeen | None = None
+        self.sweep: Sweep | None = None
+        self.loading = JobRunner(self)
+        self.looking = JobRunner(self, listed=False)
+        self.measuring = JobRunner(self)
+        self.listing = JobRunner(self, listed=False)
+        self.layers = ArrowLayers(viewer)
+        self.picking = Picking(viewer, self)
+        self.crop_tab = CropTab()
+        self.arrow_tab = ArrowTab()
+        self.position_tab = PositionTab()
+        self.boundary_tab = BoundaryTab()
+        self.control_tab = ControlTab()
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(_SETTLED_MS)
+        self._arrange()
+        self._connect()
+        self._allow()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being loaded, looked at or measured."""
+        runners = (self.loading, self.looking, self.measuring, self.listing)
+        return any(runner.running for runner in runners)
+
+    @property
+    def choice(self) -> CropChoice | None:
+        """The crop that is wanted."""
+        return self._draft
+
+    @property
+    def loaded(self) -> work.Loaded | None:
+        """Network and scan, once they are there."""
+        return self._loaded
+
+    def open(self, run: Path, layer: Image | None) -> None:
+        """Load the weights of a run in the background, and look at a scan with them."""
+        self._run, self._layer = run, layer
+        self._network = None
+        self._load()
+        self.listing.start(list_runs, title="list of runs", done=self.control_tab.list_runs)
+        self.busy_changed.emit()
+
+    def set_layer(self, layer: Image | None) -> None:
+        """Look at another scan with the same weights."""
+        self._layer = layer
+        if self._run is not None:
+            self._load()
+
+    def choose(self, choice: CropChoice) -> None:
+        """Look at a crop; can be taken back."""
+        self._edit(choice)
+        self._remember()
+
+    def step_back(self) -> None:
+        """Take back the last change of the crop."""
+        self._remember()
+        if self.history is not None and self.history.undo():
+            self._use(self.history.present)
+
+    def step_forward(self) -> None:
+        """Do again what was taken back."""
+        if self.history is not None and self.history.redo():
+            self._use(self.history.present)
+
+    def resample(self) -> None:
+        """Another random crop, as in training."""
+        loaded = self._loaded
+        if loaded is None:
+            return
+        self._draws += 1
+        seed = self._draws
+        self._start_looking(lambda c: work.resample(c, loaded, seed), self._on_drawn)
+
+    def measure(self) -> None:
+        """Measure the network and the null controls on random crops."""
+        loaded = self._loaded
+        if loaded is None:
+            return
+        tab = self.control_tab
+        count, seed, other = tab.count.value(), tab.seed.value(), tab.shuffled_run
+        self.said.emit("")
+        self.measuring.start(
+            lambda c: work.measure(c, loaded, count, seed, other),
+            title="measuring crops",
+            done=tab.show_report,
+        )
+        self.busy_changed.emit()
+
+    def save_report(self, folder: str) -> None:
+        """Write the measured numbers, a table and figures into a new folder."""
+        report = self.control_tab.report
+        if report is None:
+            return
+        self.measuring.start(
+            lambda _: self._written(report, Path(folder)),
+            title="report",
+            done=lambda count: self.said.emit(f"{count} files were written."),
+            queue=True,
+        )
+        self.busy_changed.emit()
+
+    def go_to_crop(self) -> None:
+        """Bring the main view to the middle of the crop."""
+        dims = self.viewer.dims
+        if self.seen is not None and dims.ndim >= 3:
+            center = self.seen.record.to_world(self.seen.record.center_mm)
+            place = position_of(self.viewer, center)
+            dims.set_point(range(dims.ndim - 3, dims.ndim), place)
+
+    def set_look(self, look: Look) -> None:
+        """Take the colours of a theme."""
+        self.position_tab.set_look(look)
+
+    def cancel(self) -> None:
+        """Stop what goes on in the background."""
+        for runner in (self.loading, self.looking, self.measuring):
+            runner.cancel()
+
+    def state(self) -> dict[str, Any]:
+        """What a session keeps, as plain data."""
+        return {
+            "crop": None if self._draft is None else self._draft.plain(),
+            "tab": self.tabs.currentIndex(),
+            "direction": self.position_tab.chosen,
+            "count": self.control_tab.count.value(),
+        }
+
+    def take_state(self, state: dict[str, Any]) -> list[str]:
+        """Take up what `state` gave; names of what is not usable."""
+        wrong = []
+        if state.get("crop") is not None:
+            choice = CropChoice.from_plain(state["crop"])
+            if choice is None:
+                wrong.append("crop")
+            else:
+                self._draft, self.history = choice, SettingsHistory(choice)
+        tab, direction, count = (state.get(name) for name in ("tab", "direction", "count"))
+        if type(tab) is int and 0 <= tab < self.tabs.count():
+            self.tabs.setCurrentIndex(tab)
+        elif tab is not None:
+            wrong.append("tab")
+        if direction in DIRECTIONS:
+            self.position_tab.direction.setCurrentIndex(DIRECTIONS.index(direction))
+        elif direction is not None:
+            wrong.append("direction")
+        if type(count) is int and 1 <= count <= self.control_tab.count.maximum():
+            self.control_tab.count.setValue(count)
+        elif count is not None:
+            wrong.append("count")
+        return wrong
+
+    def shut_down(self) -> None:
+        """End all work and remove the layers; the panel is of no more use."""
+        if self._closed:
+            return
+        self._closed = True
+        self._settled.stop()
+        for runner in (self.loading, self.looking, self.measuring, self.listing):
+            runner.close()
+        self.picking.shut_down()
+        self.layers.remove()
+        self.position_tab.shut_down()
+        self._loaded = self._network = self.seen = self.sweep = self._layer = None
+        self.boundary_tab.view = None
+        self.control_tab.report = None
+        self._done.clear()
+
+    def minimumSizeHint(self) -> QSize:
+        """Never narrower than the controls."""
+        parts = (self.crop_tab, self.position_tab, self.boundary_tab, self.control_tab)
+        return QSize(max(part.minimumSizeHint().width() for part in parts) + 18, 300)
+
+    def _arrange(self) -> None:
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        for part, title, tip in (
+            (_scrolled(self.crop_tab), "Crop", "Where the crop is, and what the network says"),
+            (self.arrow_tab, "Arrows", "The nine arrows in numbers"),
+            (_scrolled(self.position_tab), "Position", "The crop slides through the scan"),
+            (_scrolled(self.boundary_tab), "Boundaries", "The crop spoiled and restored"),
+            (self.control_tab, "Controls", "Many crops, beside predictors that know nothing"),
+        ):
+            self.tabs.addTab(part, title)
+            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.tabs)
+
+    def _connect(self) -> None:
+        crop = self.crop_tab
+        crop.edited.connect(self._on_edited)
+        crop.pick_toggled.connect(self.picking.set_on)
+        crop.resample_wanted.connect(self.resample)
+        crop.show_wanted.connect(self.go_to_crop)
+        crop.back_wanted.connect(self.step_back)
+        crop.forward_wanted.connect(self.step_forward)
+        self.picking.picked.connect(self._on_picked)
+        self.picking.refused.connect(self.failed)
+        self.position_tab.direction_changed.connect(self._request)
+        self.boundary_tab.spoil_wanted.connect(self._on_spoil)
+        self.control_tab.measure_wanted.connect(self.measure)
+        self.control_tab.save_wanted.connect(self.save_report)
+        self.tabs.currentChanged.connect(lambda _: self._request())
+        self._settled.timeout.connect(self._remember)
+        for runner in (self.loading, self.looking, self.measuring, self.listing):
+            runner.failed.connect(self._on_failed)
+            runner.idle.connect(self.busy_changed)
+        for runner in (self.loading, self.measuring):
+            runner.progressed.connect(self.progressed)
+            runner.cancelled.connect(lambda: self.said.emit("Cancelled."))
+
+    def _load(self) -> None:
+        """Weights and scan, in the background; what is shown of another pair is cleared."""
+        self.looking.cancel()
+        self.measuring.cancel()
+        self._loaded = self.seen = self.sweep = None
+        self._done.clear()
+        self._clear()
+        run, known, volume = self._run, self._network, None
+        if self._layer is not None:
+            try:
+                volume = volume_of(self._layer)
+            except MrisslError as error:
+                self.failed.emit(str(error))
+        assert run is not None  # noqa: S101 - `open` comes first
+        self.loading.start(
+            lambda c: work.load(c, run, known, volume), title="weights", done=self._on_loaded
+        )
+        self.busy_changed.emit()
+
+    def _on_loaded(self, found: work.Loaded | work.Network) -> None:
+        if isinstance(found, work.Network):
+            self._network = found
+            self.said.emit("The weights are loaded; open a scan to inspect them on.")
+            return
+        self._network, self._loaded = found.network, found
+        volume = found.scan.volume
+        if self._draft is None or self.history is None:
+            self._draft = CropChoice.middle(volume)
+            self.history = SettingsHistory(self._draft)
+        self.crop_tab.set_extent(np.array(volume.shape) * volume.spacing / 2)
+        self._allow()
+        self._use(self._draft)
+
+    def _allow(self) -> None:
+        there = self._loaded is not None
+        for tab in (self.crop_tab, self.control_tab.measure, self.position_tab.direction):
+            tab.setEnabled(there)
+        self._show_history()
+
+    def _on_edited(self) -> None:
+        loaded = self._loaded
+        if loaded is None:
+            return
+        tab = self.crop_tab
+        r, a, s = (float(v) for v in world_at(loaded.scan.volume, tab.offsets))
+        self._edit(CropChoice((r, a, s), tab.scale.value, tab.element), show=False)
+        self._settled.start()
+
+    def _on_picked(self, world: tuple[float, float, float]) -> None:
+        if self._draft is not None:
+            self.choose(CropChoice(world, self._draft.scale, self._draft.element))
+
+    def _on_drawn(self, record: CropRecord) -> None:
+        self.choose(CropChoice.of(record))
+
+    def _edit(self, choice: CropChoice, *, show: bool = True) -> None:
+        self._draft = choice
+        self._use(choice, show=show)
+
+    def _use(self, choice: CropChoice, *, show: bool = True) -> None:
+        self._draft = choice
+        loaded = self._loaded
+        if loaded is not None and show:
+            offsets = offsets_of(loaded.scan.volume, np.array(choice.center))
+            self.crop_tab.show_choice(offsets, choice.scale, choice.element)
+        self._show_history()
+        self._request()
+
+    def _remember(self) -> None:
+        self._settled.stop()
+        if self._draft is not None and self.history is not None:
+            self.history.change(self._draft)
+        self._show_history()
+
+    def _show_history(self) -> None:
+        there = self.history
+        self.crop_tab.show_history(
+            back=there is not None and (there.can_undo or there.present != self._draft),
+            forward=there is not None and there.can_redo,
+        )
+
+    def _request(self) -> None:
+        """Have done what the tab in front shows and is not done for this crop."""
+        loaded, choice = self._loaded, self._draft
+        if loaded is None or choice is None or self._closed:
+            return
+        settings = loaded.network.settings
+        record = choice.record(loaded.scan, settings.crop)
+        if self._done.get("crop") != record:
+            self._start_looking(lambda c: work.look(c, loaded, record), self._on_seen)
+            return
+        tab = self.tabs.currentIndex()
+        if tab == POSITION:
+            direction = self.position_tab.chosen
+            if not settings.vectors:
+                self.position_tab.say("This run predicts no vectors.")
+            elif self._done.get("sweep") != (record, direction):
+                self._start_looking(
+                    lambda c: (record, work.sweep(c, loaded, record, direction)), self._on_swept
+                )
+        elif tab == BOUNDARIES:
+            seed = self._spoils
+            if not settings.restores:
+                self.boundary_tab.clear("This run restores nothing: it was trained on arrows only.")
+            elif self._done.get("restored") != (record, seed):
+                self._start_looking(
+                    lambda c: (seed, work.restore(c, loaded, record, seed)), self._on_restored
+                )
+
+    def _start_looking(self, job: Any, done: Any) -> None:
+        self.looking.start(job, title="a look at the crop", done=done)
+        self.busy_changed.emit()
+
+    def _on_seen(self, seen: work.CropSeen) -> None:
+        loaded, layer = self._loaded, self._layer
+        if loaded is None or layer is None or layer not in self.viewer.layers:
+            return
+        self.seen = seen
+        self._done["crop"] = seen.record
+        record = seen.record
+        axis = loaded.network.inspector.task.axis(loaded.scan)
+        ends = np.stack([axis.at(record.lower_mm[0]), axis.at(record.upper_mm[0])])
+        true = record.vectors_to_world(vectors_mm(record, axis, turned=False))
+        self.layers.show(seen, record.to_world(ends), true, layer)
+        self.crop_tab.show_seen(seen, loaded.chance, hints.crop_hints(seen, loaded))
+        self.arrow_tab.show_view(seen.view)
+        self._request()
+
+    def _on_swept(self, found: tuple[CropRecord, Sweep]) -> None:
+        record, self.sweep = found
+        self._done["sweep"] = (record, self.sweep.direction)
+        number = DIRECTIONS.index(self.sweep.direction)
+        at = float(record.center_mm[number] - record.scan_center_mm[number])
+        self.position_tab.show_sweep(self.sweep, at)
+
+    def _on_restored(self, found: tuple[int, RestorationView]) -> None:
+        seed, view = found
+        self._done["restored"] = (view.record, seed)
+        self.boundary_tab.show_view(view)
+
+    def _on_spoil(self) -> None:
+        self._spoils += 1
+        self._request()
+
+    def _on_failed(self, text: str) -> None:
+        self.failed.emit(text)
+
+    def _clear(self) -> None:
+        self.layers.clear()
+        self.crop_tab.clear()
+        self.arrow_tab.show_view(None)
+        self.boundary_tab.clear()
+        self.control_tab.show_report(None)
+        self._allow()
+
+    @staticmethod
+    def _written(report: Report, folder: Path) -> int:
+        return len(write(report, folder))
+
+
+def _scrolled(content: QWidget) -> QScrollArea:
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setWidget(content)
+    return area
