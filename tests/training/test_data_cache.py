@@ -18,7 +18,7 @@ from napari_mrissl.training.data.cache import GIB, DecodedCache, scan_bytes
 from napari_mrissl.training.data.cohort import load
 from napari_mrissl.training.data.places import read_known
 from napari_mrissl.training.data.scans import ScanSubjects
-from napari_mrissl.training.data.spill import is_mapped
+from napari_mrissl.training.data.spill import bytes_in_memory
 from napari_mrissl.volumes import Volume, read
 from tests.training.cohorts import SHAPE, write_scan
 
@@ -140,7 +140,7 @@ def test_a_cohort_larger_than_the_cache_is_decoded_once(
     # Two are still in memory when the second round begins; they leave for disk later.
     assert len(decoded) == 6
     record = draw_crop(np.random.default_rng(0), subjects.scan(0), 8, 5.0)
-    assert is_mapped(subjects.scan(0).volume)
+    assert bytes_in_memory(subjects.scan(0).volume.data) == 0
     crop = cut(subjects.scan(0), record)
     whole = replace(subjects.scan(0).volume, data=first[0][0])
     np.testing.assert_array_equal(cut(replace(subjects.scan(0), volume=whole), record), crop)
@@ -149,7 +149,7 @@ def test_a_cohort_larger_than_the_cache_is_decoded_once(
 def test_what_fits_is_not_written_to_disk(tmp_path: Path) -> None:
     subjects = subjects_on_disk(tmp_path, 1.0)
     for number in range(6):
-        assert not is_mapped(subjects.scan(number).volume)
+        assert bytes_in_memory(subjects.scan(number).volume.data) == 2 * np.prod(SHAPE)
     assert not (cache_directory() / "decoded").exists()
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_mrissl.directories import cache_directory
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.synthesis.head_templates import subjects_of_folder
 from napari_mrissl.synthesis.heads import Heads, HeadSettings
-from napari_mrissl.training.data import cohort
+from napari_mrissl.training.data import cohort, spill
 from napari_mrissl.training.data.engine_subjects import painted_bytes, painted_subjects
 from napari_mrissl.training.data.label_maps import label_map_records
 from napari_mrissl.training.data.preprocessing import CT_WINDOW
@@ -77,17 +78,40 @@ def test_a_head_is_painted_once_and_the_same_in_every_order_and_thread(maps: Pat
     assert (other.volume.data != second.scan(0).volume.data).any()
 
 
-def test_heads_that_do_not_fit_are_painted_again_alike(maps: Path) -> None:
+def test_heads_that_do_not_fit_are_kept_on_disk(
+    maps: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one_head = SIDE**3 * 3
     # Five of seven heads are for training, and so are five sevenths of the cache.
     room = 1.5 * one_head * 7 / 5 / 2**30
-    tight = painted_subjects(head_settings(maps, cache_gib=room), 1, "train")
-    before = tight.scan(0)
-    tight.scan(1)
-    again = tight.scan(0)
-    assert again is not before
-    np.testing.assert_array_equal(again.volume.data, before.volume.data)
-    assert painted_bytes(head_settings(maps)) == 7 * one_head
+    settings = head_settings(maps, cache_gib=room)
+    assert painted_bytes(settings) == 7 * one_head
+    tight = painted_subjects(settings, 1, "train")
+    # With a full disk they are painted again, and alike.
+    full = painted_subjects(settings, 1, "train")
+    with monkeypatch.context() as patched:
+        patched.setattr(spill, "FREE_BYTES", 1 << 60)
+        twice = [full.scan(number).volume.data for number in (0, 1, 2, 0)]
+    np.testing.assert_array_equal(twice[0], twice[3])
+    assert not list((cache_directory() / "decoded").glob("*.npy"))
+    painted: list[int] = []
+    head = Heads.head
+
+    def counted(heads: Heads, index: int) -> object:
+        painted.append(index)
+        return head(heads, index)
+
+    monkeypatch.setattr(Heads, "head", counted)
+    before = [tight.scan(number) for number in range(5)]
+    for number in (0, 3, 1, 4, 2, 0):
+        again = tight.scan(number)
+        np.testing.assert_array_equal(again.volume.data, before[number].volume.data)
+        np.testing.assert_array_equal(again.labels, before[number].labels)
+        np.testing.assert_array_equal(again.volume.affine, before[number].volume.affine)
+        for name in ("subject", "identity", "low", "high"):
+            assert getattr(again, name) == getattr(before[number], name)
+        assert tight._cache.nbytes <= tight._cache.limit
+    assert painted == [0, 1, 2, 3, 4]
 
 
 def test_an_unknown_label_map_and_a_window_are_refused(

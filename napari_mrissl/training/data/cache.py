@@ -7,15 +7,15 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from napari_mrissl.pretext.subjects import Scan
-from napari_mrissl.training.data.spill import is_mapped
+from napari_mrissl.training.data.spill import bytes_in_memory
 
 GIB = 1 << 30
 
 
 def scan_bytes(scan: Scan) -> int:
     """Memory that a decoded scan takes; what is mapped from disk takes none."""
-    labels = 0 if scan.labels is None else scan.labels.nbytes
-    return int(labels + (0 if is_mapped(scan.volume) else scan.volume.data.nbytes))
+    labels = 0 if scan.labels is None else bytes_in_memory(scan.labels)
+    return bytes_in_memory(scan.volume.data) + labels
 
 
 class DecodedCache:

@@ -31,6 +31,7 @@ from napari_mrissl.synthesis.heads import Heads, HeadSettings
 from napari_mrissl.training.data.cache import GIB, DecodedCache
 from napari_mrissl.training.data.places import check_known, read_known
 from napari_mrissl.training.data.preprocessing import limits
+from napari_mrissl.training.data.spill import mapped, spill
 from napari_mrissl.training.settings import DataSettings, Preprocessing, SubjectRecord
 from napari_mrissl.volumes import Volume
 
@@ -41,12 +42,15 @@ _EVERY_FOURTH = 4
 
 M = TypeVar("M", bound=BaseModel)
 
+Painted = tuple[Volume, NDArray[np.integer], str]
+"""Image, labels and subject."""
+
 
 class PaintedSubjects:
     """Scans of the data engine: number k is the same for the same settings and seed.
 
-    They are kept as 8-bit voxels with their labels, within the run's cache; one that had to
-    go is painted again.
+    They are kept as 8-bit voxels with their labels, within the run's cache; those that do
+    not fit are kept on disk, see `spill`.
 
     Parameters
     ----------
@@ -61,7 +65,7 @@ class PaintedSubjects:
     def __init__(
         self,
         count: int,
-        paint: Callable[[int], tuple[Volume, NDArray[np.integer], str]],
+        paint: Callable[[int], Painted],
         settings: DataSettings,
     ) -> None:
         self._count = count
@@ -69,7 +73,9 @@ class PaintedSubjects:
         self._preprocessing = settings.preprocessing
         # Training and validation together stay within the run's cache.
         share = count / (settings.heads + _validation_count(settings))
-        self._cache = DecodedCache(int(share * settings.cache_gib * GIB))
+        self._cache = DecodedCache(int(share * settings.cache_gib * GIB), self._leave)
+        self._painted: dict[int, tuple[str, str]] = {}
+        self._labels_on_disk: dict[str, str] = {}
         # The painter's kernels already use all cores, and templates are read once.
         self._one_at_a_time = threading.Lock()
 
@@ -82,10 +88,29 @@ class PaintedSubjects:
         return self._cache.get(number, partial(self._made, number))
 
     def _made(self, number: int) -> Scan:
-        with self._one_at_a_time:
-            volume, labels, subject = self._paint(number)
+        volume, labels, subject = self._mapped(number) or self._new(number)
         low, high = limits(volume, self._preprocessing)
         return Scan(volume, low, high, subject, volume.identity, labels)
+
+    def _new(self, number: int) -> Painted:
+        with self._one_at_a_time:
+            volume, labels, subject = self._paint(number)
+        self._painted[number] = volume.identity, subject
+        return volume, labels, subject
+
+    def _mapped(self, number: int) -> Painted | None:
+        identity, subject = self._painted.get(number, ("", ""))
+        of_labels = self._labels_on_disk.get(identity)
+        if of_labels is None:
+            return None
+        volume, labels = mapped(identity), mapped(of_labels)
+        return None if volume is None or labels is None else (volume, labels.data, subject)
+
+    def _leave(self, scan: Scan) -> None:
+        assert scan.labels is not None  # noqa: S101 - all painted scans have them
+        labels = replace(scan.volume, data=scan.labels)
+        if spill(scan.volume) and spill(labels):
+            self._labels_on_disk[scan.identity] = labels.identity
 
 
 def painted_subjects(settings: DataSettings, seed: int, part: Part) -> PaintedSubjects:
@@ -147,9 +172,7 @@ def _check_percentiles(preprocessing: Preprocessing) -> None:
         )
 
 
-def _heads(
-    settings: DataSettings, seed: int, part: Part
-) -> Callable[[int], tuple[Volume, NDArray[np.integer], str]]:
+def _heads(settings: DataSettings, seed: int, part: Part) -> Callable[[int], Painted]:
     subjects = _head_subjects(settings.subjects)
     heads = Heads(
         subjects,
@@ -158,7 +181,7 @@ def _heads(
         "train" if part == "train" else "test",
     )
 
-    def paint(number: int) -> tuple[Volume, NDArray[np.integer], str]:
+    def paint(number: int) -> Painted:
         # A validation head shares no drawn shape, contrast or noise with a training head.
         head = heads.head(number if part == "train" else settings.heads + number)
         data = head.image_as_bytes()
@@ -186,9 +209,7 @@ def _head_subject(record: SubjectRecord) -> Subject:
     return Subject(record.subject, split, load)
 
 
-def _views(
-    settings: DataSettings, seed: int, part: Part
-) -> Callable[[int], tuple[Volume, NDArray[np.integer], str]]:
+def _views(settings: DataSettings, seed: int, part: Part) -> Callable[[int], Painted]:
     engine_settings = validated(EngineSettings, settings.engine)
     pool = (
         _part_of(Templates.procedural(), part)
@@ -198,7 +219,7 @@ def _views(
     engine = Engine(pool, engine_settings, seed)
     affine = cubic_affine(np.zeros(3), engine_settings.ensemble.side, 1.0)
 
-    def paint(number: int) -> tuple[Volume, NDArray[np.integer], str]:
+    def paint(number: int) -> Painted:
         # Training and validation draw from different shapes and different numbers.
         index = number if part == "train" else settings.heads + number
         pair = engine.pair(index)

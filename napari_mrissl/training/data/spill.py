@@ -13,9 +13,10 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_mrissl.directories import cache_directory
 from napari_mrissl.errors import MrisslError
@@ -85,9 +86,9 @@ def mapped(identity: str) -> Volume | None:
     return None
 
 
-def is_mapped(volume: Volume) -> bool:
-    """Whether a volume's voxels are on disk rather than in this process's memory."""
-    return isinstance(volume.data.base, np.memmap)
+def bytes_in_memory(array: NDArray[Any]) -> int:
+    """Memory that an array takes in this process: none where it is mapped."""
+    return 0 if isinstance(array.base, np.memmap) else int(array.nbytes)
 
 
 def forget(identity: str) -> None:
