@@ -207,8 +207,8 @@ class Run:
             remove_remains(self.folder)
             try:
                 yield
-            except Exception as error:
-                self._fail(error)
+            except BaseException as error:
+                self._left_by(error)
                 raise
             finally:
                 card.write(self)
@@ -255,13 +255,17 @@ class Run:
         finally:
             lock.release()
 
-    def _fail(self, error: Exception) -> None:
+    def _left_by(self, error: BaseException) -> None:
         """Say in the run why training ended, unless its loop has done so."""
         if self.state().name not in ACTIVE:
             return
-        reason = str(error) if isinstance(error, MrisslError) else type(error).__name__
         with contextlib.suppress(MrisslError), EventWriter(self.folder) as events:
-            events.state("failed", reason)
+            if isinstance(error, MrisslError):
+                events.state("failed", str(error))
+            elif isinstance(error, Exception):
+                events.state("failed", type(error).__name__)
+            else:
+                events.state("stopped", "interrupted")
 
 
 def _busy(folder: Path, pid: int) -> MrisslError:

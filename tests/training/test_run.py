@@ -72,6 +72,13 @@ def test_an_error_within_a_claim_is_said_in_the_run(run):
     assert (state.name, state.reason) == ("failed", "scan: is odd.")
 
 
+def test_an_interrupted_claim_is_a_stop(run):
+    with pytest.raises(KeyboardInterrupt), run.claim():
+        raise KeyboardInterrupt
+    state = run.state()
+    assert (state.name, state.reason) == ("stopped", "interrupted")
+
+
 def test_a_request_shows_at_once(run):
     with run.claim(), EventWriter(run.folder) as events:
         events.state("running")
