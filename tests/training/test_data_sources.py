@@ -148,6 +148,22 @@ def test_a_file_given_twice_counts_once(tmp_path: Path) -> None:
     assert names(find([root, root / "a.nii", root / "." / "b.nii"]), root) == ["a.nii", "b.nii"]
 
 
+def test_what_two_sources_say_of_a_file_is_joined_and_a_contradiction_refused(
+    tmp_path: Path,
+) -> None:
+    root = touched(tmp_path / "scans", "a.nii", "b.nii")
+    table = tmp_path / "table.csv"
+    table.write_text(
+        "path,subject,split\nscans/a.nii,x,\nscans/b.nii,x,validation\n", encoding="utf-8"
+    )
+    found = find([root, table])
+    assert people(found) == [0, 0]
+    assert [entry.part for entry in found.entries] == [None, "validation"]
+    table.write_text("path,split\nscans/a.nii,train\nscans/a.nii,val\n", encoding="utf-8")
+    with pytest.raises(MrisslError, match=r"a.nii: named for train and for validation"):
+        find([table])
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -28,6 +28,7 @@ _BIDS_SUBJECT = re.compile(r"(?:^|_)sub-([A-Za-z0-9]+)")
 _LABEL_FOLDER = re.compile(r"(labels?|masks?|segmentations?)(tr|ts)?", re.IGNORECASE)
 _LABEL_NAME = re.compile(r"([_-](labels?|dseg|seg|mask|probseg))$", re.IGNORECASE)
 _NOT_RAW = {"derivatives", "sourcedata", "code", "stimuli"}
+_BY_TABLE = "table "
 _SCANS_OF_BIDS = ("anat", "ct", "pet")
 _PARTS: dict[str, Part] = {
     "train": "train",
@@ -105,7 +106,8 @@ def find(paths: Iterable[str | Path]) -> Found:
             )
         label_maps += found.label_maps
         for entry in found.entries:
-            entries.setdefault(entry.path, entry)
+            known = entries.get(entry.path)
+            entries[entry.path] = entry if known is None else _joined(known, entry)
     return Found(tuple(entries.values()), label_maps)
 
 
@@ -118,6 +120,23 @@ def _of(path: Path) -> Found:
     if path.is_file() or _is_series(path):
         return Found((Entry(path, _person(path)),))
     return _bids(path) or _folder(path)
+
+
+def _joined(first: Entry, second: Entry) -> Entry:
+    """What two sources say of one file; a table knows best whose it is."""
+    if first.part and second.part and first.part != second.part:
+        raise MrisslError(
+            f"named for {first.part} and for {second.part}",
+            where=first.path,
+            expected="every scan in one part only",
+        )
+    return replace(
+        first,
+        person=second.person if second.person.startswith(_BY_TABLE) else first.person,
+        part=first.part or second.part,
+        labels=first.labels or second.labels,
+        named=first.named or second.named,
+    )
 
 
 def _table(path: Path) -> Iterator[Entry]:
@@ -141,7 +160,7 @@ def _table(path: Path) -> Iterator[Entry]:
         if split and split not in _PARTS:
             raise MrisslError(f"split {split!r}", where=place, expected="train, validation or test")
         # The same name in two tables is the same person.
-        person = f"table {cell('subject')}" if cell("subject") else _person(scan)
+        person = f"{_BY_TABLE}{cell('subject')}" if cell("subject") else _person(scan)
         labels = _beside(path, cell("label"), place) if cell("label") else None
         yield Entry(scan, person, _PARTS.get(split), labels)
 
