@@ -46,13 +46,13 @@ INFO = TaskInfo(
     settings=ReconstructionSettings,
     presets={
         "tiny": {
-            "task": {"backbone": {"width": 8, "depth": 4}, "crop": {"side": 32}},
-            "optimisation": {"steps": 60, "batch": 4, "learning_rate": 2e-3, "warmup": 10},
+            "task": {"backbone": {"width": 8, "depth": 3}, "crop": {"side": 16}},
+            "optimisation": {"steps": 200, "batch": 8, "learning_rate": 1e-2, "warmup": 10},
             "data": {"heads": 4, "engine": {"side": 64}},
         },
         "cpu": {
-            "task": {"backbone": {"width": 8, "depth": 5}, "crop": {"side": 48}},
-            "optimisation": {"steps": 3000, "batch": 8, "learning_rate": 1e-3, "warmup": 100},
+            "task": {"backbone": {"width": 8, "depth": 5}, "crop": {"side": 32}},
+            "optimisation": {"steps": 3000, "batch": 8, "learning_rate": 2e-3, "warmup": 100},
             "data": {"heads": 64, "engine": {"side": 96}},
         },
         "gpu": {
