@@ -13,8 +13,8 @@ from pathlib import Path
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.training import control, whereabouts
 from napari_mrissl.training.events import EventWriter
-from napari_mrissl.training.run import PROCESS_VARIABLE, Run
-from napari_mrissl.training.states import RunState
+from napari_mrissl.training.run import Run
+from napari_mrissl.training.states import ACTIVE, RunState
 
 _LOOK_SECONDS = 0.02
 _LAST_WORDS_SECONDS = 5.0
@@ -89,7 +89,7 @@ def start(
                 events.state("failed", reason)
                 raise MrisslError(reason, where=run.folder) from error
         whereabouts.adopt(word, child)
-        run.give_to(word, child.pid, group=True)
+        run.give_to(word, child.pid)
     return child.pid
 
 
@@ -113,14 +113,14 @@ def stop(folder: str | Path, patience: float = 5.0) -> RunState:
     control.request(run.folder, "stop")
     if not state.here:
         return run.state()
-    if not hangs and _gone(run, patience):
+    if not hangs and _waited(lambda: run.state().name not in ACTIVE, patience):
+        # It has said so itself, and is about to be gone.
+        _waited(lambda: not run.state().alive, _LAST_WORDS_SECONDS)
+        _end(run)
         return run.state()
-    known = whereabouts.recall(run.identity.uuid)
-    if known is not None and known.process == whereabouts.process_word(run.folder):
-        whereabouts.end(known)
-    _gone(run, _LAST_WORDS_SECONDS)
+    _end(run)
     state = run.state()
-    if not state.alive and state.name == "stopped":
+    if not state.alive:
         # So that the events tell the whole story to those who only read them.
         with contextlib.suppress(MrisslError), run.alone(), EventWriter(run.folder) as events:
             events.state("stopped", state.reason)
@@ -188,10 +188,20 @@ def _check_startable(run: Run, state: RunState, *, alone: bool = False) -> None:
         )
 
 
-def _gone(run: Run, patience: float) -> bool:
-    """Wait until no process has the run; False if it still has one after some seconds."""
+def _end(run: Run) -> None:
+    """End what is left of a run's process, if it is this machine's."""
+    known = whereabouts.recall(run.identity.uuid)
+    if known is None or known.process != whereabouts.process_word(run.folder):
+        return
+    if run.state().alive:
+        whereabouts.end(known)
+        _waited(lambda: not run.state().alive, _LAST_WORDS_SECONDS)
+
+
+def _waited(condition: Callable[[], bool], patience: float) -> bool:
+    """Wait until something is so; False if it is not after some seconds."""
     end = time.monotonic() + patience
-    while run.state().alive:
+    while not condition():
         if time.monotonic() > end:
             return False
         time.sleep(_LOOK_SECONDS)
@@ -201,7 +211,7 @@ def _gone(run: Run, patience: float) -> bool:
 def _spawned(words: list[str], output: Path, word: str, nice: int) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
-        PROCESS_VARIABLE: word,
+        whereabouts.PROCESS_VARIABLE: word,
         # Neither the folder we are in nor a script's is searched for modules.
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",

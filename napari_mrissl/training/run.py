@@ -29,9 +29,6 @@ from napari_mrissl.trajectories.locks import DatasetLock, holder
 from napari_mrissl.trajectories.new_folder import new_folder
 from napari_mrissl.volumes.atomic import write_text
 
-PROCESS_VARIABLE = "MRISSL_RUN_PROCESS"
-"""Holds the word of a process for the children of `launch`."""
-
 _MOST_BYTES = 1 << 24
 M = TypeVar("M", bound=BaseModel)
 _SOFTWARE = ("numpy", "torch", "safetensors", "monai", "numba")
@@ -198,12 +195,12 @@ class Run:
         from napari_mrissl.training import card
 
         with self.alone():
-            word = os.environ.get(PROCESS_VARIABLE)
+            word = os.environ.get(whereabouts.PROCESS_VARIABLE)
             launched = word is not None and word == whereabouts.process_word(self.folder)
             if not launched:
                 word = whereabouts.new_word()
                 control.forget(self.folder)
-                self.give_to(word, os.getpid(), group=False)
+                self.give_to(word, os.getpid())
             remove_remains(self.folder)
             try:
                 yield
@@ -214,9 +211,9 @@ class Run:
                 card.write(self)
                 if not launched:
                     # This process goes on, but no longer with the run.
-                    self.give_to(word, None, group=False)
+                    self.give_to(word, None)
 
-    def give_to(self, word: str | None, pid: int | None, *, group: bool) -> None:
+    def give_to(self, word: str | None, pid: int | None) -> None:
         """Note in the run and on this machine which process trains it from now on."""
         if word is not None and word != whereabouts.process_word(self.folder):
             whereabouts.write_process_word(self.folder, word)
@@ -227,7 +224,6 @@ class Run:
                 process=word,
                 pid=pid,
                 began=whereabouts.began(pid) if pid is not None else 0.0,
-                group=group,
             ),
         )
 

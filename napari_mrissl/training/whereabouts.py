@@ -7,13 +7,12 @@ run that was given to another machine is never mistaken for one that died here.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import secrets
-import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -22,6 +21,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from napari_mrissl.directories import data_directory, made_directory
 from napari_mrissl.trajectories.contained import read_bytes
 from napari_mrissl.volumes.atomic import write_text
+
+PROCESS_VARIABLE = "MRISSL_RUN_PROCESS"
+"""Environment variable that holds the word of a process, for itself and all it starts."""
 
 _PROCESS_FILE = "process.json"
 _UUID = re.compile(r"[0-9a-f]{32}")
@@ -44,8 +46,6 @@ class Whereabouts(BaseModel):
         The word of the process that last trained it here, or None.
     pid, began
         Of that process; ``began`` in seconds since 1970, as the system tells it.
-    group
-        Whether the process leads a group of its own, which is ended as a whole.
     exit_code
         Of the process, where it is known; negative for a signal.
     """
@@ -56,7 +56,6 @@ class Whereabouts(BaseModel):
     process: str | None = None
     pid: int | None = None
     began: float = 0.0
-    group: bool = False
     exit_code: int | None = None
 
 
@@ -159,24 +158,27 @@ def began(pid: int) -> float:
         return 0.0
 
 
-def end(known: Whereabouts, *, gently: bool = False) -> None:
-    """End the process of a run, with those it started; harmless if it is gone."""
-    if not alive(known) or known.pid is None or known.pid == os.getpid():
-        return
-    sign = signal.SIGTERM if gently or sys.platform == "win32" else signal.SIGKILL
-    try:
-        if known.group and sys.platform != "win32":
-            os.killpg(known.pid, sign)
-        else:
-            for process in _family(known.pid):
-                process.send_signal(sign)
-    except (ProcessLookupError, psutil.NoSuchProcess):
-        return
+def end(known: Whereabouts) -> None:
+    """End the process of a run at once, with all that it started; harmless if they are gone."""
+    for process in _family(known):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
 
 
-def _family(pid: int) -> list[psutil.Process]:
-    first = psutil.Process(pid)
-    return [*first.children(recursive=True), first]
+def _family(known: Whereabouts) -> list[psutil.Process]:
+    """The process of a run and those it started, in whichever group or session they are."""
+    found: dict[int, psutil.Process] = {}
+    if alive(known) and known.pid is not None:
+        with contextlib.suppress(psutil.Error):
+            first = psutil.Process(known.pid)
+            found = {one.pid: one for one in (first, *first.children(recursive=True))}
+    # Those of torchrun have sessions of their own, and outlive a launcher that was killed.
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if known.process and process.environ().get(PROCESS_VARIABLE) == known.process:
+                found[process.pid] = process
+    found.pop(os.getpid(), None)
+    return list(found.values())
 
 
 def _folder() -> Path:

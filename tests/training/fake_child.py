@@ -42,7 +42,9 @@ def live(events, control, how):
     elif how == "deaf":
         # As a long step in native code: nothing is polled, and a gentle signal is not heard.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        # As those of torchrun: in a session of its own.
+        words = [sys.executable, "-c", "import time; time.sleep(600)"]
+        child = subprocess.Popen(words, start_new_session=True)
         events.warning(f"child {child.pid}")
         time.sleep(600)
     elif how == "exit":

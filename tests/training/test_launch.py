@@ -43,6 +43,8 @@ def test_from_start_to_stop(run, begin):
     assert (state.name, state.alive) == ("stopped", False)
     wait(lambda: gone(pid))
     assert launch.stop(run.folder) == state
+    said = [event.name for event in EventTail(run.folder).poll() if event.type == "state"]
+    assert said[-3:] == ["running", "stopping", "stopped"]
 
 
 def test_a_deaf_process_is_ended_with_those_it_started(run, begin):
