@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -163,6 +165,9 @@ def _watch(control: Control, folder: Path, tail: EventTail) -> None:
 def _look_on(control: Control, folder: Path, tail: EventTail) -> None:
     run = Run.open(folder)
     control.send(run)
+    # Most of a second that the GUI thread need not spend; without it the panel says so.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("pyqtgraph")
     next_look, state = 0.0, None
     while not control.cancelled():
         now = time.monotonic()

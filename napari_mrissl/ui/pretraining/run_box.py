@@ -6,7 +6,7 @@ import math
 import time
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QPlainTextEdit, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPlainTextEdit, QProgressBar, QVBoxLayout, QWidget
 
 from napari_mrissl.errors import printable
 from napari_mrissl.ui.navigator.bars import section
@@ -53,8 +53,7 @@ class RunBox(QWidget):
         self._logged = 0
         self.name = sentence("The run that is shown, and its method")
         self.name.setStyleSheet("font-weight: bold;")
-        self.state = QLabel()
-        self.state.setToolTip("State of the run, as its folder says")
+        self.state = sentence("State of the run, as its folder says")
         self.reason = sentence("Why the run is in this state, and the way on")
         self.progress = QProgressBar()
         self.progress.setRange(0, _PERMILLE)
@@ -79,7 +78,8 @@ class RunBox(QWidget):
         layout.setContentsMargins(0, 2, 0, 2)
         layout.setSpacing(3)
         layout.addWidget(self.name)
-        layout.addLayout(row((self.state, 1), self.pause, self.resume, self.stop))
+        layout.addWidget(self.state)
+        layout.addLayout(row((self.pause, 1), (self.resume, 1), (self.stop, 1)))
         for part in (self.progress, self.pace, self.reason):
             layout.addWidget(part)
         self.sections = {

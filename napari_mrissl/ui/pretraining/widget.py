@@ -243,7 +243,7 @@ class Pretraining(QWidget):
         bottom = row((self.message, 1), self.progress, self.cancel)
         bottom.setContentsMargins(6, 0, 6, 4)
         outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setContentsMargins(0, 6, 0, 0)
         outer.setSpacing(2)
         outer.addWidget(self.tabs, 1)
         outer.addLayout(bottom)

@@ -33,6 +33,7 @@ _KIND = "pretraining"
 """One job of this kind at a time: its lock."""
 
 _MOST_ROWS = 200
+_devices: list[Mapping[str, Any]] = []
 _LOOK = 0.05
 _PATIENCE = 600.0
 
@@ -167,7 +168,7 @@ def stop(folder: Path) -> None:
     Raises
     ------
     MrisslError
-        If it is trained on another machine that does not answer, or cannot be asked.
+        If its folder cannot be written.
     """
     launch.stop(folder)
 
@@ -207,8 +208,10 @@ def refuse_second() -> None:
 
 
 def devices(control: Control) -> list[Mapping[str, Any]]:
-    """The devices that torch finds, asked in a process of its own."""
-    return list(ask(control, ["--devices"]))
+    """The devices that torch finds, asked once in a process of its own: importing it is slow."""
+    if not _devices:
+        _devices.extend(ask(control, ["--devices"]))
+    return list(_devices)
 
 
 def estimate(control: Control, draft: Draft, sources: Sources) -> tuple[Mapping[str, Any], int]:
