@@ -11,6 +11,7 @@ from napari_mrissl.networks import weights
 from napari_mrissl.training import checkpoints, control
 from napari_mrissl.training.batches import Batches
 from napari_mrissl.training.collective import device_of
+from napari_mrissl.training.estimate import devices, estimate
 from napari_mrissl.training.events import (
     ChanceEvent,
     CheckpointEvent,
@@ -208,3 +209,36 @@ def test_what_cannot_be_trained_is_refused(tmp_path):
         device_of("warp")
     with pytest.raises(MrisslError, match="CUDA devices of this machine"):
         device_of("cuda:99")
+
+
+@pytest.mark.slow
+def test_a_compiled_network_trains_and_keeps_its_names(tmp_path):
+    run, state = trained(tmp_path / "run", toy_settings(optimisation={"compile": True, "steps": 5}))
+    assert state.name == "finished"
+    plain, _ = trained(tmp_path / "plain", toy_settings(optimisation={"steps": 5}))
+    found, expected = newest_tensors(run)[0], newest_tensors(plain)[0]
+    names = {name for name in expected if name.startswith("weights/")}
+    assert names == {name for name in found if name.startswith("weights/")}
+    for name in names:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-3, atol=1e-4)
+
+
+def test_the_list_of_devices_is_true():
+    found = devices()
+    assert [device["name"] for device in found][-1] == "cpu"
+    assert len(found) == 1 + torch.cuda.device_count() + torch.backends.mps.is_available()
+    for device in found:
+        assert 0 < device["free_bytes"] <= device["memory_bytes"]
+        assert device_of(device["name"]).type == device["name"].split(":")[0]
+
+
+def test_a_step_that_is_not_alone_in_its_memory_is_estimated():
+    found = estimate(toy_settings(optimisation={"batch": 4, "ema": 0.9}), REGISTRY)
+    network = Toy(ToySettings()).network()
+    assert found.parameters == sum(p.numel() for p in network.parameters())
+    # A batch of four on a CPU is reckoned from two samples.
+    assert not found.measured
+    assert found.seconds_per_step > 0
+    assert found.checkpoint_bytes == 4 * (
+        2 * sum(t.numel() for t in network.state_dict().values()) + 2 * found.parameters
+    )
