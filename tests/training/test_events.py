@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -148,3 +149,18 @@ def test_a_failure_is_logged_without_paths(tmp_path):
     assert "test_events.py" in log
     assert "FileNotFoundError" in log
     assert str(tmp_path) not in log
+
+
+def test_a_folder_that_was_removed_meanwhile_is_never_silent(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with EventWriter(folder) as events:
+        events.beat()
+        shutil.rmtree(folder)
+        with pytest.raises(MrisslError, match=r"log\.txt.*No such file"):
+            events.state("running")
+        with pytest.raises(MrisslError, match=r"heartbeat.*No such file"):
+            events.beat(60.0)
+    assert not folder.exists()
+    with pytest.raises(MrisslError, match=r"events\.jsonl.*No such file"):
+        EventWriter(folder)
