@@ -82,7 +82,7 @@ def test_a_small_run_from_the_form_to_weights(panel, qtbot):
     reaches(panel, qtbot, "stopped")
     qtbot.waitUntil(lambda: not panel.busy and not panel.follower.following, timeout=WAIT)
     panel.run_box.refresh()
-    plot = panel.run_box.curves.plots["restoration"]
+    plot = panel.run_box.curves.plots["restored"]
     assert plot.chance.isVisible()
     steps, losses = plot.training.getData()
     assert steps[-1] == history.step == panel.follower.state.step
@@ -94,6 +94,7 @@ def test_a_small_run_from_the_form_to_weights(panel, qtbot):
     assert any(key.startswith("backbone.") for key in state)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_is_a_failed_run_with_its_subjects(panel, qtbot):
     for path, value in (("learning_rate", 900_000.0), ("clip", 0.0), ("steps", 500)):
         set_run(panel, f"optimisation.{path}", value)
