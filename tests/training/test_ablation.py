@@ -38,52 +38,59 @@ def _train(run):
     return fit(run, REGISTRY, Blobs(), None)
 
 
-def test_arms_are_trained_once_and_tabled(tmp_path):
-    told = []
-    arms = ablate(tmp_path / "out", ARMS, REGISTRY, _train, samples=20, tell=told.append)
+def _never(run):
+    raise AssertionError("a finished arm is trained again")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A finished ablation: its folder and arms."""
+    from napari_mrissl.training.data import cohort
+
+    folder = tmp_path_factory.mktemp("whole") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cohort, "subjects", lambda settings, part: Blobs(2, first=50))
+        return folder, ablate(folder, ARMS, REGISTRY, _train, samples=20)
+
+
+def test_arms_are_trained_once_and_tabled(whole):
+    folder, arms = whole
     assert [arm.name for arm in arms] == ["narrow", "wide"]
-    with open(tmp_path / "out" / "ablation.csv", encoding="utf-8", newline="") as file:
+    with open(folder / "ablation.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["arm"], row["term"]) for row in rows] == [
         (arm, term) for arm in ARMS for term in ("restored", "contrast", "metric")
     ]
     assert float(rows[0]["held_out"]) == pytest.approx(arms[0].terms["restored"].value, rel=1e-5)
     assert float(rows[0]["chance"]) == 0.1
-
-    def never(run):
-        raise AssertionError("a finished arm is trained again")
-
-    again = ablate(tmp_path / "out", ARMS, REGISTRY, never, samples=20)
-    assert again == arms
+    assert ablate(folder, ARMS, REGISTRY, _never, samples=20) == arms
 
 
-def test_a_stopped_ablation_goes_on_where_it_was(tmp_path):
+def test_a_stopped_ablation_goes_on_where_it_was(tmp_path, whole):
     interrupted = threading.Event()
     interrupted.set()
 
     def stopped(run):
         return fit(run, REGISTRY, Blobs(), None, interrupted=interrupted)
 
+    narrow = {"narrow": ARMS["narrow"]}
     with pytest.raises(Stopped, match="same command goes on"):
-        ablate(tmp_path, ARMS, REGISTRY, stopped)
+        ablate(tmp_path, narrow, REGISTRY, stopped)
     assert Run.open(tmp_path / "narrow").state().name == "stopped"
-    resumed = ablate(tmp_path, ARMS, REGISTRY, _train, samples=20)
-    whole = ablate(tmp_path / "whole", ARMS, REGISTRY, _train, samples=20)
-    assert resumed == whole
+    assert ablate(tmp_path, narrow, REGISTRY, _train, samples=20) == whole[1][:1]
 
 
-def test_other_settings_in_the_same_folder_are_refused(tmp_path):
-    ablate(tmp_path, ARMS, REGISTRY, _train, samples=8)
-    before = (tmp_path / ablation.TABLE).read_bytes()
+def test_other_settings_in_the_same_folder_are_refused(whole):
+    folder, _ = whole
+    before = (folder / ablation.TABLE).read_bytes()
     other = {"narrow": toy_settings(optimisation={"steps": 7})}
     with pytest.raises(MrisslError, match="other settings"):
-        ablate(tmp_path, other, REGISTRY, _train)
-    assert (tmp_path / ablation.TABLE).read_bytes() == before
+        ablate(folder, other, REGISTRY, _never)
+    assert (folder / ablation.TABLE).read_bytes() == before
 
 
-def test_the_worth_of_a_term_is_its_sum_over_all_samples_by_its_count(tmp_path):
-    run = Run.create(tmp_path / "run", toy_settings(optimisation={"steps": 3}))
-    _train(run)
+def test_the_worth_of_a_term_is_its_sum_over_all_samples_by_its_count(whole):
+    run = Run.open(whole[0] / "narrow")
     held_out = Blobs(3, first=70)
     found = held_out_worth(run, REGISTRY, held_out, samples=20, seed=5)
     task = Toy(ToySettings())

@@ -213,14 +213,8 @@ class Inspector:
         """
         if shuffled is not None and shuffled.settings.crop != self.settings.crop:
             raise MrisslError("the shuffled run has other crops", where="null control")
-        crop = self.settings.crop
         rng = generator(seed, 0, "inspected crops")
-        records = [
-            crops.draw_crop(
-                rng, scan, crop.side, crop.edge_mm, crop.scale, crop.element, crop.least_mean
-            )
-            for _ in range(count)
-        ]
+        records = [self.task.draw_record(rng, scan) for _ in range(count)]
         views = []
         for start in range(0, count, _AT_ONCE):
             views += self.look(scan, records[start : start + _AT_ONCE])
@@ -243,7 +237,7 @@ class Inspector:
             constant=measured(constant),
             inverted=measured(self.predict(1 - images)),
             shuffled=None if shuffled is None else measured(shuffled.predict(images)),
-            chance_orientation={"any": 1 / 48, "rotations": 1 / 24}.get(crop.element, 1.0),
+            chance_orientation=self.settings.most_likely_orientation,
             crops=tuple(views),
         )
 

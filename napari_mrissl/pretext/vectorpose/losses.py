@@ -34,10 +34,10 @@ class VectorCosts:
     phi: torch.Tensor
     directed: torch.Tensor
 
-    def terms(self, r_weight: float = 1.0) -> dict[str, LossTerm]:
-        """The terms r, theta and phi; by default each of weight 1 (faithful)."""
+    def terms(self) -> dict[str, LossTerm]:
+        """The terms r, theta and phi, each of weight 1 (faithful)."""
         return {
-            "r": LossTerm(self.r.sum(), float(self.r.numel()), r_weight),
+            "r": LossTerm(self.r.sum(), float(self.r.numel())),
             "theta": LossTerm((self.theta * self.directed).sum(), self.directed.sum()),
             "phi": LossTerm((self.phi * self.directed).sum(), self.directed.sum()),
         }

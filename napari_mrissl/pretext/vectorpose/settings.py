@@ -32,6 +32,11 @@ class VectorPoseSettings(TaskSettings):
     crop: CropSettings = Field(
         default=CropSettings(), title="Crops", description="Which cubes are cut out of a scan."
     )
+    turned: Share = Field(
+        default=1.0,
+        title="Turned",
+        description="Share of crops that get a random orientation; the others stay as they lie.",
+    )
     vectors: bool = Field(
         default=True,
         title="Predict vectors",
@@ -46,13 +51,6 @@ class VectorPoseSettings(TaskSettings):
         default="l1",
         title="Loss of vectors",
         description="Absolute or squared differences of length and angles.",
-    )
-    r_weight: float = Field(
-        default=1.0,
-        gt=0,
-        le=100,
-        title="Weight of lengths",
-        description="How much lengths count against angles; 1 as published.",
     )
     least_r: Share = Field(
         default=0.02,
@@ -107,6 +105,12 @@ class VectorPoseSettings(TaskSettings):
         return self
 
     @property
+    def most_likely_orientation(self) -> float:
+        """How often the most frequent orientation, that of the scan, is drawn."""
+        share = self.turned / {"any": 48, "rotations": 24, "none": 1}[self.crop.element]
+        return 1 - self.turned + share
+
+    @property
     def restores(self) -> bool:
         """Whether crops are corrupted and restored."""
         return self.restoration != "none"
@@ -148,21 +152,24 @@ INFO = TaskInfo(
             "optimisation": {"steps": 60, "batch": 8, "learning_rate": 2e-3, "warmup": 10},
             "data": {"heads": 4, "engine": {"side": 64}},
         },
+        # As large against a head as the published crops are against a trunk.
         "cpu": {
             "task": {
                 "backbone": {"width": 8, "depth": 4},
-                "crop": {"side": 16},
+                "crop": {"side": 16, "edge_mm": 64.0, "scale": (0.75, 1.25)},
+                "turned": 0.5,
                 "head": "spatial",
                 "dropout": 0.0,
                 "restoration": "none",
             },
             "optimisation": {
                 "steps": 4000,
-                "batch": 32,
+                "batch": 16,
                 "learning_rate": 2e-3,
                 "warmup": 100,
                 "weight_decay": 0.01,
             },
+            "checkpoint": {"every": 500, "validate_every": 500, "images_every": 500},
             "data": {"heads": 180, "engine": {"side": 64}},
         },
         "gpu": {

@@ -82,12 +82,18 @@ class VectorPose(Task[VectorPoseSettings]):
     def draw(self, subjects: Subjects, rng: np.random.Generator) -> Drawn:
         """Draw a subject, a crop and its vectors."""
         scan = subjects.scan(int(rng.integers(len(subjects))))
-        crop = self.settings.crop
-        record = crops.draw_crop(
-            rng, scan, crop.side, crop.edge_mm, crop.scale, crop.element, crop.least_mean
-        )
+        record = self.draw_record(rng, scan)
         vectors = encode(vectors_mm(record, self.axis(scan)), radius_mm(record))
         return Drawn(scan, record, vectors)
+
+    def draw_record(self, rng: np.random.Generator, scan: Scan) -> CropRecord:
+        """Draw a crop of a scan."""
+        crop = self.settings.crop
+        turned = rng.random() < self.settings.turned
+        element = crop.element if turned else "none"
+        return crops.draw_crop(
+            rng, scan, crop.side, crop.edge_mm, crop.scale, element, crop.least_mean
+        )
 
     def axis(self, scan: Scan) -> Axis:
         """The axis of a scan; found once for each."""
@@ -132,8 +138,7 @@ class VectorPose(Task[VectorPoseSettings]):
         if settings.vectors:
             predicted = squash(outputs["vectors"])
             true = batch["vectors"]
-            found = costs(predicted, true, settings.least_r, settings.loss)
-            terms |= found.terms(settings.r_weight)
+            terms |= costs(predicted, true, settings.least_r, settings.loss).terms()
             if settings.cosine:
                 terms["cosine"] = cosine_term(predicted, true, settings.least_r, settings.cosine)
         if settings.restores:

@@ -213,3 +213,15 @@ def test_published_defaults() -> None:
 def test_settings_that_learn_nothing_are_refused() -> None:
     with pytest.raises(ValidationError, match="neither vectors nor a restoration"):
         VectorPoseSettings(vectors=False, restoration="none")
+
+
+def test_a_share_of_the_crops_stays_as_it_lies() -> None:
+    task = _task(turned=0.5)
+    rng = np.random.default_rng(0)
+    elements = [task.draw(SUBJECTS, rng).record.element for _ in range(400)]
+    expected = task.settings.most_likely_orientation
+    assert expected == pytest.approx(0.5 + 0.5 / 48)
+    # Four standard deviations of a share of 400.
+    assert np.mean(np.array(elements) == 0) == pytest.approx(expected, abs=0.1)
+    assert len(set(elements)) > 40
+    assert VectorPoseSettings().most_likely_orientation == pytest.approx(1 / 48)
