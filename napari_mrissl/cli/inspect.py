@@ -51,7 +51,7 @@ def vectorpose(
     shuffled
         A run trained with shuffled targets, as one more control.
     device
-        cpu, cuda, cuda:1 ...
+        auto, cpu, cuda, cuda:1 ...
     frame
         Which frame of a file with several, from 0; without it the first.
     json
@@ -69,9 +69,11 @@ def vectorpose(
         if source is not None:
             card_of(source)
     from napari_mrissl.pretext.vectorpose.inspection import Inspector
+    from napari_mrissl.training.collective import device_of
 
-    network = Inspector.open(weights_of(run), device)
-    control = Inspector.open(weights_of(shuffled), device) if shuffled is not None else None
+    found = str(device_of(device))
+    network = Inspector.open(weights_of(run), found)
+    control = Inspector.open(weights_of(shuffled), found) if shuffled is not None else None
     prepared = scan_for(open_scan(scan, frame), network.card)
     report = reports.examine(network, prepared, crops, seed, control, Progress("inspecting"))
     reports.write(report, out)

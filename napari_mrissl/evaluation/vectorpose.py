@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_mrissl import __version__
-from napari_mrissl.pretext import crops
 from napari_mrissl.pretext.crops import CropRecord
 from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.pretext.vectorpose.views import (
@@ -141,14 +140,8 @@ def examine(
 
 def draw(network: Inspector, scan: Scan, count: int, seed: int = 0) -> list[CropRecord]:
     """Random crops of a scan, as the run draws them; their images are not cut."""
-    crop = network.settings.crop
     rng = generator(seed, 0, "inspected crops")
-    return [
-        crops.draw_crop(
-            rng, scan, crop.side, crop.edge_mm, crop.scale, crop.element, crop.least_mean
-        )
-        for _ in range(count)
-    ]
+    return [network.task.draw_record(rng, scan) for _ in range(count)]
 
 
 def vector_numbers(found: Inspection) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def scan_for(volume: Volume, card: Mapping[str, Any]) -> Scan:
     Raises
     ------
     MrisslError
-        If the card does not say how, or all values of the scan are equal.
+        If the card does not say how.
     """
     try:
         preprocessing = Preprocessing.model_validate(card.get("preprocessing"))
@@ -70,6 +70,4 @@ def scan_for(volume: Volume, card: Mapping[str, Any]) -> Scan:
             remedy="use the weights of a run",
         ) from error
     low, high = limits(volume, preprocessing)
-    if not low < high:
-        raise MrisslError("all values are equal", where=volume.name, expected="a scan")
     return Scan(volume, low, high, SUBJECT, volume.identity)

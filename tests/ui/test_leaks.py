@@ -37,6 +37,7 @@ DOCKS = (
     "Click segmentation",
     "Data engine studio",
     "Pretraining",
+    "Inspector",
 )
 # napari keeps the last state of every background job for its activity list. Ours hold no
 # scan, layer or panel any more by then.

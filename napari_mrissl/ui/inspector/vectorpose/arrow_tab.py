@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableW
 
 from napari_mrissl.pretext.vectorpose.vectors import PLACES, radius_mm
 from napari_mrissl.pretext.vectorpose.views import CropView
+from napari_mrissl.ui.inspector.vectorpose.parts import fit_height
 from napari_mrissl.ui.recorder.parts import column, sentence
 
 _ENDS = (("I", "P", "L"), ("S", "A", "R"))
@@ -48,8 +49,10 @@ class ArrowTab(QWidget):
         self.facts = sentence("How the numbers are meant")
         layout = column(self)
         layout.setContentsMargins(6, 4, 6, 4)
-        layout.addWidget(self.table, 1)
+        layout.addWidget(self.table)
         layout.addWidget(self.facts)
+        layout.addStretch(1)
+        fit_height(self.table)
 
     def show_view(self, view: CropView | None) -> None:
         """Show a crop's arrows, or none."""

@@ -71,18 +71,13 @@ class ArrowLayers:
         for event in self._events():
             event.connect(self._draw)
 
-    def show(self, seen: CropSeen, axis: NDArray[np.float64], true: NDArray[np.float64],
-             beside: Layer) -> None:  # fmt: skip
+    def show(self, seen: CropSeen, beside: Layer) -> None:
         """Draw a crop.
 
         Parameters
         ----------
         seen
             The crop.
-        axis
-            (2, 3) ends of the body's axis in world RAS mm.
-        true
-            (9, 3) true arrows in world RAS mm.
         beside
             The scan's layer, whose kind of unit is taken.
         """
@@ -90,10 +85,10 @@ class ArrowLayers:
         points = record.to_world(points_mm(record))
         none = np.zeros((0, 2, 3))
         self._vectors = {
-            AXIS: _lines(axis, ((0, 1),)),
+            AXIS: _lines(seen.axis, ((0, 1),)),
             TRUE_BOX: _lines(points, EDGES),
             PREDICTED_BOX: none if view is None else _lines(view.rebuilt, EDGES),
-            TRUE_ARROWS: np.stack([points, true], axis=1),
+            TRUE_ARROWS: np.stack([points, seen.true], axis=1),
             PREDICTED_ARROWS: none if view is None else np.stack([points, view.predicted], axis=1),
         }
         units = matching_units(beside)

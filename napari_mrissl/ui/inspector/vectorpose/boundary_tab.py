@@ -36,7 +36,7 @@ class BoundaryTab(QWidget):
         super().__init__(parent)
         self.view: RestorationView | None = None
         self._trained: EdgeSettings | None = None
-        self.images = ImageStrip(least=100, most=180)
+        self.images = ImageStrip(least=80, most=180)
         self.images.setToolTip("One slice of the crop: as it is, spoiled, restored, and boundaries")
         self.plane = QComboBox()
         self.plane.addItems(_PLANES)

@@ -18,11 +18,12 @@ from qtpy.QtWidgets import (
 
 from napari_mrissl.errors import printable
 from napari_mrissl.evaluation.vectorpose import Report
+from napari_mrissl.ui.inspector.vectorpose.parts import fit_height
 from napari_mrissl.ui.inspector.work import RunChoice
 from napari_mrissl.ui.recorder.parts import button, column, label_of, row, sentence, whole_number
 
 ROWS = ("network", "constant", "inverted", "shuffled run")
-COLUMNS = ("position", "scale", "turned", "r", "θ", "φ")
+COLUMNS = ("mm off", "scale", "right", "r", "θ", "φ")
 _KEYS = (
     "position_error_mm",
     "scale_ratio_error",
@@ -99,8 +100,10 @@ class ControlTab(QWidget):
         )  # fmt: skip
         layout.addLayout(row(label_of("Shuffled run", self.shuffled), (self.shuffled, 1)))
         layout.addLayout(row((self.measure, 1), (self.save, 1)))
-        layout.addWidget(self.table, 1)
+        layout.addWidget(self.table)
         layout.addWidget(self.facts)
+        layout.addStretch(1)
+        fit_height(self.table)
         self.measure.clicked.connect(self.measure_wanted)
         self.save.clicked.connect(self._on_save)
         self.list_runs(())
@@ -178,7 +181,7 @@ def _said(key: str, value: float | None) -> str:
     if value is None:
         return "–"
     if key == "position_error_mm":
-        return f"{value:.1f} mm"
+        return f"{value:.1f}"
     if key in ("scale_ratio_error", "orientation_accuracy"):
         return f"{100 * value:.0f} %"
     return f"{value:.3f}"

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation.vectorpose import Report, write
 from napari_mrissl.pretext.crops import CropRecord
-from napari_mrissl.pretext.vectorpose.vectors import vectors_mm
 from napari_mrissl.pretext.vectorpose.views import DIRECTIONS, RestorationView, Sweep
 from napari_mrissl.ui.history import SettingsHistory
 from napari_mrissl.ui.inspector.method_panel import MethodPanel
@@ -246,7 +245,7 @@ class VectorPosePanel(MethodPanel):
         for part, title, tip in (
             (_scrolled(self.crop_tab), "Crop", "Where the crop is, and what the network says"),
             (self.arrow_tab, "Arrows", "The nine arrows in numbers"),
-            (_scrolled(self.position_tab), "Position", "The crop slides through the scan"),
+            (self.position_tab, "Position", "The crop slides through the scan"),
             (_scrolled(self.boundary_tab), "Boundaries", "The crop spoiled and restored"),
             (self.control_tab, "Controls", "Many crops, beside predictors that know nothing"),
         ):
@@ -398,11 +397,7 @@ class VectorPosePanel(MethodPanel):
             return
         self.seen = seen
         self._done["crop"] = seen.record
-        record = seen.record
-        axis = loaded.network.inspector.task.axis(loaded.scan)
-        ends = np.stack([axis.at(record.lower_mm[0]), axis.at(record.upper_mm[0])])
-        true = record.vectors_to_world(vectors_mm(record, axis, turned=False))
-        self.layers.show(seen, record.to_world(ends), true, layer)
+        self.layers.show(seen, layer)
         self.crop_tab.show_seen(seen, loaded.chance, hints.crop_hints(seen, loaded))
         self.arrow_tab.show_view(seen.view)
         self._request()

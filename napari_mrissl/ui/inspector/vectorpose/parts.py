@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QRect, QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QImage, QPainter, QPaintEvent
-from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QSizePolicy, QSlider, QWidget
+from qtpy.QtWidgets import (
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QSizePolicy,
+    QSlider,
+    QTableWidget,
+    QWidget,
+)
 
 _STEPS = 1000
 _CAPTION = 16
@@ -148,6 +155,15 @@ class ImageStrip(QWidget):
         columns = max(1, (width + _GAP) // (self._least + _GAP))
         columns = min(columns, max(1, len(self.images)))
         return columns, min(self._most, (width + _GAP) // columns - _GAP)
+
+
+def fit_height(table: QTableWidget) -> None:
+    """Make a table as high as its rows, so that no empty ground is left below them."""
+    rows = sum(table.rowHeight(number) for number in range(table.rowCount()))
+    header = max(22, table.horizontalHeader().sizeHint().height())
+    table.setFixedHeight(rows + header + 2 * table.frameWidth() + 2)
+    table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
 
 def _image(values: NDArray[np.floating]) -> QImage:

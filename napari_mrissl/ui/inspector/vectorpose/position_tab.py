@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
 
 from napari_mrissl.pretext.vectorpose.views import DIRECTIONS, Direction, Sweep
 from napari_mrissl.ui.pretraining.curves import Look
@@ -78,6 +78,8 @@ class PositionTab(QWidget):
         for number, name in enumerate(PLOTS[:3]):
             self._draw(name, sweep.positions_mm, sweep.true[:, number], sweep.predicted[:, number])
         self._draw(PLOTS[3], sweep.positions_mm, None, sweep.position_errors_mm)
+        highest = float(np.nanmax(sweep.position_errors_mm))
+        self._canvases[PLOTS[3]].setYRange(0, max(1.0, 1.1 * highest))
         for mark in self._marks:
             mark.setValue(at_mm)
         self.facts.setText(_WORDS[sweep.direction])
@@ -141,6 +143,8 @@ class PositionTab(QWidget):
             canvas.setMouseEnabled(x=False, y=False)
             canvas.hideButtons()
             canvas.setMinimumHeight(90)
+            # Its own hint is larger than a dock.
+            canvas.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
             if name in _LIMITS:
                 canvas.setYRange(*_LIMITS[name])
             kinds = ("true", "predicted") if name in _LIMITS else ("predicted",)
@@ -153,6 +157,7 @@ class PositionTab(QWidget):
             self._grid.addWidget(title, 2 * line, place)
             self._grid.addWidget(canvas, 2 * line + 1, place)
             self._grid.setRowStretch(2 * line + 1, 1)
+            self._grid.setColumnStretch(place, 1)
         self.set_look(self._look)
         return True
 

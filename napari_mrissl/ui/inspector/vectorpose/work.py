@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,10 +72,26 @@ class Loaded:
 
 @dataclass(frozen=True, eq=False)
 class CropSeen:
-    """A crop and what the network says of it; no view where it predicts no vectors."""
+    """A crop and what the network says of it.
+
+    Attributes
+    ----------
+    record
+        Of the crop.
+    image
+        (S, S, S) in [0, 1], turned.
+    axis
+        (2, 3) the body's axis through the depth of the crop, world RAS mm.
+    true
+        (9, 3) the true arrows, world RAS mm.
+    view
+        The prediction; None where the network predicts no vectors.
+    """
 
     record: CropRecord
     image: NDArray[np.float32]
+    axis: NDArray[np.float64]
+    true: NDArray[np.float64]
     view: CropView | None
 
 
@@ -102,10 +118,14 @@ def load(control: Control, folder: Path, known: Network | None, volume: Volume |
 def look(control: Control, loaded: Loaded, record: CropRecord) -> CropSeen:
     """Cut a crop and ask the network about it."""
     _stop_if(control)
-    if not loaded.network.settings.vectors:
-        return CropSeen(record, crops.cut(loaded.scan, record), None)
-    view = loaded.network.inspector.look(loaded.scan, [record])[0]
-    return CropSeen(record, view.image, view)
+    inspector, scan = loaded.network.inspector, loaded.scan
+    if inspector.settings.vectors:
+        view = inspector.look(scan, [record])[0]
+        return CropSeen(record, view.image, view.axis, view.true, view)
+    axis = inspector.task.axis(scan)
+    ends = np.stack([axis.at(record.lower_mm[0]), axis.at(record.upper_mm[0])])
+    true = record.vectors_to_world(vectors_mm(record, axis, turned=False))
+    return CropSeen(record, crops.cut(scan, record), record.to_world(ends), true, None)
 
 
 def sweep(control: Control, loaded: Loaded, record: CropRecord, direction: Direction) -> Any:
@@ -142,12 +162,13 @@ def measure(control: Control, loaded: Loaded, count: int, seed: int, shuffled: P
 
 
 def _chance(inspector: Inspector, scan: Scan) -> Summary:
-    """The best constant answer to random crops: boxes are drawn, no image is predicted."""
+    """The best constant answer to random crops, orientation by guess; nothing is predicted."""
     axis = inspector.task.axis(scan)
     records = draw(inspector, scan, _CHANCE_CROPS)
     true = np.stack([encode(vectors_mm(one, axis), radius_mm(one)) for one in records])
     constant = constant_predictor(true, inspector.settings.least_r)
-    return summary([read_vectors(decode(constant, radius_mm(one)), one, axis) for one in records])
+    found = summary([read_vectors(decode(constant, radius_mm(one)), one, axis) for one in records])
+    return replace(found, orientation_accuracy=inspector.settings.most_likely_orientation)
 
 
 def _off_middle(inspector: Inspector, scan: Scan) -> float | None:
