@@ -90,7 +90,8 @@ def test_a_small_run_from_the_form_to_weights(panel, qtbot):
     assert len(plot.validation.getData()[0]) >= 1
     assert panel.run_box.pictures.shown
     state, card = weights.load(panel.follower.folder / "weights.safetensors")
-    assert card["step"] == history.step
+    # On a slow machine the process is ended 5 s after the click, and what was saved stays.
+    assert card["step"] == panel.follower.state.checkpoint >= 3
     assert any(key.startswith("backbone.") for key in state)
 
 

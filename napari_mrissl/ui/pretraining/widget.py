@@ -233,6 +233,8 @@ class Pretraining(QWidget):
         page.addWidget(self.start_box)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        # Its line takes no colour of a dark theme.
+        self.tabs.tabBar().setDrawBase(False)
         for part, title, tip in (
             (upper, "New run", "Method, data and settings of a new run"),
             (_scrolled(run), "Run", "Curves, samples and log of one run"),
