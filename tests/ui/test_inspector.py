@@ -318,6 +318,19 @@ def test_controls_beside_the_network_and_a_report(loaded, qtbot, run_folder, tmp
     assert "there already" in loaded.message.text()
 
 
+def test_runs_are_listed_and_the_newest_one_is_chosen(inspector, qtbot, run_folder):
+    assert inspector.sources.chosen is None
+    assert not inspector.sources.load.isEnabled()
+    index.remember(run_folder)
+    inspector.sources.refresh.click()
+    settle(inspector, qtbot)
+    chosen = inspector.sources.chosen
+    assert (chosen.folder, chosen.method, chosen.step) == (run_folder, "vectorpose", 2)
+    inspector.sources.load.click()
+    settle(inspector, qtbot)
+    assert inspector.panel.seen is not None
+
+
 def test_what_cannot_be_inspected_is_said_in_a_sentence(inspector, qtbot, tmp_path, run_folder):
     inspector.load(tmp_path)
     settle(inspector, qtbot)
@@ -342,6 +355,7 @@ def test_another_scan_and_none_and_the_layers_go_with_the_dock(own, qtbot, make_
                                                                marker_volume):  # fmt: skip
     viewer, panel = own._viewer, own.panel
     identity = panel.seen.record.identity
+    assert own.sources.layer is viewer.layers[0]
     other = add_volume(viewer, marker_volume(make_geometry()))
     own.sources.scan.setCurrentIndex(1)
     settle(own, qtbot)

@@ -99,6 +99,7 @@ class SourceBox(QWidget):
             for number, one in enumerate(self.runs):
                 self.run.addItem(_words(one))
                 self.run.setItemData(number, printable(str(one.folder)), 3)
+            self.run.setCurrentIndex(0 if self.runs else -1)
             if chosen is not None:
                 self.choose_run(chosen.folder)
         self.run.setEnabled(bool(self.runs))
@@ -145,8 +146,9 @@ class SourceBox(QWidget):
         with QSignalBlocker(self.scan):
             self.scan.clear()
             self.scan.addItems([layer.name for layer in self._scans])
-            if before in self._scans:
-                self.scan.setCurrentIndex(self._scans.index(before))
+            # With a placeholder, a combo box chooses nothing by itself.
+            number = self._scans.index(before) if before in self._scans else 0
+            self.scan.setCurrentIndex(number if self._scans else -1)
         self.scan.setEnabled(bool(self._scans))
         self.scan.setPlaceholderText("open a scan first")
         if self.layer is not before:
