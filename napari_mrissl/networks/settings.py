@@ -52,3 +52,11 @@ class BackboneSettings(BaseModel):
     def stride(self) -> int:
         """What every side of the input must be a multiple of."""
         return DEEPEST_STRIDE if self.name == "res2unet_101" else 2 ** (self.depth - 1)
+
+    @property
+    def least_side(self) -> int:
+        """The shortest side of crops to train on.
+
+        The Res2UNet normalises over two samples: two voxels would make each map +1 and -1.
+        """
+        return 2 * DEEPEST_STRIDE if self.name == "res2unet_101" else self.stride

@@ -173,4 +173,9 @@ def fitting(settings: Fitting) -> Fitting:
             f"crops of {settings.crop.side} voxels a side do not suit this network, which needs "
             f"a multiple of {stride}"
         )
+    if settings.crop.side < settings.backbone.least_side:
+        raise ValueError(
+            f"crops of {settings.crop.side} voxels a side are too small for this network, which "
+            f"needs {settings.backbone.least_side}"
+        )
     return settings

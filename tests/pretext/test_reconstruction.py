@@ -78,3 +78,8 @@ def test_pictures_are_the_input_the_answer_and_the_truth():
 def test_crops_that_the_network_cannot_halve_are_refused():
     with pytest.raises(ValueError, match=r"crops of 48 voxels a side.*multiple of 32"):
         ReconstructionSettings(backbone={"depth": 6}, crop={"side": 48})
+
+
+def test_crops_too_small_for_batch_statistics_are_refused():
+    with pytest.raises(ValueError, match=r"crops of 32 voxels a side are too small.*needs 64"):
+        ReconstructionSettings(backbone={"name": "res2unet_101"}, crop={"side": 32})
