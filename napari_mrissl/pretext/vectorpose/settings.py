@@ -152,7 +152,8 @@ INFO = TaskInfo(
             "optimisation": {"steps": 60, "batch": 8, "learning_rate": 2e-3, "warmup": 10},
             "data": {"heads": 4, "engine": {"side": 64}},
         },
-        # As large against a head as the published crops are against a trunk.
+        # Crops as large against a head as the published ones are against a trunk. With every
+        # crop turned a small network finds where the axis is, but hardly which way is up.
         "cpu": {
             "task": {
                 "backbone": {"width": 8, "depth": 4},
