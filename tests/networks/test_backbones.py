@@ -73,6 +73,22 @@ def test_results_do_not_depend_on_other_groups_of_the_batch(name):
 
 
 @pytest.mark.parametrize("name", BACKBONES)
+def test_gradients_of_a_batch_are_the_sum_of_those_of_its_groups(name):
+    """A step; over many steps so deep a network with batch statistics multiplies rounding."""
+    network = drawn(name).double()
+    image = torch.randn(4, 1, 32, 32, 32, dtype=torch.float64)
+    gradients = []
+    for parts in ([image], image.split(2)):
+        network.zero_grad()
+        for part in parts:
+            network(part)[-1].square().sum().backward()
+        gradients.append([parameter.grad for parameter in network.parameters()])
+    largest = max(float(gradient.abs().max()) for gradient in gradients[0])
+    for together, apart in zip(*gradients, strict=True):
+        assert float((together - apart).abs().max()) < 1e-10 * largest
+
+
+@pytest.mark.parametrize("name", BACKBONES)
 def test_every_parameter_gets_a_gradient_and_no_operation_is_random(name):
     backbone = drawn(name)
     image = torch.randn(2, 1, backbone.stride, backbone.stride, 2 * backbone.stride)
