@@ -12,6 +12,7 @@ from PIL import Image
 
 from napari_mrissl.assets import asset
 from napari_mrissl.slicing import policies
+from napari_mrissl.training.run import Run
 from napari_mrissl.trajectories import Dataset
 from napari_mrissl.volumes.samples import mni152, phantom
 
@@ -86,3 +87,14 @@ def test_from_no_data_to_training_data(tmp_path):
         assert [nib.load(path).shape for path in images] == [(48, 48, 48)] * count
         assert len(list((tmp_path / kind / "labels").iterdir())) == 2
     assert "mni152-01 for train" in said
+
+
+def test_pretrain_and_look(tmp_path):
+    said = run("pretrain_and_look.py", tmp_path, "tiny", "3")
+    summary = Run.open(tmp_path / "vectorpose").summary()
+    assert (summary["state"], summary["step"]) == ("finished", 3)
+    report = json.loads((tmp_path / "inspection" / "report.json").read_text("utf-8"))
+    for name in ("position_error_mm", "orientation_accuracy", "r_error"):
+        line = f"{name}: {report[name]:.3f}, by chance {report[f'chance_{name}']:.3f}"
+        assert line in said
+    assert report["crops"] == 16

@@ -57,7 +57,13 @@ words = ["inspect", "vectorpose", str(run), str(scan), "--crops", "16"]
 if main([*words, "--out", str(folder / "inspection")]):
     sys.exit("the inspection did not end well: see above")
 report = json.loads((folder / "inspection" / "report.json").read_text("utf-8"))
-for name in ("position_error_mm", "orientation_accuracy", "r", "theta", "phi"):
+for name in (
+    "position_error_mm",
+    "orientation_accuracy",
+    "r_error",
+    "theta_error",
+    "phi_error",
+):
     print(f"{name}: {report[name]:.3f}, by chance {report[f'chance_{name}']:.3f}")
 
 # %% [markdown]
