@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from napari_mrissl.directories import cache_directory
+from napari_mrissl.errors import MrisslError
 from napari_mrissl.pretext.crops import cut, draw_crop
 from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.training.data import scans, spill
@@ -191,3 +192,24 @@ def test_a_full_disk_keeps_nothing_and_old_files_go(
     spill.forget_unused()
     assert spill.mapped(volume.identity) is None
     assert spill.mapped(other.identity) is not None
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut", "gone data file"])
+def test_what_is_said_of_a_scan_names_its_subject_and_no_file(tmp_path: Path, damage: str) -> None:
+    # Such sentences reach the events of a run, which are shared.
+    path = write_scan(tmp_path / "DOE_JANE.nii.gz", 1)
+    if damage == "gone data file":
+        header = "NDims = 3\nDimSize = 7 6 5\nElementType = MET_UCHAR\n"
+        path = tmp_path / "DOE_JANE.mhd"
+        path.write_text(f"{header}ElementDataFile = DOE_JANE.raw\n", encoding="utf-8")
+        (tmp_path / "DOE_JANE.raw").write_bytes(bytes(7 * 6 * 5))
+    identity = load([path], share=0).records[0].identity
+    if damage == "changed":
+        write_scan(path, 2)
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:-20])
+    else:
+        (tmp_path / "DOE_JANE.raw").unlink()
+    with pytest.raises(MrisslError, match=r"^subject-001: ") as said:
+        read_known(identity, "subject-001")
+    assert "DOE" not in str(said.value)

@@ -87,6 +87,7 @@ def test_copies_count_once_whatever_their_name_type_header_or_orientation(tmp_pa
     ]
     assert {original for _, original in made.duplicates} == {"a.nii.gz"}
     assert any("copies, left out: 5" in note for note in made.notes)
+    assert "copies, left out: 5" in made.remarks
 
 
 def test_a_copy_under_another_subject_makes_both_one(tmp_path: Path) -> None:
@@ -253,7 +254,7 @@ def test_a_scan_this_machine_does_not_know_is_refused_before_the_run(
 def test_a_file_that_changed_since_is_refused(tmp_path: Path) -> None:
     settings = run_of(load([write_scan(tmp_path / "a.nii", 1)]).settings())
     write_scan(tmp_path / "a.nii", 2)
-    with pytest.raises(MrisslError, match=r"a.nii: the file has changed"):
+    with pytest.raises(MrisslError, match=r"^subject-001: the file has changed"):
         cohort.subjects(settings, "train").scan(0)
 
 
@@ -282,6 +283,7 @@ def test_a_damaged_file_found_by_searching_becomes_a_note_and_a_named_one_an_err
     made = load([tmp_path])
     assert len(made.records) == 3
     assert any("left out: broken.nii" in note for note in made.notes)
+    assert made.remarks == ("files that could not be read: 1",)
     with pytest.raises(MrisslError, match=r"broken\.nii"):
         load([tmp_path / "broken.nii", tmp_path / "Doe_0.nii.gz"])
 
@@ -308,7 +310,9 @@ def test_reading_can_be_ended_from_its_progress(tmp_path: Path) -> None:
 
 def test_ct_gets_a_window_and_a_mixture_is_told(tmp_path: Path) -> None:
     ct, mr = shared_data("body/example_ct.nii.gz"), shared_data("body/example_mr.nii.gz")
-    assert load([ct]).settings().preprocessing == CT_WINDOW
+    alone = load([ct])
+    assert alone.settings().preprocessing == CT_WINDOW
+    assert any("the window -1000 to 1000 HU is used" in note for note in alone.notes)
     mixed = load([ct, mr])
     assert mixed.settings().preprocessing == Preprocessing()
     assert any("look like CT: 1 of 2" in note for note in mixed.notes)

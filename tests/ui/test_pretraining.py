@@ -10,11 +10,15 @@ import pytest
 
 from napari_mrissl.directories import data_directory
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.pretext.registry import TASKS
 from napari_mrissl.training import launch
 from napari_mrissl.training.run import Run
 from napari_mrissl.ui import docks
 from napari_mrissl.ui.pretraining import work
+from napari_mrissl.ui.pretraining.data_box import Sources
+from napari_mrissl.ui.pretraining.draft import begun
 from napari_mrissl.ui.pretraining.widget import NEW, RUN, RUNS
+from tests.training.cohorts import write_scan
 
 pytestmark = pytest.mark.gui
 WAIT = 60_000
@@ -310,3 +314,33 @@ def test_the_process_that_is_asked_ends_with_the_question():
     with pytest.raises(MrisslError, match="could not be read"):
         work.ask(Cancelling(), ["--estimate", "-"], "no settings")
     assert "cpu" in {one["name"] for one in work.devices(Cancelling())}
+
+
+class Silent:
+    """Stands in for a job: never cancelled, and nobody hears of its progress."""
+
+    def progress(self, fraction, text=""):
+        pass
+
+    def cancelled(self):
+        return False
+
+
+def test_names_of_files_are_shown_but_stay_out_of_the_run(quick_trainer, tmp_path):
+    scans = tmp_path / "scans"
+    for name in ("DOE_JANE_1", "DOE_JANE_2", "ROE_JOHN"):
+        write_scan(scans / f"{name}.nii", len(name))
+    (scans / "DOE_JACK.nii").write_bytes(b"no scan at all")
+    draft, sources = (
+        begun("reconstruction", "tiny", "scans", TASKS),
+        Sources("scans", (str(scans),)),
+    )
+    started = work.start(Silent(), draft, sources, tmp_path / "run")
+    launch.stop(started.folder, 0.0)
+    assert "DOE_JACK.nii" in " ".join(started.notes)
+    assert "DOE_JANE_" in " ".join(started.notes)
+    for word in ("copies, left out: 1", "files that could not be read: 1"):
+        for name in ("run.json", "model_card.md"):
+            assert word in (started.folder / name).read_text(encoding="utf-8")
+    for path in started.folder.rglob("*"):
+        assert not path.is_file() or b"DOE" not in path.read_bytes()

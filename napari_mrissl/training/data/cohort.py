@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,13 +45,17 @@ class Cohort:
     duplicates
         Pairs (copy, original) of file names, for people; copies are left out.
     notes
-        Sentences the user should see before the start.
+        Sentences the user should see before the start; they may hold names of files, so they
+        go to the screen only.
+    remarks
+        The same for a run's folder: counts, and no name.
     """
 
     records: tuple[SubjectRecord, ...]
     facts: tuple[Facts, ...]
     duplicates: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def cache_bytes(self) -> int:
@@ -127,10 +131,17 @@ def load(
         entries = [entry if entry.part else as_part([entry], "train")[0] for entry in entries]
         entries += as_part(find(validation).entries, "validation")
     excluded = as_part(find(exclude).entries, "test") if exclude else []
-    known, notes = _read([*entries, *excluded], progress)
+    known, refused = _read([*entries, *excluded], progress)
+    made = _cohort(known, share, seed)
+    named = [f"left out: {sentence}" for sentence in refused[:_NAMED_IN_MESSAGE]]
+    if len(refused) > _NAMED_IN_MESSAGE:
+        named.append(f"more files that could not be read: {len(refused) - _NAMED_IN_MESSAGE}")
+    counted = [f"files that could not be read: {len(refused)}"] if refused else []
     if found.label_maps:
-        notes.append(f"files named as label maps, left out: {found.label_maps}")
-    return _cohort(known, share, seed, notes)
+        left_out = f"files named as label maps, left out: {found.label_maps}"
+        named.append(left_out)
+        counted.append(left_out)
+    return replace(made, notes=(*named, *made.notes), remarks=(*counted, *made.remarks))
 
 
 def subjects(settings: RunSettings, split: Part) -> Subjects | None:
@@ -164,7 +175,7 @@ def subjects(settings: RunSettings, split: Part) -> Subjects | None:
 def _read(
     entries: Sequence[Entry], progress: Progress | None
 ) -> tuple[list[tuple[Entry, Facts]], list[str]]:
-    """Facts of all scans; those found by searching that cannot be read become a note."""
+    """Facts of all scans, and complaints about those found by searching that cannot be read."""
 
     def facts(entry: Entry) -> Facts | MrisslError:
         try:
@@ -190,15 +201,10 @@ def _read(
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    notes = [f"left out: {sentence}" for sentence in refused[:_NAMED_IN_MESSAGE]]
-    if len(refused) > _NAMED_IN_MESSAGE:
-        notes.append(f"more files that could not be read: {len(refused) - _NAMED_IN_MESSAGE}")
-    return known, notes
+    return known, refused
 
 
-def _cohort(
-    known: Sequence[tuple[Entry, Facts]], share: float, seed: int, notes: list[str]
-) -> Cohort:
+def _cohort(known: Sequence[tuple[Entry, Facts]], share: float, seed: int) -> Cohort:
     groups = grouped([(entry.person, facts.values, facts.identity) for entry, facts in known])
     parts = _parts(known, groups, share, seed)
     originals: dict[str, Entry] = {}
@@ -214,9 +220,6 @@ def _cohort(
             duplicates.append((entry.path.name, original.path.name))
     if not any(parts[group] == "train" for group, _, _ in kept):
         raise MrisslError("no scan is for training", where="data", remedy="give more scans")
-    if duplicates:
-        copy, original_name = duplicates[0]
-        notes.append(f"copies, left out: {len(duplicates)}, e.g. {copy} of {original_name}")
     names: dict[int, str] = {}
     records = []
     for group, entry, facts in kept:
@@ -230,10 +233,16 @@ def _cohort(
             SubjectRecord(identity=facts.identity, subject=name, split=split, labels=labels)
         )
     chosen = tuple(facts for _, _, facts in kept)
-    notes += _remarks(chosen)
+    remarks = _remarks(chosen)
     if not any(record.split == "validation" for record in records):
-        notes.append("there is one subject only, so nothing is held out for validation")
-    return Cohort(tuple(records), chosen, tuple(duplicates), tuple(notes))
+        remarks.append("there is one subject only, so nothing is held out for validation")
+    notes = list(remarks)
+    if duplicates:
+        copies = f"copies, left out: {len(duplicates)}"
+        copy, original_name = duplicates[0]
+        notes.insert(0, f"{copies}, e.g. {copy} of {original_name}")
+        remarks.insert(0, copies)
+    return Cohort(tuple(records), chosen, tuple(duplicates), tuple(notes), tuple(remarks))
 
 
 def _remarks(chosen: Sequence[Facts]) -> list[str]:
@@ -243,6 +252,10 @@ def _remarks(chosen: Sequence[Facts]) -> list[str]:
     disputed = sum(facts.disputed for facts in chosen)
     remarks = {
         f"scans that look like CT: {of_ct} of {len(chosen)}": 0 < of_ct < len(chosen),
+        (
+            f"all scans look like CT: the window {CT_WINDOW.low:g} to {CT_WINDOW.high:g} HU is "
+            "used, unless another intensity scale than the default is chosen"
+        ): of_ct == len(chosen),
         f"files with several volumes, of which the first is taken: {several}": several,
         f"scans that other programs put elsewhere in space: {disputed}": disputed,
     }

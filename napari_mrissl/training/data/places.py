@@ -8,6 +8,9 @@ from pathlib import Path
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.trajectories.scan_index import locate, remember
 from napari_mrissl.volumes import Volume, read
+from napari_mrissl.volumes.errors import ScanError
+
+_DATA_FILE_FIELDS = ("data file", "ElementDataFile")
 
 
 def note_place(identity: str, path: Path) -> None:
@@ -41,6 +44,8 @@ def check_known(identity: str, subject: str) -> None:
 def read_known(identity: str, subject: str) -> Volume:
     """Read the volume of this identity from where it was last seen.
 
+    Errors name the subject: they reach the run's folder, where no file name may be.
+
     Raises
     ------
     MrisslError
@@ -49,11 +54,19 @@ def read_known(identity: str, subject: str) -> Volume:
     check_known(identity, subject)
     path = locate(identity)
     assert path is not None  # noqa: S101 - just checked
-    volume = read(path)
+    try:
+        volume = read(path)
+    except MrisslError as error:
+        # A field that names the data file holds, as a rule, the name of the header as well.
+        detached = isinstance(error, ScanError) and error.field in _DATA_FILE_FIELDS
+        found = "its header and its data file do not fit" if detached else error.found
+        raise MrisslError(
+            found, where=subject, expected=error.expected, remedy=error.remedy
+        ) from error
     if volume.identity != identity:
         raise MrisslError(
             "the file has changed since the run was made",
-            where=path,
+            where=subject,
             remedy="restore the file, or start a new run with it",
         )
     return volume

@@ -34,6 +34,7 @@ _KIND = "pretraining"
 
 _MOST_ROWS = 200
 _devices: list[Mapping[str, Any]] = []
+_opened = index.OpenRuns()
 _LOOK = 0.05
 _PATIENCE = 600.0
 
@@ -53,7 +54,7 @@ def runs_folder() -> Path:
 def list_runs(control: Control) -> tuple[RunRow, ...]:
     """The runs of this user, newest first."""
     rows = []
-    for run in index.runs()[:_MOST_ROWS]:
+    for run in index.runs(_opened)[:_MOST_ROWS]:
         if control.cancelled():
             raise Cancelled
         rows.append(described(run))
@@ -78,7 +79,7 @@ def described(run: Run) -> RunRow:
 
 def going_on() -> Run | None:
     """The run that is being trained on this machine, if there is one."""
-    for run in index.runs()[:_MOST_ROWS]:
+    for run in index.runs(_opened)[:_MOST_ROWS]:
         state = run.state()
         if state.here and goes_on(state):
             return run
@@ -98,7 +99,7 @@ def start(
     # Two windows, or two programs, that press Start at once: one of them comes second.
     with locked(runs_folder()):
         refuse_second()
-        settings, notes = made_settings(control, draft, sources)
+        settings, notes, remarks = made_settings(control, draft, sources)
         if control.cancelled():
             raise Cancelled
         control.progress(0.9, "Starting")
@@ -108,7 +109,7 @@ def start(
             settings = settings.model_copy(update={"initial": digest})
         if folder.parent == runs_folder():
             made_directory(folder.parent)
-        run = Run.create(folder, settings, notes=notes)
+        run = Run.create(folder, settings, notes=remarks)
         if weights is not None:
             keep(run, weights)
         launch.start(run.folder)
@@ -117,8 +118,11 @@ def start(
 
 def made_settings(
     control: Control, draft: Draft, sources: Sources
-) -> tuple[RunSettings, tuple[str, ...]]:
-    """The settings of a run with its subjects, and what is to be said about them."""
+) -> tuple[RunSettings, tuple[str, ...], tuple[str, ...]]:
+    """The settings of a run with its subjects, what is to be said of them, what to keep of that.
+
+    What is said may name files; what is kept in the run's folder holds no name.
+    """
     settings = draft.settings
     if sources.kind != "scans":
         if sources.label_maps:
@@ -127,12 +131,12 @@ def made_settings(
             )
             data = settings.data.model_copy(update={"subjects": records})
             settings = settings.model_copy(update={"data": data})
-        return settings, ()
+        return settings, (), ()
     found = read_scans(control, draft, sources)
     data = settings.data
     chosen = data.preprocessing if data.preprocessing != Preprocessing() else None
     data = found.settings(chosen, data.cache_gib, data.workers)
-    return settings.model_copy(update={"data": data}), found.notes
+    return settings.model_copy(update={"data": data}), found.notes, found.remarks
 
 
 def read_scans(control: Control, draft: Draft, sources: Sources) -> Cohort:
