@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.training import whereabouts
+from napari_mrissl.training.layout import IDENTITY, SETTINGS
 from napari_mrissl.training.run import Run
+
+Marks = tuple[tuple[int, int, int], ...]
+
+
+class OpenRuns:
+    """Runs that stay open between looks, so that a look reads only what is new of each."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Marks, Run]] = {}
+
+    def open(self, folder: str) -> Run:
+        """A run, opened again only if its settings or its identity were written since.
+
+        Raises
+        ------
+        MrisslError
+            If the folder is none, or its settings cannot be read.
+        """
+        marks = _marks(folder)
+        before, run = self._known.get(folder, (None, None))
+        if run is None or not marks or marks != before:
+            run = Run.open(folder)
+            self._known[folder] = (marks, run)
+        return run
 
 
 def remember(folder: str | Path) -> Run:
@@ -26,18 +52,34 @@ def remember(folder: str | Path) -> Run:
     return run
 
 
-def runs() -> list[Run]:
-    """The runs that are still where they were, newest first."""
+def runs(opened: OpenRuns | None = None) -> list[Run]:
+    """The runs that are still where they were, newest first.
+
+    Parameters
+    ----------
+    opened
+        Of whoever looks again and again.
+    """
+    open_run = Run.open if opened is None else opened.open
     found = []
     for uuid in whereabouts.known_runs():
         known = whereabouts.recall(uuid)
         if known is None:
             continue
         try:
-            run = Run.open(known.path)
+            run = open_run(known.path)
         except MrisslError:
             continue  # Moved, removed, or on a disk that is not there now.
         # Another run may lie at its place.
         if run.identity.uuid == uuid:
             found.append(run)
     return sorted(found, key=lambda run: (run.identity.created, run.identity.uuid), reverse=True)
+
+
+def _marks(folder: str) -> Marks:
+    """What changes when one of the two files is written again; empty if one is missing."""
+    try:
+        found = [os.stat(Path(folder) / name) for name in (SETTINGS, IDENTITY)]
+    except (OSError, ValueError):
+        return ()
+    return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)

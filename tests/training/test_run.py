@@ -3,13 +3,14 @@ import json
 import os
 import platform
 import re
+import shutil
 import time
 
 import pytest
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.training import control, index, whereabouts
-from napari_mrissl.training.events import EventWriter
+from napari_mrissl.training.events import EventTail, EventWriter
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.settings import RunSettings
 
@@ -175,6 +176,37 @@ def test_the_index_knows_runs_newest_first_and_skips_what_is_gone(run, tmp_path)
     index.remember(moved)
     found = {one.identity.uuid: one.folder for one in index.runs()}
     assert found[run.identity.uuid] == moved
+
+
+def test_runs_stay_open_between_looks_until_their_settings_are_written(run, monkeypatch):
+    opened = index.OpenRuns()
+    (first,) = index.runs(opened)
+    with EventWriter(run.folder) as events:
+        events.state("running")
+    assert first.state().step == 0
+    reads = []
+    read = EventTail._read
+
+    def counted(tail):
+        reads.append(tail)
+        return read(tail)
+
+    monkeypatch.setattr(EventTail, "_read", counted)
+    (second,) = index.runs(opened)
+    assert second is first
+    second.state()
+    # Nothing is new, so nothing is read; a run that is opened anew reads all of it.
+    assert reads == []
+    with EventWriter(run.folder) as events:
+        events.step(3, 1.0, {"a": 1.0})
+        events.state("stopped")
+    assert index.runs(opened)[0].state().step == 3
+    assert len(reads) == 1
+    Run.open(run.folder).extend(4321)
+    (third,) = index.runs(opened)
+    assert third.settings.optimisation.steps == third.state().steps == 4321
+    shutil.rmtree(run.folder)
+    assert index.runs(opened) == []
 
 
 @pytest.mark.parametrize(
