@@ -66,7 +66,8 @@ def pretrain(
     out
         The new folder of the run.
     preset
-        tiny (a minute on two cores), cpu or gpu.
+        tiny (a minute on two cores), cpu or gpu. The published schedule of vectorpose has two
+        stages: --preset published_1, then --preset published_2 --init RUN1.
     steps
         Optimiser steps in all.
     batch

@@ -55,7 +55,7 @@ def change(field: fields.Field) -> bool:
 @pytest.mark.parametrize("method", TASKS)
 def test_every_setting_there_and_back(form, method):
     form.method.setCurrentIndex(form.method.findData(method))
-    for preset in PRESETS:
+    for preset in TASKS[method].presets:
         form.preset.setCurrentIndex(form.preset.findData(preset))
         start = form.draft
         assert (start.method, start.preset) == (method, preset)
@@ -71,6 +71,25 @@ def test_every_setting_there_and_back(form, method):
         near(form.draft.settings.model_dump(mode="json"), start.settings.model_dump(mode="json"))
         form.restore.click()
         assert form.draft == start
+
+
+def test_presets_are_those_of_the_method(form):
+    def offered():
+        return [form.preset.itemData(place) for place in range(form.preset.count())]
+
+    form.method.setCurrentIndex(form.method.findData("vectorpose"))
+    assert offered() == list(TASKS["vectorpose"].presets)
+    assert {"published_1", "published_2"} < set(offered())
+    form.preset.setCurrentIndex(form.preset.findData("published_2"))
+    plain = form.draft.settings.model_dump(mode="json")
+    assert usable("published_2", plain, TASKS) == form.draft
+    # Another method has none of that name, but undo brings it back.
+    form.method.setCurrentIndex(form.method.findData("masked"))
+    assert offered() == list(PRESETS)
+    assert form.draft.preset == "cpu"
+    form.undo.click()
+    assert (form.draft.method, form.draft.preset) == ("vectorpose", "published_2")
+    assert form.preset.currentData() == "published_2"
 
 
 def near(found, wanted):

@@ -108,7 +108,7 @@ def usable(preset: object, settings: object, registry: Mapping[str, TaskInfo]) -
     """A draft out of plain data, as a session keeps it; None where it is none."""
     try:
         draft = Draft(str(preset), RunSettings.model_validate(settings))
-        if draft.method not in registry or preset not in PRESETS:
+        if draft.method not in registry or preset not in registry[draft.method].presets:
             return None
         draft.task(registry)
         draft.engine  # noqa: B018 - validated as well

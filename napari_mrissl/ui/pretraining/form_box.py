@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from pydantic import BaseModel
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from napari_mrissl.pretext.info import PRESETS, TaskInfo
+from napari_mrissl.pretext.info import TaskInfo
 from napari_mrissl.training.settings import RunSettings
 from napari_mrissl.ui.history import SettingsHistory
 from napari_mrissl.ui.model_form import ModelForm
@@ -21,7 +21,9 @@ from napari_mrissl.ui.wheel import leave_wheel_alone
 _PRESET_WORDS = {
     "tiny": "Tiny: ends within a minute, to see that all works",
     "cpu": "CPU: small crops and a small network",
-    "gpu": "GPU: the published sizes",
+    "gpu": "GPU: larger crops and a larger network",
+    "published_1": "Published, stage 1",
+    "published_2": "Published, stage 2: begin with the weights of a run of stage 1",
 }
 _ELSEWHERE = ("method", "task", "data.kind", "data.engine", "data.subjects", "device", "initial")
 _ENGINE_ONLY = "data.heads"
@@ -63,12 +65,6 @@ class FormBox(QWidget):
         self.method.setToolTip("What the network is pretrained on")
         self.about = sentence("What the method does")
         self.preset = QComboBox()
-        for name in PRESETS:
-            self.preset.addItem(_PRESET_WORDS[name], name)
-            self.preset.setItemData(
-                self.preset.count() - 1, _PRESET_WORDS[name], Qt.ItemDataRole.ToolTipRole
-            )
-        self.preset.setToolTip("\n".join(_PRESET_WORDS.values()))
         for box in (self.method, self.preset):
             box.setSizeAdjustPolicy(
                 QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
@@ -132,7 +128,10 @@ class FormBox(QWidget):
             self.changed.emit()
 
     def _on_chosen(self) -> None:
-        self.use(self._start(self.method.currentData(), self.preset.currentData()))
+        method, preset = self.method.currentData(), self.preset.currentData()
+        if preset not in self.tasks[method].presets:
+            preset = first(self.tasks).preset
+        self.use(self._start(method, preset))
 
     def _start(self, method: str, preset: str) -> Draft:
         kept = self.draft.settings.device
@@ -145,6 +144,7 @@ class FormBox(QWidget):
 
     def _show(self) -> None:
         draft = self.draft
+        self._fill_presets(self.tasks[draft.method].presets)
         for box, value in ((self.method, draft.method), (self.preset, draft.preset)):
             blocker = QSignalBlocker(box)
             box.setCurrentIndex(box.findData(value))
@@ -161,6 +161,18 @@ class FormBox(QWidget):
         self.run_form.show_settings(draft.settings)
         self.run_form.set_row_visible(_ENGINE_ONLY, draft.kind != "scans")
         self._show_buttons()
+
+    def _fill_presets(self, names: Iterable[str]) -> None:
+        words = {name: _PRESET_WORDS.get(name, name) for name in names}
+        if [self.preset.itemData(place) for place in range(self.preset.count())] == list(words):
+            return
+        blocker = QSignalBlocker(self.preset)
+        self.preset.clear()
+        for place, (name, text) in enumerate(words.items()):
+            self.preset.addItem(text, name)
+            self.preset.setItemData(place, text, Qt.ItemDataRole.ToolTipRole)
+        self.preset.setToolTip("\n".join(words.values()))
+        blocker.unblock()
 
     def _shown_form(
         self, place: str, key: str, title: str, model: BaseModel | None, before: ModelForm | None
