@@ -13,11 +13,13 @@ from pathlib import Path
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.training import control, whereabouts
 from napari_mrissl.training.events import EventWriter
+from napari_mrissl.training.layout import being_saved
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.states import ACTIVE, RunState
 
 _LOOK_SECONDS = 0.02
 _LAST_WORDS_SECONDS = 5.0
+_SAVING_SECONDS = 60.0
 
 Command = Callable[[Path, int], list[str]]
 """The words that train a run, from its folder and the number of processes."""
@@ -96,9 +98,10 @@ def start(
 def stop(folder: str | Path, patience: float = 5.0) -> RunState:
     """Stop a run: after its running step, or by ending its process after some seconds.
 
-    Returns once it has stopped, or at once if its process is on another machine. The newest
-    committed checkpoint stays whatever happens. A run that was never started, or has ended,
-    is left as it is.
+    A checkpoint that is being written by then has up to a minute to be committed. Returns
+    once it has stopped, or at once if its process is on another machine. The newest committed
+    checkpoint stays whatever happens. A run that was never started, or has ended, is left as
+    it is.
 
     Raises
     ------
@@ -113,7 +116,7 @@ def stop(folder: str | Path, patience: float = 5.0) -> RunState:
     control.request(run.folder, "stop")
     if not state.here:
         return run.state()
-    if not hangs and _waited(lambda: run.state().name not in ACTIVE, patience):
+    if not hangs and (_waited(lambda: _said_so(run), patience) or _saved(run)):
         # It has said so itself, and is about to be gone.
         _waited(lambda: not run.state().alive, _LAST_WORDS_SECONDS)
         _end(run)
@@ -188,10 +191,22 @@ def _check_startable(run: Run, state: RunState, *, alone: bool = False) -> None:
         )
 
 
+def _said_so(run: Run) -> bool:
+    return run.state().name not in ACTIVE
+
+
+def _saved(run: Run) -> bool:
+    """Wait for the checkpoint that is being written; whether the run then said it stopped."""
+    if not being_saved(run.folder):
+        return _said_so(run)
+    _waited(lambda: not being_saved(run.folder) or _said_so(run), _SAVING_SECONDS)
+    return _waited(lambda: _said_so(run), _LAST_WORDS_SECONDS)
+
+
 def _end(run: Run) -> None:
     """End what is left of a run's process, if it is this machine's."""
     known = whereabouts.recall(run.identity.uuid)
-    if known is None or known.process != whereabouts.process_word(run.folder):
+    if known is None or not known.holds(whereabouts.process_word(run.folder)):
         return
     if run.state().alive:
         whereabouts.end(known)

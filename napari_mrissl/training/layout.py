@@ -37,6 +37,14 @@ def committed_steps(run_folder: Path) -> list[int]:
     return [step for step in steps if (step_folder(run_folder, step) / COMMIT).is_file()]
 
 
+def being_saved(run_folder: Path) -> bool:
+    """Whether a checkpoint is being written, or was when its process was killed."""
+    try:
+        return any(_REMAINS.fullmatch(name) for name in os.listdir(run_folder / CHECKPOINTS))
+    except OSError:
+        return False
+
+
 def check_ours(run_folder: Path) -> None:
     """Refuse to write into a run that holds links, pipes or devices.
 

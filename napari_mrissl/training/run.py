@@ -190,13 +190,21 @@ class Run:
         Raises
         ------
         MrisslError
-            If another process has the run.
+            If another process has the run, be it on another machine.
         """
         from napari_mrissl.training import card
 
+        word = os.environ.get(whereabouts.PROCESS_VARIABLE)
+        launched = word is not None and word == whereabouts.process_word(self.folder)
+        # A lock may not be seen on other machines that share the folder.
+        state = None if launched else self.state()
+        if state is not None and state.active and not state.here and not holder(self.folder):
+            raise MrisslError(
+                "is being trained on another machine",
+                where=self.folder,
+                remedy="stop it there, or wait two minutes if its process is gone",
+            )
         with self.alone():
-            word = os.environ.get(whereabouts.PROCESS_VARIABLE)
-            launched = word is not None and word == whereabouts.process_word(self.folder)
             if not launched:
                 word = whereabouts.new_word()
                 control.forget(self.folder)

@@ -111,7 +111,7 @@ def derive(folder: Path, uuid: str, steps: int, last: LastKnown) -> RunState:
     reason = last.state.reason if last.state else ""
     known = whereabouts.recall(uuid)
     word = whereabouts.process_word(folder)
-    here = known is not None and word is not None and known.process == word
+    here = known is not None and known.holds(word)
     newest = max(committed_steps(folder), default=0)
     heart = pulse(folder)
     alive = holder(folder) is not None

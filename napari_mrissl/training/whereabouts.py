@@ -8,15 +8,18 @@ run that was given to another machine is never mistaken for one that died here.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
 import secrets
+import socket
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_mrissl.directories import data_directory, made_directory
 from napari_mrissl.trajectories.contained import read_bytes
@@ -48,6 +51,8 @@ class Whereabouts(BaseModel):
         Of that process; ``began`` in seconds since 1970, as the system tells it.
     exit_code
         Of the process, where it is known; negative for a signal.
+    host
+        Hash of the machine that wrote this: a data directory may be shared by several.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -57,6 +62,21 @@ class Whereabouts(BaseModel):
     pid: int | None = None
     began: float = 0.0
     exit_code: int | None = None
+    host: str = Field(default_factory=lambda: this_host())
+
+    def holds(self, word: str | None) -> bool:
+        """Whether the process of this word is, or was, one of this very machine."""
+        return word is not None and self.process == word and self.host == this_host()
+
+
+@cache
+def this_host() -> str:
+    """A name for this machine that tells it from others, for the data directory only."""
+    machine = b""
+    # Of the machines of a cluster some are copies, with one number for all.
+    with contextlib.suppress(OSError):
+        machine = Path("/etc/machine-id").read_bytes()
+    return hashlib.sha256(machine + socket.gethostname().encode()).hexdigest()[:16]
 
 
 def new_word() -> str:

@@ -36,7 +36,7 @@ def steps(events, control, seconds=0.02):
         time.sleep(seconds)
 
 
-def live(events, control, how):
+def live(events, control, how, run_folder):
     if how == "obey":
         steps(events, control)
     elif how == "deaf":
@@ -47,6 +47,15 @@ def live(events, control, how):
         child = subprocess.Popen(words, start_new_session=True)
         events.warning(f"child {child.pid}")
         time.sleep(600)
+    elif how == "saving":
+        # A disk on which a checkpoint takes its time.
+        while control.poll() != "stop":
+            time.sleep(0.01)
+        partial = run_folder / "checkpoints" / ".mrissl-0123456789abcdef.tmp"
+        partial.mkdir(parents=True)
+        time.sleep(1.0)
+        partial.rmdir()
+        events.state("stopped", "saved")
     elif how == "exit":
         os._exit(3)
     elif how == "segfault":
@@ -72,7 +81,7 @@ def main():
     with run.claim(), EventWriter(run.folder) as events:
         events.state("running")
         events.step(1, 1.0, {"loss": 1.0}, seconds=0.1, waiting=0.0)
-        live(events, Control(run.folder), how)
+        live(events, Control(run.folder), how, run.folder)
 
 
 if __name__ == "__main__":

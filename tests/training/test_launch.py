@@ -5,8 +5,8 @@ import psutil
 import pytest
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.training import launch, whereabouts
-from napari_mrissl.training.events import EventTail, WarningEvent
+from napari_mrissl.training import launch, states, whereabouts
+from napari_mrissl.training.events import EventTail, EventWriter, WarningEvent
 from napari_mrissl.training.run import Run
 
 
@@ -17,8 +17,8 @@ def wait(condition, seconds=60.0):
         time.sleep(0.02)
 
 
-def running(run):
-    return lambda: run.state().name == "running" and run.state().step > 1
+def running(run, step=2):
+    return lambda: run.state().name == "running" and run.state().step >= step
 
 
 def gone(pid):
@@ -57,6 +57,38 @@ def test_a_deaf_process_is_ended_with_those_it_started(run, begin):
     assert "resume begins again" in state.reason
     wait(lambda: gone(pid) and gone(child))
     assert EventTail(run.folder).poll()[-1].name == "stopped"
+
+
+def test_a_checkpoint_that_is_being_written_is_waited_for(run, begin):
+    begin(run, "saving")
+    wait(running(run, 1))
+    state = launch.stop(run.folder, patience=0.4)
+    assert (state.name, state.reason, state.alive) == ("stopped", "saved", False)
+
+
+def test_a_shared_data_directory_does_not_make_a_run_elsewhere_look_dead(run, monkeypatch):
+    monkeypatch.setattr(states, "holder", lambda folder: None)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(whereabouts, "this_host", lambda: "f" * 16)
+        run.give_to("a" * 16, 1 << 21)
+    with EventWriter(run.folder) as events:
+        events.state("running")
+        events.beat()
+    state = run.state()
+    assert (state.name, state.alive, state.here) == ("running", True, False)
+
+
+def test_a_run_of_another_machine_is_not_claimed_while_it_beats(run):
+    whereabouts.write_process_word(run.folder, "a" * 16)
+    with EventWriter(run.folder) as events:
+        events.state("running")
+        events.beat()
+    with pytest.raises(MrisslError, match="on another machine"), run.claim():
+        pass
+    assert whereabouts.process_word(run.folder) == "a" * 16
+    os.utime(run.folder / "heartbeat", (time.time() - 200,) * 2)
+    with run.claim():
+        assert run.state().here
 
 
 DEATHS = {
