@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,8 +127,8 @@ def examine(
         numbers |= vector_numbers(found)
         views = found.crops
         for number, direction in enumerate(DIRECTIONS):
-            sweeps.append(network.sweep(scan, views[0].record, direction, _SWEEP_PLACES))
-            tell(0.6 + 0.1 * (number + 1))
+            told = partial(_tell_within, tell, 0.6 + 0.1 * number)
+            sweeps.append(network.sweep(scan, views[0].record, direction, _SWEEP_PLACES, told))
     restored: list[RestorationView] = []
     if settings.restores:
         records = [view.record for view in views] or draw(network, scan, _RESTORED_CROPS, seed)
@@ -136,6 +137,10 @@ def examine(
             tell(0.9 + 0.1 * (number + 1) / min(count, _RESTORED_CROPS))
         numbers["restoration"] = restoration_numbers(restored)
     return Report(scan, _finite(numbers), views, tuple(sweeps), tuple(restored))
+
+
+def _tell_within(tell: Progress, before: float, part: float) -> None:
+    tell(before + 0.1 * part)
 
 
 def draw(network: Inspector, scan: Scan, count: int, seed: int = 0) -> list[CropRecord]:
@@ -163,14 +168,23 @@ def vector_numbers(found: Inspection) -> dict[str, Any]:
 
 
 def restoration_numbers(views: list[RestorationView]) -> dict[str, float | int]:
-    """Mean errors of restored crops, each beside what leaving the crop spoiled would cost."""
+    """Mean errors of restored crops, each beside the better of two answers that know nothing.
+
+    One leaves the crop spoiled, the other is the best constant: the median of the grey values
+    of that part in all crops.
+    """
     numbers: dict[str, float | int] = {"crops": len(views)}
+    if not views:
+        return numbers
     own = [view.errors() for view in views]
     left = [replace(view, restored=view.corrupted).errors() for view in views]
-    for name in own[0] if own else ():
-        for prefix, errors in (("", own), ("chance_", left)):
-            known = [one[name] for one in errors if not math.isnan(one[name])]
-            numbers[f"{prefix}error_{name}"] = float(np.mean(known)) if known else math.nan
+    masks = [view.parts() for view in views]
+    for name in own[0]:
+        numbers[f"error_{name}"] = _mean([one[name] for one in own])
+        greys = [view.original[parts[name]] for view, parts in zip(views, masks, strict=True)]
+        middle = np.median(np.concatenate(greys)) if any(map(len, greys)) else math.nan
+        constant = [float(np.abs(one - middle).mean()) if len(one) else math.nan for one in greys]
+        numbers[f"chance_error_{name}"] = min(_mean([one[name] for one in left]), _mean(constant))
     return numbers
 
 
@@ -208,18 +222,24 @@ def write(report: Report, folder: Path) -> list[str]:
     """
     from napari_mrissl.evaluation import vectorpose_figures as figures
 
-    with new_folder(folder) as partial:
+    with new_folder(folder) as made:
         text = json.dumps(report.numbers, indent=2, sort_keys=True, allow_nan=False)
-        write_text(partial / REPORT, text + "\n")
+        write_text(made / REPORT, text + "\n")
         if report.crops:
-            write_text(partial / TABLE, table(report.crops))
+            write_text(made / TABLE, table(report.crops))
         for number, view in enumerate(report.crops[:_DRAWN_CROPS]):
-            figures.arrows(report.scan, view).save(partial / f"arrows_{number}.png")
+            figures.arrows(report.scan, view).save(made / f"arrows_{number}.png")
         for one in report.sweeps:
-            figures.sweep(one).save(partial / f"sweep_{one.direction}.png")
+            figures.sweep(one).save(made / f"sweep_{one.direction}.png")
         for number, restored in enumerate(report.restored[:_DRAWN_CROPS]):
-            figures.strip(restored).save(partial / f"restored_{number}.png")
+            figures.strip(restored).save(made / f"restored_{number}.png")
     return sorted(path.name for path in folder.iterdir())
+
+
+def _mean(errors: list[float]) -> float:
+    """Of those that are known; NaN where none is."""
+    known = [error for error in errors if not math.isnan(error)]
+    return float(np.mean(known)) if known else math.nan
 
 
 def _finite(content: Any) -> Any:

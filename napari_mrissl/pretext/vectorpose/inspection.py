@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,11 @@ from napari_mrissl.pretext import crops, cube, edges
 from napari_mrissl.pretext.corruptions import corrupt
 from napari_mrissl.pretext.crops import CropRecord
 from napari_mrissl.pretext.subjects import Scan
-from napari_mrissl.pretext.vectorpose.chance import constant_predictor, mean_errors
+from napari_mrissl.pretext.vectorpose.chance import (
+    constant_predictor,
+    constant_summary,
+    mean_errors,
+)
 from napari_mrissl.pretext.vectorpose.decode import read_vectors, summary
 from napari_mrissl.pretext.vectorpose.losses import squash
 from napari_mrissl.pretext.vectorpose.settings import INFO, VectorPoseSettings
@@ -41,8 +46,12 @@ from napari_mrissl.pretext.vectorpose.views import (
 from napari_mrissl.synthesis.draws import generator
 
 Coded = NDArray[np.float64]
+Progress = Callable[[float], object]
+"""Is told the share that is done; what it raises ends the work."""
 
-_AT_ONCE = 16
+_AT_ONCE, _LARGE_AT_ONCE = 16, 4
+_LARGE_SIDE = 64
+_KEPT_IMAGES = 4
 _WEIGHTS = "weights.safetensors"
 
 
@@ -112,9 +121,10 @@ class Inspector:
         if not self.settings.vectors:
             raise MrisslError("this run predicts no vectors", where=INFO.title)
         stack = np.asarray(images, np.float32)[:, None]
+        many = self._at_once
         answers = [
-            squash(self._answer(stack[start : start + _AT_ONCE])["vectors"]).double().cpu().numpy()
-            for start in range(0, len(stack), _AT_ONCE)
+            squash(self._answer(stack[start : start + many])["vectors"]).double().cpu().numpy()
+            for start in range(0, len(stack), many)
         ]
         return np.concatenate(answers)
 
@@ -125,16 +135,24 @@ class Inspector:
         crop = self.settings.crop
         return crops.crop_at(scan, center_mm, crop.side, crop.edge_mm, scale, element)
 
-    def look(self, scan: Scan, records: Sequence[CropRecord]) -> list[CropView]:
+    def look(
+        self, scan: Scan, records: Sequence[CropRecord], progress: Progress | None = None
+    ) -> list[CropView]:
         """Cut crops, predict their vectors and compare them with the truth."""
-        images = np.stack([crops.cut(scan, record) for record in records])
-        predicted = self.predict(images)
         return [
-            self._view(scan, record, image, coded)
-            for record, image, coded in zip(records, images, predicted, strict=True)
+            view
+            for _, views in self._batches(scan, records, len(records), progress)
+            for view in views
         ]
 
-    def sweep(self, scan: Scan, record: CropRecord, direction: Direction, count: int = 33) -> Sweep:
+    def sweep(
+        self,
+        scan: Scan,
+        record: CropRecord,
+        direction: Direction,
+        count: int = 33,
+        progress: Progress | None = None,
+    ) -> Sweep:
         """Slide a crop through the scan along an axis, from face to face."""
         number = DIRECTIONS.index(direction)
         lower = -np.array(record.spacing_mm) / 2 + record.edge_mm / 2
@@ -147,7 +165,7 @@ class Inspector:
             records.append(
                 self.crop(scan, center, record.edge_mm / self.settings.crop.edge_mm, record.element)
             )
-        views = self.look(scan, records)
+        views = self.look(scan, records, progress)
         return Sweep(
             direction,
             places - record.scan_center_mm[number],
@@ -191,7 +209,7 @@ class Inspector:
         count: int = 128,
         seed: int = 0,
         shuffled: Inspector | None = None,
-        progress: Callable[[float], object] | None = None,
+        progress: Progress | None = None,
     ) -> Inspection:
         """Measure the network on random crops of a scan, beside predictors that know nothing.
 
@@ -204,7 +222,7 @@ class Inspector:
         shuffled
             A network trained on shuffled targets, with the same crops.
         progress
-            Is told the share that is done.
+            Is told the share that is done; what it raises ends the work.
 
         Raises
         ------
@@ -215,31 +233,65 @@ class Inspector:
             raise MrisslError("the shuffled run has other crops", where="null control")
         rng = generator(seed, 0, "inspected crops")
         records = [self.task.draw_record(rng, scan) for _ in range(count)]
-        views = []
-        for start in range(0, count, _AT_ONCE):
-            views += self.look(scan, records[start : start + _AT_ONCE])
-            if progress is not None:
-                progress(min(1.0, (start + _AT_ONCE) / count))
-        images = np.stack([view.image for view in views])
+        axis, least_r = self.task.axis(scan), self.settings.least_r
+        views: list[CropView] = []
+        inverted: list[Coded] = []
+        strangers: list[Coded] = []
+        # Every answer is asked for while the images are there: all of them do not fit.
+        for images, seen in self._batches(scan, records, _KEPT_IMAGES, progress):
+            views += seen
+            inverted.append(self.predict(1 - images))
+            if shuffled is not None:
+                strangers.append(shuffled.predict(images))
         true = np.stack([view.coded_true for view in views])
-        own = np.stack([view.coded_predicted for view in views])
-        constant = np.broadcast_to(constant_predictor(true, self.settings.least_r), true.shape)
+        constant = np.broadcast_to(constant_predictor(true, least_r), true.shape)
 
         def measured(coded: Coded) -> Measured:
             readings = [
-                read_vectors(decode(one, radius_mm(record)), record, self.task.axis(scan))
+                read_vectors(decode(one, radius_mm(record)), record, axis)
                 for one, record in zip(coded, records, strict=True)
             ]
-            return Measured(mean_errors(coded, true, self.settings.least_r), summary(readings))
+            return Measured(mean_errors(coded, true, least_r), summary(readings))
 
         return Inspection(
-            trained=measured(own),
-            constant=measured(constant),
-            inverted=measured(self.predict(1 - images)),
-            shuffled=None if shuffled is None else measured(shuffled.predict(images)),
+            trained=measured(np.stack([view.coded_predicted for view in views])),
+            constant=Measured(
+                mean_errors(constant, true, least_r), constant_summary(records, axis, least_r)
+            ),
+            inverted=measured(np.concatenate(inverted)),
+            shuffled=None if shuffled is None else measured(np.concatenate(strangers)),
             chance_orientation=self.settings.most_likely_orientation,
             crops=tuple(views),
         )
+
+    @property
+    def _at_once(self) -> int:
+        """Crops that a network is shown together: few of the large ones, for memory and cancel."""
+        return _LARGE_AT_ONCE if self.settings.crop.side >= _LARGE_SIDE else _AT_ONCE
+
+    def _batches(
+        self, scan: Scan, records: Sequence[CropRecord], kept: int, progress: Progress | None
+    ) -> Iterator[tuple[NDArray[np.float32], list[CropView]]]:
+        """Images (N, S, S, S) and views of a few crops at a time; the first views keep images."""
+        for start in range(0, len(records), self._at_once):
+            if progress is not None:
+                progress(start / len(records))
+            some = records[start : start + self._at_once]
+            images = np.stack([crops.cut(scan, record) for record in some])
+            views = [
+                self._view(scan, record, image, coded)
+                for record, image, coded in zip(some, images, self.predict(images), strict=True)
+            ]
+            # A copy: a view of the stack would keep all of it.
+            yield (
+                images,
+                [
+                    replace(view, image=image.copy() if start + number < kept else None)
+                    for number, (view, image) in enumerate(zip(views, images, strict=True))
+                ],
+            )
+        if progress is not None:
+            progress(1.0)
 
     def _answer(self, images: NDArray[np.float32]) -> dict[str, torch.Tensor]:
         with torch.no_grad():

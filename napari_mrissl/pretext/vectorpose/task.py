@@ -165,7 +165,9 @@ class VectorPose(Task[VectorPoseSettings]):
 
     def constant(self, subjects: Subjects, seed: int) -> NDArray[np.float64]:
         """(9, 3) the best constant answer, coded, on 1,024 crops of these subjects."""
-        return constant_predictor(self._coded(subjects, seed), self.settings.least_r)
+        squared = self.settings.loss == "mse"
+        coded = self._coded(subjects, seed)
+        return constant_predictor(coded, self.settings.least_r, squared=squared)
 
     def chance(self, subjects: Subjects, seed: int) -> dict[str, float]:
         """Of the best constants: for vectors on 1,024 crops, for voxels on 8.
@@ -177,8 +179,8 @@ class VectorPose(Task[VectorPoseSettings]):
         found: dict[str, float] = {}
         if settings.vectors:
             coded = self._coded(subjects, seed)
-            constant = constant_predictor(coded, settings.least_r)
             squared = settings.loss == "mse"
+            constant = constant_predictor(coded, settings.least_r, squared=squared)
             found |= mean_errors(constant, coded, settings.least_r, squared=squared)
             if settings.cosine:
                 found["cosine"] = _constant_cosine(coded, settings.least_r)

@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.networks import weights
 from napari_mrissl.pretext import cube
 from napari_mrissl.pretext.edges import edges
 from napari_mrissl.pretext.settings import EdgeSettings
 from napari_mrissl.pretext.subjects import Scan
+from napari_mrissl.pretext.vectorpose.chance import geometric_median
 from napari_mrissl.pretext.vectorpose.inspection import Inspector
 from napari_mrissl.pretext.vectorpose.settings import VectorPoseSettings
 from napari_mrissl.pretext.vectorpose.task import VectorPose
@@ -143,6 +146,71 @@ def test_what_knows_nothing_is_told_beside_what_was_learned(
         assert found.shuffled.terms[term] == found.trained.terms[term]
     assert found.inverted.terms != found.trained.terms
     assert len(found.crops) == numbers["crops"] == 40
+
+
+class _Steady(Inspector):
+    """One answer for all crops."""
+
+    answer: np.ndarray
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(self.answer, (len(images), 9, 3)).astype(np.float64)
+
+
+@pytest.mark.parametrize("element", ["any", "none"])
+def test_no_steady_answer_is_nearer_or_closer_in_size_than_chance(scan: Scan, element: str) -> None:
+    """The best constant r, theta and phi of turned crops are farther off than no arrow at all."""
+    settings = SETTINGS.model_copy(
+        update={"crop": SETTINGS.crop.model_copy(update={"element": element, "least_mean": 0.0})}
+    )
+    steady = _Steady(settings, VectorPose(settings).network())
+    steady.answer = np.zeros((9, 3))
+    found = steady.inspect(scan, 150)
+    records = [view.record for view in found.crops]
+    centers = np.stack([vectors_mm(one, steady.task.axis(scan))[0] for one in records])
+
+    def mean_distance(point: np.ndarray) -> float:
+        return float(np.linalg.norm(centers - point, axis=1).mean())
+
+    best = minimize(mean_distance, centers.mean(axis=0), method="Nelder-Mead").x
+    apart = np.median(np.linalg.norm(centers - best, axis=1))
+    chance = found.constant.summary
+    assert chance.position_error_mm == pytest.approx(apart, rel=0.02)
+    assert chance.position_error_mm < 1.03 * found.trained.summary.position_error_mm
+    edges_mm = np.array([one.edge_mm for one in records])
+    factors = edges_mm / np.median(edges_mm)
+    assert chance.scale_error == pytest.approx(
+        np.median(np.maximum(factors, 1 / factors)) - 1, rel=0.05
+    )
+
+
+def test_a_chance_position_that_no_crop_has_is_found() -> None:
+    corners = np.array([[0, 0, 0], [10, 0, 0], [0, 10, 0], [10, 10, 0], [5, 5, 0]], np.float64)
+    np.testing.assert_allclose(geometric_median(corners), [5, 5, 0], atol=1e-3)
+    # Torricelli's point: every side is seen under 120 degrees, here from the middle.
+    turns = np.radians([0, 120, 240])
+    triangle = np.stack([0 * turns, np.cos(turns), np.sin(turns)], axis=1)
+    np.testing.assert_allclose(geometric_median(triangle + 7), [7, 7, 7], atol=1e-3)
+
+
+def test_images_of_the_first_crops_only_are_kept_and_work_ends_when_told(
+    scan: Scan, inspector: Inspector
+) -> None:
+    found = inspector.inspect(scan, 20)
+    assert [view.image is not None for view in found.crops] == [True] * 4 + [False] * 16
+    again = inspector.look(scan, [view.record for view in found.crops])
+    assert all(view.image is not None for view in again)
+    np.testing.assert_array_equal(found.crops[17].coded_predicted, again[17].coded_predicted)
+    told: list[float] = []
+
+    def stop(part: float) -> None:
+        told.append(part)
+        if len(told) == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        inspector.sweep(scan, found.crops[0].record, "A", 40, stop)
+    assert told == [0, 0.4]
 
 
 def test_weights_open_with_the_settings_of_their_card(tmp_path: Path, scan: Scan) -> None:

@@ -86,6 +86,15 @@ def test_constants_are_the_best_ones() -> None:
         assert all(other[name] >= best[name] - 2e-3 for name in best)
 
 
+def test_of_squared_errors_the_best_constants_are_means() -> None:
+    true = _targets(300, 4)
+    constant = constant_predictor(true, LEAST_R, squared=True)
+    np.testing.assert_allclose(constant[:, 0], true[..., 0].mean(axis=0), atol=1e-6)
+    best = mean_errors(constant, true, LEAST_R, squared=True)
+    absolute = mean_errors(constant_predictor(true, LEAST_R), true, LEAST_R, squared=True)
+    assert all(best[name] < absolute[name] for name in best)
+
+
 def test_the_mean_errors_are_those_of_the_loss() -> None:
     true, predicted = _targets(11, 5), squash(torch.randn(11, 27))
     expected = costs(predicted, torch.tensor(true), LEAST_R).means()

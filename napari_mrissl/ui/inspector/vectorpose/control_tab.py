@@ -166,8 +166,8 @@ class ControlTab(QWidget):
         restored = numbers.get("restoration")
         if restored:
             said.append(
-                f"Restored crops are off by {restored['error_all']:.3f}; left spoiled "
-                f"{restored['chance_error_all']:.3f}."
+                f"Restored crops are off by {restored['error_all']:.3f}; left spoiled, or filled "
+                f"with one grey value, {restored['chance_error_all']:.3f}."
             )
         return " ".join(said)
 

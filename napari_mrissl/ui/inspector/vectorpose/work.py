@@ -16,16 +16,10 @@ from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.pretext import crops
 from napari_mrissl.pretext.crops import CropRecord
 from napari_mrissl.pretext.subjects import Scan
-from napari_mrissl.pretext.vectorpose.chance import constant_predictor
-from napari_mrissl.pretext.vectorpose.decode import Summary, read_vectors, summary
+from napari_mrissl.pretext.vectorpose.chance import constant_summary
+from napari_mrissl.pretext.vectorpose.decode import Summary
 from napari_mrissl.pretext.vectorpose.settings import VectorPoseSettings
-from napari_mrissl.pretext.vectorpose.vectors import (
-    axis_of,
-    decode,
-    encode,
-    radius_mm,
-    vectors_mm,
-)
+from napari_mrissl.pretext.vectorpose.vectors import axis_of, vectors_mm
 from napari_mrissl.pretext.vectorpose.views import CropView, Direction
 from napari_mrissl.ui.jobs import Control
 from napari_mrissl.volumes import Volume
@@ -57,7 +51,7 @@ class Loaded:
     Attributes
     ----------
     chance
-        What the best constant answer is worth on random crops of this scan; None where no
+        What the best constant answers are worth on random crops of this scan; None where no
         vectors are predicted.
     off_middle_mm
         How far the body lies off the axis that the arrows end at, at most, or None where
@@ -121,6 +115,7 @@ def look(control: Control, loaded: Loaded, record: CropRecord) -> CropSeen:
     inspector, scan = loaded.network.inspector, loaded.scan
     if inspector.settings.vectors:
         view = inspector.look(scan, [record])[0]
+        assert view.image is not None  # noqa: S101 - `look` keeps all images
         return CropSeen(record, view.image, view.axis, view.true, view)
     axis = inspector.task.axis(scan)
     ends = np.stack([axis.at(record.lower_mm[0]), axis.at(record.upper_mm[0])])
@@ -129,9 +124,10 @@ def look(control: Control, loaded: Loaded, record: CropRecord) -> CropSeen:
 
 
 def sweep(control: Control, loaded: Loaded, record: CropRecord, direction: Direction) -> Any:
-    """Slide a crop through the scan."""
-    _stop_if(control)
-    return loaded.network.inspector.sweep(loaded.scan, record, direction, _SWEEP_PLACES)
+    """Slide a crop through the scan; ends between the crops when it is cancelled."""
+    return loaded.network.inspector.sweep(
+        loaded.scan, record, direction, _SWEEP_PLACES, lambda _: _stop_if(control)
+    )
 
 
 def restore(control: Control, loaded: Loaded, record: CropRecord, seed: int) -> Any:
@@ -162,12 +158,10 @@ def measure(control: Control, loaded: Loaded, count: int, seed: int, shuffled: P
 
 
 def _chance(inspector: Inspector, scan: Scan) -> Summary:
-    """The best constant answer to random crops, orientation by guess; nothing is predicted."""
+    """The best constant answers to random crops, orientation by guess; nothing is predicted."""
     axis = inspector.task.axis(scan)
     records = draw(inspector, scan, _CHANCE_CROPS)
-    true = np.stack([encode(vectors_mm(one, axis), radius_mm(one)) for one in records])
-    constant = constant_predictor(true, inspector.settings.least_r)
-    found = summary([read_vectors(decode(constant, radius_mm(one)), one, axis) for one in records])
+    found = constant_summary(records, axis, inspector.settings.least_r)
     return replace(found, orientation_accuracy=inspector.settings.most_likely_orientation)
 
 
