@@ -66,7 +66,7 @@ def test_places_of_crops_in_unseen_bodies_are_learned(tmp_path: Path) -> None:
 def test_nothing_is_learned_from_the_targets_of_others(tmp_path: Path) -> None:
     worth = _easy(tmp_path / "run", 30, shuffled=True)
     below = {name: worth[name].below_chance for name in ("r", "theta", "phi")}
-    assert all(share is not None and share < 0.05 for share in below.values()), below
+    assert all(share is not None and -0.5 < share < 0.05 for share in below.values()), below
 
 
 def _pretrained(folder: Path, *more: str) -> dict[str, Worth]:
