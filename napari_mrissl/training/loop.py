@@ -20,6 +20,7 @@ from napari_mrissl.pretext.subjects import Subjects
 from napari_mrissl.training import checkpoints
 from napari_mrissl.training.batches import Batches, Part
 from napari_mrissl.training.building import task_of
+from napari_mrissl.training.chance import chance_of
 from napari_mrissl.training.collective import Alone, Processes, device_of, joined
 from napari_mrissl.training.events import EventWriter
 from napari_mrissl.training.failures import explained, not_finite
@@ -30,6 +31,7 @@ from napari_mrissl.training.validation import Validation
 from napari_mrissl.training.watch import Watch
 
 _PAUSED_SECONDS = 0.1
+_BACKBONE = "backbone."
 
 
 class Failed(MrisslError):
@@ -61,7 +63,8 @@ def fit(
     interrupted
         Set to ask for a stop after the running step, e.g. by a signal's handler.
     initial
-        Weights to start a new run from; those with the names and shapes of the network's.
+        Weights to start a new run from: of the backbone, those with its names and shapes.
+        Heads are drawn anew.
 
     Raises
     ------
@@ -122,12 +125,27 @@ class _Fit:
         if self.reports is not None:
             checkpoints.check_space(self.run.folder, self.trainer.checkpoint_bytes)
             self.reports.state("running")
-            if first == 0:
-                self.reports.chance(self.task.chance(self.train, self.settings.seed))
-        with self._batches() as batches:
-            stopped = self._steps(first, batches, watch, interrupted)
+        stopped = first == 0 and not self._chance(watch, interrupted)
+        if not stopped:
+            with self._batches() as batches:
+                stopped = self._steps(first, batches, watch, interrupted)
         if self.reports is not None:
             self.reports.state("stopped" if stopped else "finished")
+
+    def _chance(self, watch: Watch | None, interrupted: threading.Event) -> bool:
+        """Report chance values; false, in all processes, if the run is to stop instead."""
+        found: Mapping[str, float] | None = {}
+        if watch is not None:
+
+            def look() -> bool:
+                watch.busy()
+                return watch.wanted() == "stop" or interrupted.is_set()
+
+            found = chance_of(self.task, self.train, self.settings.seed, look)
+        if self.reports is not None and found is not None:
+            self.reports.chance(found)
+        ended = torch.tensor([float(found is None)], device=self.trainer.device)
+        return not float(self.collective.sum(ended)[0])
 
     def _batches(self) -> Batches:
         return Batches(
@@ -180,18 +198,27 @@ class _Fit:
         tensors, plain = found.load()
         self.trainer.restore(tensors, plain)
         self.best = plain["best"]
+        self.losses = list(plain.get("losses", ()))
         return int(plain["step"])
 
     def _begin_from(self, initial: Mapping[str, torch.Tensor]) -> None:
         own = self.trainer.network.state_dict()
-        taken = {n: t for n, t in initial.items() if n in own and own[n].shape == t.shape}
+        taken = {
+            name: value
+            for name, value in initial.items()
+            if name.startswith(_BACKBONE) and name in own and own[name].shape == value.shape
+        }
         if not taken:
             raise MrisslError(
                 "no weight fits this network", where="initial weights", expected="its backbone"
             )
         self.trainer.network.load_state_dict({**own, **taken})
-        if self.reports is not None and len(taken) < len(own):
-            self.reports.warning(f"{len(taken)} of {len(own)} tensors begin from given weights")
+        if self.reports is not None:
+            drawn = sorted({name.partition(".")[0] for name in own.keys() - taken.keys()})
+            self.reports.warning(
+                f"{len(taken)} of {len(own)} tensors begin from given weights, those of the "
+                f"backbone; drawn anew: {', '.join(drawn) or 'none'}"
+            )
 
     def _flags(self, watch: Watch | None, interrupted: threading.Event) -> tuple[float, float]:
         """What this process wants: to stop, to pause."""
@@ -232,10 +259,12 @@ class _Fit:
             terms, total = self.validation.measure()
             if self.reports is not None:
                 self.reports.validation(done, total, terms)
+            # The best is kept whenever it is met.
+            saving = saving or self.best is None or total < self.best
         if showing:
             self._show(done, parts[0])
         if saving:
-            self._save(done, total)
+            self._save(done, total, ending=ending)
         if watch is not None:
             watch.progress()
 
@@ -247,20 +276,27 @@ class _Fit:
             for shown in self.task.show(self.trainer.shown.eval(), batch):
                 self.reports.image(done, shown)
 
-    def _save(self, done: int, measured: float | None) -> None:
-        """Commit a checkpoint; it is the best one by held-out subjects, or by its own steps."""
-        if measured is None and self.validation is None and self.losses:
+    def _save(self, done: int, measured: float | None, *, ending: bool) -> None:
+        """Commit a checkpoint; it is the best one by held-out subjects, or by its own steps.
+
+        By its steps it is rated where there are as many as between two checkpoints: a save
+        for a pause or a stop would else be rated by the luck of a step or two.
+        """
+        whole = len(self.losses) >= self.settings.checkpoint.every
+        if self.validation is None and (whole or (ending and self.best is None)):
             measured = sum(self.losses) / len(self.losses)
+        if whole or self.validation is not None:
+            self.losses = []
         best = measured is not None and (self.best is None or measured < self.best)
         if best:
             self.best = measured
-        self.losses = []
         if self.reports is None:
             return
         plain = {
             **self.trainer.plain(),
             "step": done,
             "best": self.best,
+            "losses": self.losses,
             "method": self.settings.method,
             "seed": self.settings.seed,
         }

@@ -38,6 +38,16 @@ _children: dict[str, subprocess.Popen[bytes]] = {}
 """Processes that this one started, by their word: only their parent learns how they ended."""
 
 
+@cache
+def this_host() -> str:
+    """A name for this machine that tells it from others, for the data directory only."""
+    machine = b""
+    # Of the machines of a cluster some are copies, with one number for all.
+    with contextlib.suppress(OSError):
+        machine = Path("/etc/machine-id").read_bytes()
+    return hashlib.sha256(machine + socket.gethostname().encode()).hexdigest()[:16]
+
+
 class Whereabouts(BaseModel):
     """One run, as this machine knows it.
 
@@ -67,16 +77,6 @@ class Whereabouts(BaseModel):
     def holds(self, word: str | None) -> bool:
         """Whether the process of this word is, or was, one of this very machine."""
         return word is not None and self.process == word and self.host == this_host()
-
-
-@cache
-def this_host() -> str:
-    """A name for this machine that tells it from others, for the data directory only."""
-    machine = b""
-    # Of the machines of a cluster some are copies, with one number for all.
-    with contextlib.suppress(OSError):
-        machine = Path("/etc/machine-id").read_bytes()
-    return hashlib.sha256(machine + socket.gethostname().encode()).hexdigest()[:16]
 
 
 def new_word() -> str:

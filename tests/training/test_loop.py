@@ -10,6 +10,7 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.networks import weights
 from napari_mrissl.training import checkpoints, control
 from napari_mrissl.training.batches import Batches
+from napari_mrissl.training.chance import SomeSubjects
 from napari_mrissl.training.collective import device_of
 from napari_mrissl.training.estimate import devices, estimate
 from napari_mrissl.training.events import (
@@ -56,7 +57,10 @@ def test_a_run_tells_its_whole_story(tmp_path):
     assert steps[-1].total < steps[0].total
     assert [event.step for event in events_of(run, ValidationEvent)] == [5, 10, 15, 20]
     assert [event.step for event in events_of(run, ImageEvent)] == [8, 16, 20]
-    assert [event.step for event in events_of(run, CheckpointEvent)] == [10, 20]
+    # Those that are due, and those that are the best so far.
+    saved = {event.step: event.best for event in events_of(run, CheckpointEvent)}
+    assert {10, 20} <= saved.keys()
+    assert all(best for step, best in saved.items() if step not in (10, 20))
     # What is shown, measured and shipped is the average.
     tensors, _ = newest_tensors(run)
     shipped, _ = weights.load(run.folder / "weights.safetensors")
@@ -76,6 +80,49 @@ def test_the_best_checkpoint_is_the_one_with_the_lowest_held_out_loss(tmp_path):
         assert event.best == (totals[event.step] < lowest)
         lowest = min(lowest, totals[event.step])
     assert checkpoints.best(run.folder)[0].step == min(totals, key=totals.get)
+
+
+def test_the_best_is_kept_between_checkpoints_too(tmp_path):
+    settings = toy_settings(checkpoint={"every": 1000, "validate_every": 1})
+    run, _ = trained(tmp_path / "run", settings, validation=Blobs(2, 50))
+    totals = {event.step: event.total for event in events_of(run, ValidationEvent)}
+    assert checkpoints.best(run.folder)[0].step == min(totals, key=totals.get)
+
+
+def test_a_save_for_a_stop_is_not_rated_by_its_few_steps(tmp_path):
+    settings = toy_settings(checkpoint={"every": 5})
+    run, _ = trained(tmp_path / "run", settings, stop_after=7)
+    assert {e.step: e.best for e in events_of(run, CheckpointEvent)} == {5: True, 7: False}
+    unbroken, _ = trained(tmp_path / "unbroken", settings)
+    trained(tmp_path / "run", settings)
+    rated = {e.step: e.best for e in events_of(run, CheckpointEvent) if e.step != 7}
+    assert rated == {e.step: e.best for e in events_of(unbroken, CheckpointEvent)}
+
+
+def test_chance_looks_at_a_few_scans_and_can_be_stopped(tmp_path, monkeypatch):
+    seen, interrupted = set(), threading.Event()
+
+    class Many(Blobs):
+        def scan(self, number):
+            seen.add(number)
+            return super().scan(number)
+
+    def chance(self, subjects, seed):
+        for number in range(len(subjects)):
+            subjects.scan(number)
+            if number == stop_at:
+                interrupted.set()
+        return {"restored": 0.1}
+
+    monkeypatch.setattr(Toy, "chance", chance)
+    stop_at = 2
+    run = Run.create(tmp_path / "run", toy_settings())
+    assert fit(run, REGISTRY, Many(40), None, interrupted=interrupted).name == "stopped"
+    assert (run.state().step, sorted(seen)) == (0, [0, 2, 5])
+    stop_at = -1
+    assert SomeSubjects(Many(40), list).chosen[-1] == 37
+    assert fit(run, REGISTRY, Many(40), None).name == "finished"
+    assert len(events_of(run, ChanceEvent)) == 1
 
 
 def test_pause_and_resume_change_nothing(tmp_path):
@@ -185,11 +232,14 @@ def test_a_run_begins_from_given_weights(tmp_path):
     given, _ = weights.load(first.folder / "weights.safetensors")
     backbone = {name: value for name, value in given.items() if name.startswith("backbone.")}
     settings = toy_settings(optimisation={"steps": 1, "learning_rate": 1e-12})
-    run, _ = trained(tmp_path / "run", settings, initial=backbone)
+    # Heads fit as well, but belong to the task that they were trained for.
+    run, _ = trained(tmp_path / "run", settings, initial=given)
     found, _ = weights.load(run.folder / "weights.safetensors")
     torch.testing.assert_close(found["backbone.0.weight"], given["backbone.0.weight"])
     assert not torch.equal(found["image.weight"], given["image.weight"])
-    assert "tensors begin from given weights" in events_of(run, WarningEvent)[0].text
+    said = events_of(run, WarningEvent)[0].text
+    assert f"{len(backbone)} of {len(given)} tensors begin from given weights" in said
+    assert said.endswith("drawn anew: embedding, image, metric, unused")
     with pytest.raises(Failed, match="no weight fits"):
         trained(tmp_path / "other", settings, initial={"x": torch.ones(1)})
 
