@@ -164,6 +164,15 @@ class Task(ABC, Generic[S]):
     ) -> dict[str, LossTerm]:
         """The named terms of a batch; ``network`` is called exactly once, as ``network(...)``."""
 
+    def measures(
+        self, network: torch.nn.Module, batch: dict[str, torch.Tensor], collective: Collective
+    ) -> dict[str, LossTerm]:
+        """The terms as a comparison of finished runs counts them, without gradients.
+
+        `losses`, unless these depend on what else a run is trained for.
+        """
+        return self.losses(network, batch, collective)
+
     @abstractmethod
     def chance(self, subjects: Subjects, seed: int) -> dict[str, float]:
         """What terms are worth, by name, for a predictor that learned nothing.

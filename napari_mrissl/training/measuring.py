@@ -62,7 +62,8 @@ def held_out_worth(
     subjects
         That it was not trained on.
     samples
-        Drawn as in training, with true targets also for a run on shuffled ones.
+        Drawn as in training, with true targets also for a run on shuffled ones; a method
+        may measure on other inputs than it trains on, see `Task.measures`.
     seed
         Of the samples and of chance: the same for runs that are compared.
 
@@ -88,7 +89,7 @@ def held_out_worth(
         part = stacked([task.sample(subjects, key) for key in keys], keys)
         batch = {name: torch.from_numpy(array) for name, array in part.arrays.items()}
         with torch.no_grad():
-            terms = task.losses(network, task.prepare(batch, keys), Alone())
+            terms = task.measures(network, task.prepare(batch, keys), Alone())
         names = {name: term.weight for name, term in terms.items()}
         found = torch.tensor(
             [[float(t.total), float(t.count)] for t in terms.values()], dtype=torch.float64

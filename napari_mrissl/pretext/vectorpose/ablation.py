@@ -14,5 +14,6 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
 """Changes to the task's settings; everything else is the same for all arms.
 
 Vector prediction alone, boundary-focused reconstruction alone, both as published
-(arXiv:2211.08533), and restoration without boundaries.
+(arXiv:2211.08533), and restoration without boundaries. Errors of vectors are measured on clean
+crops for every arm (`VectorPose.measures`), those of restoration on spoiled ones.
 """

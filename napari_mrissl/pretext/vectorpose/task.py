@@ -136,13 +136,28 @@ class VectorPose(Task[VectorPoseSettings]):
         settings = self.settings
         terms: dict[str, LossTerm] = {}
         if settings.vectors:
-            predicted = squash(outputs["vectors"])
-            true = batch["vectors"]
-            terms |= costs(predicted, true, settings.least_r, settings.loss).terms()
-            if settings.cosine:
-                terms["cosine"] = cosine_term(predicted, true, settings.least_r, settings.cosine)
+            terms |= self._vectors(outputs["vectors"], batch["vectors"])
         if settings.restores:
             terms |= self._restoration(restored_images(outputs["restored"]), batch)
+        return terms
+
+    def measures(
+        self, network: torch.nn.Module, batch: dict[str, torch.Tensor], collective: Collective
+    ) -> dict[str, LossTerm]:
+        """As `losses`, but vectors are read from clean crops also where crops are restored.
+
+        A run on vectors alone never sees a spoiled crop: its errors compare with no others.
+        """
+        terms = self.losses(network, batch, collective)
+        if self.settings.vectors and self.settings.restores:
+            terms |= self._vectors(network(batch["clean"])["vectors"], batch["vectors"])
+        return terms
+
+    def _vectors(self, raw: torch.Tensor, true: torch.Tensor) -> dict[str, LossTerm]:
+        settings, predicted = self.settings, squash(raw)
+        terms = costs(predicted, true, settings.least_r, settings.loss).terms()
+        if settings.cosine:
+            terms["cosine"] = cosine_term(predicted, true, settings.least_r, settings.cosine)
         return terms
 
     def _restoration(

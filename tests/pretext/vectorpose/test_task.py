@@ -118,6 +118,21 @@ def test_terms_of_restoration_are_those_of_numpy() -> None:
         assert found == pytest.approx(expected, rel=1e-5)
 
 
+def test_arms_are_compared_on_vectors_of_clean_crops() -> None:
+    task = _task(restoration="plain", corruption={"paint": 1.0})
+    torch.manual_seed(0)
+    network = task.network().eval()
+    batch = _batch(task)
+    with torch.no_grad():
+        measured = task.measures(network, batch, Alone())
+        spoiled = task.losses(network, batch, Alone())
+        clean = task.losses(network, {**batch, "image": batch["clean"]}, Alone())
+    assert measured["reconstruction"].total == spoiled["reconstruction"].total
+    for name in ("r", "theta", "phi"):
+        assert measured[name].total == clean[name].total
+        assert measured[name].total != spoiled[name].total
+
+
 @pytest.mark.parametrize("head", ["pooled", "spatial"])
 def test_every_weight_learns_from_vectors_and_restoration_together(head: str) -> None:
     task = _task(head=head)
