@@ -74,9 +74,10 @@ def vectorpose_ablation(
         if value is not None:
             changes[name] = value
     # Settings are checked before scans are read, which may take minutes.
-    for arm in ARMS.values():
-        settings_for("vectorpose", None, preset, {**changes, **arm})
-    chosen = data_of(data, templates, validation, (), seed or 0)
+    checked = [
+        settings_for("vectorpose", None, preset, {**changes, **arm}) for arm in ARMS.values()
+    ]
+    chosen = data_of(data, templates, validation, (), checked[0].seed)
     arms = {
         name: settings_for("vectorpose", chosen, preset, {**changes, **arm})
         for name, arm in ARMS.items()

@@ -109,8 +109,11 @@ def pretrain(
     if shuffled:
         changes["shuffled"] = True
     if estimate:
+        # Settings are checked before scans are read, which may take minutes.
         settings = settings_for(method, None, preset, changes)
-        _show_estimate(settings, json=json)
+        chosen, decoded = data_and_bytes(data, templates, validation, exclude, settings.seed)
+        settings = settings_for(method, chosen, preset, changes)
+        _show_estimate(settings, decoded, json=json)
         return
     if out is None:
         raise MrisslError("no folder for the run", where="--out", expected="a new folder")
@@ -119,9 +122,9 @@ def pretrain(
     weights: Path | None = None
     if init is not None:
         weights, changes["initial"] = initial.weights_file(init)
-    # Settings are checked before scans are read, which may take minutes.
-    settings_for(method, None, preset, changes)
-    chosen = data_of(data, templates, validation, exclude, seed or 0)
+    # As above; the seed may be among the single settings.
+    seed_of_all = settings_for(method, None, preset, changes).seed
+    chosen = data_of(data, templates, validation, exclude, seed_of_all)
     settings = settings_for(method, chosen, preset, changes)
     run = _created(out, settings, weights)
     if not prepare:
@@ -150,6 +153,17 @@ def data_of(
     seed: int,
 ) -> DataSettings | dict[str, Any]:
     """Scans of paths, or the engine where that is the only word."""
+    return data_and_bytes(paths, templates, validation, exclude, seed)[0]
+
+
+def data_and_bytes(
+    paths: tuple[str, ...],
+    templates: Path | None,
+    validation: tuple[str, ...],
+    exclude: tuple[str, ...],
+    seed: int,
+) -> tuple[DataSettings | dict[str, Any], int | None]:
+    """As `data_of`, with the bytes of all decoded scans; None for the engine."""
     engine = paths[0] if len(paths) == 1 and paths[0] in _ENGINES else None
     if not paths or engine is not None:
         kind = engine or "heads"
@@ -165,7 +179,7 @@ def data_of(
                 templates, "heads" if kind == "heads" else "ensembles", Progress("reading maps")
             )
             chosen["subjects"] = [record.model_dump(mode="json") for record in records]
-        return chosen
+        return chosen, None
     if templates is not None:
         raise MrisslError(
             "label maps for scans", where="--templates", expected="--data heads or ensembles"
@@ -186,7 +200,7 @@ def data_of(
         f"{count['train']} subjects to train on, {count['validation']} to validate on, "
         f"{found.cache_bytes / (1 << 30):.2f} GiB decoded"
     )
-    return found.settings()
+    return found.settings(), found.cache_bytes
 
 
 def _created(out: Path, settings: RunSettings, weights: Path | None) -> Run:
@@ -279,18 +293,24 @@ def _report(run: Run, state: RunState, *, json: bool) -> None:
         show_json(run.summary())
 
 
-def _show_estimate(settings: RunSettings, *, json: bool) -> None:
+def _show_estimate(settings: RunSettings, decoded: int | None, *, json: bool) -> None:
+    from napari_mrissl.training.data.engine_subjects import painted_bytes
     from napari_mrissl.training.estimate import estimate
 
+    gib = 1 << 30
+    if decoded is None:
+        decoded = painted_bytes(settings.data)
+    # What does not fit the cache is kept on disk.
+    held = min(decoded, int(settings.data.cache_gib * gib))
     found = estimate(settings)
     if json:
-        show_json(found.as_json())
+        show_json({**found.as_json(), "data_bytes": held})
         return
-    gib = 1 << 30
     step = found.seconds_per_step
     lines: dict[str, object] = {
         "parameters": f"{found.parameters:,}",
         "memory": f"{found.memory_bytes / gib:.2f} GiB" if found.memory_bytes else "unknown",
+        "decoded scans": f"{held / gib:.2f} GiB of memory besides",
         "checkpoint": f"{found.checkpoint_bytes / gib:.3f} GiB",
         "one step": "unknown" if step is None else f"{step:.3g} s",
         "all steps": "unknown"

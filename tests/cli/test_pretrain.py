@@ -113,7 +113,18 @@ def test_two_processes(run, scans, tmp_path, monkeypatch):
     assert ran.err.endswith("finished at step 3 of 3\n")
 
 
-def test_an_estimate_is_made_by_real_steps(run):
+def test_the_seed_of_the_split_may_be_given_as_any_other_setting(run, scans, tmp_path):
+    held_out = {}
+    for name, words in {"none": [], "seed": ["--seed", 2], "set": ["--set", "seed=2"]}.items():
+        words = ["--data", scans, "--out", tmp_path / name, *words, *SETTINGS, "--prepare"]
+        ran = run("pretrain", "masked", *words)
+        assert ran.code == 0, ran.err
+        subjects = Run.open(tmp_path / name).settings.data.subjects
+        held_out[name] = {one.identity for one in subjects if one.split == "validation"}
+    assert held_out["set"] == held_out["seed"] != held_out["none"]
+
+
+def test_an_estimate_is_made_by_real_steps(run, scans):
     ran = run("pretrain", "masked", "--batch", 2, *SETTINGS, "--estimate", "--json")
     assert ran.code == 0, ran.err
     said = json.loads(ran.out)
@@ -123,6 +134,10 @@ def test_an_estimate_is_made_by_real_steps(run):
     assert said["checkpoint_bytes"] >= 3 * 4 * said["parameters"]
     ran = run("pretrain", "masked", "--batch", 2, *SETTINGS, "--estimate")
     assert f"{said['parameters']:,}" in ran.out
+    words = ["--data", scans, "--batch", 2, *SETTINGS, "--estimate", "--json"]
+    on_scans = run("pretrain", "masked", *words)
+    assert json.loads(on_scans.out)["data_bytes"] == 3 * 20 * 22 * 24 * 2
+    assert said["data_bytes"] > 64 * 2**20
 
 
 def test_bad_words_get_a_sentence(refused, scans, tmp_path):

@@ -76,7 +76,12 @@ class VectorPoseSettings(TaskSettings):
         description="Means of the three deepest maps, or their voxels side by side.",
     )
     dropout: float = Field(
-        default=0.2, ge=0, lt=1, title="Dropout", description="In the head of vectors."
+        default=0.2,
+        ge=0,
+        lt=1,
+        title="Dropout",
+        description="In the head of vectors. Each process draws its own masks, so that above 0 "
+        "the result depends on their number.",
     )
     restoration: Restoration = Field(
         default="predict_boundary",
