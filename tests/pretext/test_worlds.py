@@ -3,7 +3,7 @@
 import pytest
 
 from napari_mrissl.training.building import settings_for
-from tests.training.worlds import assert_worlds_agree
+from tests.training.worlds import World, assert_worlds_agree
 
 SMALL = {
     "backbone": {"width": 8, "depth": 3},
@@ -19,4 +19,4 @@ def test_worlds_agree(name, changes, tmp_path):
         name,
         overrides={**SMALL, **changes, "batch": 4, "learning_rate": 1e-3, "workers": 0},
     )
-    assert_worlds_agree(settings, tmp_path, limit=1500)
+    assert_worlds_agree(World(settings), folder=tmp_path, limit=1500)

@@ -17,6 +17,11 @@ from tests.training.toy import Blobs, Toy, ToySettings, toy_settings
 RANDOM_STEPS = random.Random(0).sample(range(1, 20), 19)
 
 
+def one_and(more):
+    """A step for every day, and one that is left to the full counts."""
+    return [RANDOM_STEPS[more - 1], pytest.param(RANDOM_STEPS[more], marks=pytest.mark.slow)]
+
+
 def check(folder, kind, step):
     """Fail at a step (from 0); the checkpoint before stays as it is. Returns the events."""
     settings = toy_settings(task={kind: step}, checkpoint={"every": 1})
@@ -48,7 +53,7 @@ def trained_before(folder, step):
     return run, Run.open(folder / "run").state()
 
 
-@pytest.mark.parametrize("step", RANDOM_STEPS[:2])
+@pytest.mark.parametrize("step", one_and(1))
 def test_a_sample_that_is_no_number_is_named(tmp_path, step):
     events, state = check(tmp_path, "poison", step)
     culprit = Toy(ToySettings()).sample(Blobs(), SampleKey(3, step, 1))
@@ -60,7 +65,7 @@ def test_a_sample_that_is_no_number_is_named(tmp_path, step):
     ]
 
 
-@pytest.mark.parametrize("step", RANDOM_STEPS[2:4])
+@pytest.mark.parametrize("step", one_and(3))
 def test_a_gradient_that_is_no_number_names_the_batch(tmp_path, step):
     events, state = check(tmp_path, "steep", step)
     assert f"the gradient is not a finite number at step {step + 1}" in state.reason

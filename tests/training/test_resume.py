@@ -23,7 +23,7 @@ def unbroken(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("unbroken") / "run", SETTINGS, validation=Blobs(2, 50))
 
 
-@pytest.mark.parametrize("k", [1, 7, 50])
+@pytest.mark.parametrize("k", [7])
 def test_a_run_stopped_at_a_step_goes_on_bit_for_bit(tmp_path, unbroken, k):
     check(tmp_path, unbroken[0], k)
 

@@ -4,24 +4,28 @@ import pytest
 
 from napari_mrissl.pretext.task import LossTerm
 from napari_mrissl.training.collective import Alone
+from tests.pretext.vectorpose.small import small_vectorpose
 from tests.training.toy import Toy, toy_settings
-from tests.training.worlds import BOUNDS, Leg, assert_worlds_agree, difference, train
+from tests.training.worlds import BOUNDS, Leg, World, assert_worlds_agree, difference, train
 
 
 def test_two_processes_agree_with_one_and_hand_over_to_one(tmp_path):
-    settings = toy_settings(optimisation={"batch": 8, "ema": 0.9, "accumulation": 2})
-    assert_worlds_agree(settings, tmp_path)
+    """A toy that weighs the whole batch, and a method of which each process paints its own."""
+    toy = toy_settings(optimisation={"batch": 8, "ema": 0.9, "accumulation": 2})
+    painted = small_vectorpose(boundary_in_paint=True, cosine=0.5)
+    worlds = World(toy), World(painted, steps=6, precisions=("float64",))
+    assert_worlds_agree(*worlds, folder=tmp_path)
 
 
 @pytest.mark.slow
 def test_worlds_agree_with_shuffled_targets_too(tmp_path):
-    settings = toy_settings(shuffled=True)
-    assert_worlds_agree(settings, tmp_path, steps=20, precisions=("float64",))
+    world = World(toy_settings(shuffled=True), steps=20, precisions=("float64",))
+    assert_worlds_agree(world, folder=tmp_path)
 
 
 @pytest.mark.slow
 def test_four_processes_agree_with_one(tmp_path):
-    assert_worlds_agree(toy_settings(), tmp_path, processes=4)
+    assert_worlds_agree(World(toy_settings()), folder=tmp_path, processes=4)
 
 
 @pytest.mark.parametrize("mistake", ["mean of means", "negatives of one process"])

@@ -95,57 +95,85 @@ def train_in_processes(legs: Sequence[Leg], processes: int, folder: Path, limit:
     assert group.returncode == 0, said[-3000:]
 
 
-def assert_worlds_agree(
-    settings: RunSettings,
-    folder: Path,
-    *,
-    steps: int = 200,
-    processes: int = 2,
-    precisions: Sequence[Precision] = ("float64", "float32"),
-    side: int = 20,
-    limit: float = 240.0,
-) -> None:
-    """Train alone, in several processes, and in several and then alone: all come to the same.
+@dataclass(frozen=True)
+class World:
+    """A run that is to come to the same weights in one process and in several.
 
-    The hand-over is tried in the first of the precisions.
-
-    Parameters
+    Attributes
     ----------
     settings
         Of a run of any method; dropout must be off, and ghost batches must fit a share.
-    folder
-        For what the processes write.
-    steps, processes, precisions
-        How long, in how many, in which precisions.
+    steps, precisions
+        How long, in which precisions; the hand-over is tried in the first of them.
     side
         Voxels along each side of the generated scans.
+    """
+
+    settings: RunSettings
+    steps: int = 200
+    precisions: Sequence[Precision] = ("float64", "float32")
+    side: int = 20
+
+    def legs(self, folder: Path) -> tuple[list[Leg], list[Leg]]:
+        """What several processes take, and what one takes after them."""
+        many: list[Leg] = []
+        alone: list[Leg] = []
+        for precision in self.precisions:
+            options = self.settings.optimisation.model_copy(
+                update={"precision": precision, "steps": self.steps}
+            )
+            settings = self.settings.model_copy(update={"optimisation": options})
+            text = settings.model_dump_json()
+
+            def leg(name: str, first: int, last: int, begin: str | None = None, text: str = text,
+                    precision: str = precision) -> Leg:  # fmt: skip
+                end = str(folder / f"{precision}-{name}.safetensors")
+                return Leg(text, self.side, first, last, end, begin)
+
+            middle = self.steps // 2
+            half = leg("half", 0, middle)
+            many += [half, leg("many", middle, self.steps, half.end)]
+            alone.append(leg("alone", 0, self.steps))
+            if precision == self.precisions[0]:
+                alone.append(leg("handed over", middle, self.steps, half.end))
+        return many, alone
+
+    def check(self, folder: Path) -> None:
+        """Compare what the legs have left."""
+        for precision in self.precisions:
+            alone_file = folder / f"{precision}-alone.safetensors"
+            for other in ("many", "handed over")[: 2 if precision == self.precisions[0] else 1]:
+                worst = difference(folder / f"{precision}-{other}.safetensors", alone_file)
+                assert worst <= BOUNDS[precision], (
+                    f"{self.settings.method}, {precision}, {other}: {worst:g}"
+                )
+
+
+def assert_worlds_agree(
+    *worlds: World, folder: Path, processes: int = 2, limit: float = 240.0
+) -> None:
+    """Train alone, in several processes, and in several and then alone: all come to the same.
+
+    Parameters
+    ----------
+    worlds
+        Runs that take their turns in the same processes: it takes long to start them.
+    folder
+        For what the processes write.
+    processes
+        How many.
     limit
         Seconds after which processes that hang are ended.
     """
-    many: list[Leg] = []
-    alone: list[Leg] = []
-    for precision in precisions:
-        options = settings.optimisation.model_copy(update={"precision": precision, "steps": steps})
-        text = settings.model_copy(update={"optimisation": options}).model_dump_json()
-
-        def leg(name: str, first: int, last: int, begin: str | None = None, text: str = text,
-                precision: str = precision) -> Leg:  # fmt: skip
-            end = str(folder / f"{precision}-{name}.safetensors")
-            return Leg(text, side, first, last, end, begin)
-
-        half = leg("half", 0, steps // 2)
-        many += [half, leg("many", steps // 2, steps, half.end)]
-        alone.append(leg("alone", 0, steps))
-        if precision == precisions[0]:
-            alone.append(leg("handed over", steps // 2, steps, half.end))
-    train_in_processes(many, processes, folder, limit)
-    for each in alone:
-        train(each, Alone())
-    for precision in precisions:
-        alone_file = folder / f"{precision}-alone.safetensors"
-        for other in ("many", "handed over")[: 2 if precision == precisions[0] else 1]:
-            worst = difference(folder / f"{precision}-{other}.safetensors", alone_file)
-            assert worst <= BOUNDS[precision], f"{precision}, {other}: {worst:g}"
+    places = [folder / str(number) for number in range(len(worlds))]
+    for place in places:
+        place.mkdir()
+    legs = [world.legs(place) for world, place in zip(worlds, places, strict=True)]
+    train_in_processes([leg for many, _ in legs for leg in many], processes, folder, limit)
+    for (_, alone), world, place in zip(legs, worlds, places, strict=True):
+        for leg in alone:
+            train(leg, Alone())
+        world.check(place)
 
 
 def difference(found: Path, expected: Path) -> float:

@@ -1,4 +1,7 @@
-"""VectorPOSE on one process and on two comes to the same weights (bar D2)."""
+"""VectorPOSE on one process and on two comes to the same weights (bar D2).
+
+A few steps of it are taken in any case, by `tests.training.test_worlds`.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from napari_mrissl.training.settings import RunSettings
-from tests.training.worlds import assert_worlds_agree
-
-
-def _settings(**task: object) -> RunSettings:
-    return RunSettings.model_validate(
-        {
-            "method": "vectorpose",
-            "task": {
-                "backbone": {"width": 8, "depth": 3},
-                "crop": {"side": 16, "edge_mm": 10.0},
-                "dropout": 0.0,
-                **task,
-            },
-            "data": {"workers": 0},
-            "optimisation": {"batch": 4, "learning_rate": 1e-3, "warmup": 4},
-            "device": "cpu",
-        }
-    )
-
-
-def test_two_processes_agree_with_one_although_painted_voxels_differ(tmp_path: Path) -> None:
-    settings = _settings(boundary_in_paint=True, cosine=0.5)
-    assert_worlds_agree(settings, tmp_path, steps=6, precisions=("float64",))
+from tests.pretext.vectorpose.small import small_vectorpose
+from tests.training.worlds import World, assert_worlds_agree
 
 
 @pytest.mark.slow
@@ -45,4 +26,4 @@ def test_two_processes_agree_with_one_although_painted_voxels_differ(tmp_path: P
 def test_two_processes_agree_with_one_after_200_steps(
     tmp_path: Path, task: dict[str, object]
 ) -> None:
-    assert_worlds_agree(_settings(**task), tmp_path, limit=1500)
+    assert_worlds_agree(World(small_vectorpose(**task)), folder=tmp_path, limit=1500)

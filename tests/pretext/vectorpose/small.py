@@ -1,0 +1,23 @@
+"""Settings of a VectorPOSE run that is small enough to be compared between processes."""
+
+from __future__ import annotations
+
+from napari_mrissl.training.settings import RunSettings
+
+
+def small_vectorpose(**task: object) -> RunSettings:
+    """Settings with others of the method's own."""
+    return RunSettings.model_validate(
+        {
+            "method": "vectorpose",
+            "task": {
+                "backbone": {"width": 8, "depth": 3},
+                "crop": {"side": 16, "edge_mm": 10.0},
+                "dropout": 0.0,
+                **task,
+            },
+            "data": {"workers": 0},
+            "optimisation": {"batch": 4, "learning_rate": 1e-3, "warmup": 4},
+            "device": "cpu",
+        }
+    )
