@@ -9,7 +9,7 @@ from napari.layers import Image, Labels, Points
 from scipy.spatial.transform import Rotation
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.ui.layers import foreign, to_world, volume_of
+from napari_mrissl.ui.layers import foreign, reading_of, to_world, volume_of
 
 SHAPE = (6, 8, 10)
 MM = ("mm", "mm", "mm")
@@ -84,6 +84,24 @@ def test_lazy_and_multiscale_data_are_taken():
     volume = volume_of(pyramid)
     check_places(pyramid, volume)
     assert any("finest" in note for note in volume.notes)
+
+
+def test_lazy_data_wait_until_the_volume_is_read():
+    computed = []
+
+    def slow(block):
+        computed.append(block.shape)
+        return block
+
+    lazy = da.from_array(voxels(), chunks=-1).map_blocks(slow, dtype=voxels().dtype)
+    layer = Image(lazy, units=MM, contrast_limits=(0, 1), visible=False)
+    before = len(computed)
+    read = reading_of(layer)
+    assert len(computed) == before
+    volume = read()
+    assert len(computed) == before + 1
+    assert volume_of(layer) is volume is reading_of(layer)()
+    assert read() is volume
 
 
 def test_labels_of_others_are_volumes_too():

@@ -26,6 +26,7 @@ from napari_mrissl.ui.layers.shown import (
     labels_layer,
     prepare_renderer,
     prepare_viewer,
+    reading_of,
     set_labels,
     volume_of,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "orient_camera",
     "prepare_renderer",
     "prepare_viewer",
+    "reading_of",
     "set_labels",
     "show_view",
     "to_napari",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +25,10 @@ ASSUMED_ANATOMY = (
 ASSUMED_MILLIMETRES = "layer has no length units: taken as mm"
 
 
-def foreign_volume(layer: Layer) -> Volume:
-    """A volume from any 3-D Image or Labels layer, its world taken as (S, A, R).
+def foreign_reading(layer: Layer) -> Callable[[], Volume]:
+    """What makes a volume of any 3-D Image or Labels layer, its world taken as (S, A, R).
+
+    The layer is read now; what is returned only has its data and may be called by any thread.
 
     Scale, translate, rotate, shear and affine count, units are converted to mm, of a
     multiscale layer the finest level is taken, and lazy data are computed.
@@ -33,18 +36,23 @@ def foreign_volume(layer: Layer) -> Volume:
     Raises
     ------
     MrisslError
-        If the layer is of another type, RGB, not 3-D, in units that are no length, or
-        too big for the memory.
+        If the layer is of another type, RGB, not 3-D, or in units that are no length; when
+        called, if it is too big for the memory.
     """
     affine, notes = layer_affine(layer)
-    voxels = _computed(layer.data[0] if layer.multiscale else layer.data, layer.name)
+    given, name = (layer.data[0] if layer.multiscale else layer.data), layer.name
     notes = (*notes, *_noted_multiscale(layer))
-    if _is_canonical(voxels, affine):
-        data = voxels.view()
-        data.flags.writeable = False
-        shape = (int(data.shape[0]), int(data.shape[1]), int(data.shape[2]))
-        return Volume(data, affine, StoredGrid(shape, affine), name=layer.name, notes=notes)
-    return Volume.from_stored(voxels, affine, name=layer.name, notes=notes)
+
+    def read() -> Volume:
+        voxels = _computed(given, name)
+        if _is_canonical(voxels, affine):
+            data = voxels.view()
+            data.flags.writeable = False
+            shape = (int(data.shape[0]), int(data.shape[1]), int(data.shape[2]))
+            return Volume(data, affine, StoredGrid(shape, affine), name=name, notes=notes)
+        return Volume.from_stored(voxels, affine, name=name, notes=notes)
+
+    return read
 
 
 def layer_affine(layer: Layer) -> tuple[NDArray[np.float64], tuple[str, ...]]:
@@ -53,7 +61,7 @@ def layer_affine(layer: Layer) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     Raises
     ------
     MrisslError
-        As `foreign_volume`, as far as geometry goes.
+        As `foreign_reading`, as far as geometry goes.
     """
     from napari.layers import Image, Labels
 

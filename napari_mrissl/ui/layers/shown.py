@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.ui.layers.banner import watch_readings
-from napari_mrissl.ui.layers.foreign import foreign_volume
+from napari_mrissl.ui.layers.foreign import foreign_reading
 from napari_mrissl.ui.layers.lazy import LazyGrid, RenderedImage, RenderedLabels, ScaledVoxels
 from napari_mrissl.ui.layers.orientation import orient_once
 from napari_mrissl.ui.layers.world import AXIS_LABELS, UNITS, layer_matrix, swap_world, to_napari
@@ -150,14 +151,42 @@ def volume_of(layer: Layer) -> Volume:
     MrisslError
         In one sentence, if no volume can be had.
     """
-    data = layer.data
-    place = _place(layer)
-    cached = _volumes.get(layer)
-    if cached is not None and cached[0] is data and cached[1] == place:
-        return cached[2]
-    volume = _find_volume(layer)
-    _volumes[layer] = (data, place, volume)
-    return volume
+    return reading_of(layer)()
+
+
+def reading_of(layer: Layer) -> Callable[[], Volume]:
+    """What gives the volume behind a layer, see `volume_of`, and may take long to do so.
+
+    The layer is read now, in the GUI's thread; what is returned computes lazy data and may be
+    called by any thread.
+
+    Raises
+    ------
+    MrisslError
+        In one sentence, if no volume can be had; what is returned may raise one too.
+    """
+    data, place = layer.data, _place(layer)
+
+    def known(layer: Layer) -> Volume | None:
+        cached = _volumes.get(layer)
+        same = cached is not None and cached[0] is data and cached[1] == place
+        return cached[2] if cached is not None and same else None
+
+    if (volume := known(layer)) is not None:
+        return lambda: volume
+    found, held = _find_reading(layer), weakref.ref(layer)
+
+    def read() -> Volume:
+        volume, layer = found(), held()
+        if layer is None:
+            return volume
+        # Another may have read it meanwhile: all get the same object.
+        if (earlier := known(layer)) is not None:
+            return earlier
+        _volumes[layer] = (data, place, volume)
+        return volume
+
+    return read
 
 
 def labels_array(layer: Labels) -> NDArray[Any]:
@@ -180,22 +209,23 @@ def set_labels(layer: Labels, labels: NDArray[Any]) -> None:
 _volumes: weakref.WeakKeyDictionary[Any, tuple[Any, Any, Volume]] = weakref.WeakKeyDictionary()
 
 
-def _find_volume(layer: Layer) -> Volume:
+def _find_reading(layer: Layer) -> Callable[[], Volume]:
     origin = layer.metadata.get(METADATA_KEY, {}).get("origin")
     if not isinstance(origin, _Origin) or getattr(layer, "ndim", 0) != 3:
-        return foreign_volume(layer)
+        return foreign_reading(layer)
     moved = not np.allclose(layer_matrix(layer), origin.matrix, rtol=0, atol=1e-6)
     if not moved and (origin.data is None or _same(layer.data, origin.data)):
-        return origin.volume
+        return lambda: origin.volume
     if not isinstance(layer.data, LazyGrid):
-        return foreign_volume(layer)
+        return foreign_reading(layer)
     # What is shown is a rendering: the scan itself is moved the same way.
     motion = layer_matrix(layer) @ np.linalg.inv(origin.matrix)
     affine = swap_world(motion @ swap_world(origin.volume.affine))
     if isinstance(layer.data, RenderedLabels):
-        return Volume.from_stored(layer.data.labels, affine, name=layer.name)
+        labels, name = layer.data.labels, layer.name
+        return lambda: Volume.from_stored(labels, affine, name=name)
     volume = origin.volume
-    return Volume.from_stored(
+    return lambda: Volume.from_stored(
         volume.data,
         affine,
         slope=volume.slope,

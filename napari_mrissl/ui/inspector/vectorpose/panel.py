@@ -26,7 +26,7 @@ from napari_mrissl.ui.inspector.vectorpose.picking import Picking
 from napari_mrissl.ui.inspector.vectorpose.position_tab import PositionTab
 from napari_mrissl.ui.inspector.work import list_runs
 from napari_mrissl.ui.jobs import JobRunner
-from napari_mrissl.ui.layers import volume_of
+from napari_mrissl.ui.layers import reading_of
 from napari_mrissl.ui.navigator.units import position_of
 from napari_mrissl.ui.pretraining.curves import Look
 
@@ -285,15 +285,15 @@ class VectorPosePanel(MethodPanel):
         self._loaded = self.seen = self.sweep = None
         self._done.clear()
         self._clear()
-        run, known, volume = self._run, self._network, None
+        run, known, read = self._run, self._network, None
         if self._layer is not None:
             try:
-                volume = volume_of(self._layer)
+                read = reading_of(self._layer)
             except MrisslError as error:
                 self.failed.emit(str(error))
         assert run is not None  # noqa: S101 - `open` comes first
         self.loading.start(
-            lambda c: work.load(c, run, known, volume), title="weights", done=self._on_loaded
+            lambda c: work.load(c, run, known, read), title="weights", done=self._on_loaded
         )
         self.busy_changed.emit()
 

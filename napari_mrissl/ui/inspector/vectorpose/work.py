@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,8 +90,10 @@ class CropSeen:
     view: CropView | None
 
 
-def load(control: Control, folder: Path, known: Network | None, volume: Volume | None) -> Any:
-    """Load weights where they are not loaded yet, and prepare a scan for them."""
+def load(
+    control: Control, folder: Path, known: Network | None, read: Callable[[], Volume] | None
+) -> Any:
+    """Load weights where they are not loaded yet, and read and prepare a scan for them."""
     network = known
     if network is None or network.folder != folder:
         control.progress(0.05, "Loading the weights")
@@ -98,11 +101,11 @@ def load(control: Control, folder: Path, known: Network | None, volume: Volume |
         from napari_mrissl.pretext.vectorpose.inspection import Inspector
 
         network = Network(folder, Inspector.open(weights_of(folder)))
-    if volume is None:
+    if read is None:
         return network
     _stop_if(control)
     control.progress(0.4, "Preparing the scan")
-    scan = scan_for(volume, network.inspector.card)
+    scan = scan_for(read(), network.inspector.card)
     _stop_if(control)
     control.progress(0.7, "Measuring chance")
     chance = _chance(network.inspector, scan) if network.settings.vectors else None
