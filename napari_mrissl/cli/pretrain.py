@@ -205,9 +205,13 @@ def data_and_bytes(
 
 def _created(out: Path, settings: RunSettings, weights: Path | None) -> Run:
     from napari_mrissl.training import initial
+    from napari_mrissl.training.data.engine_subjects import remarks_on
     from napari_mrissl.training.run import Run
 
-    run = Run.create(out, settings)
+    notes = remarks_on(settings.data)
+    for note in notes:
+        say(note)
+    run = Run.create(out, settings, notes=notes)
     if weights is not None:
         initial.keep(run, weights)
     return run

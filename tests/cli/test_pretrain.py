@@ -74,7 +74,10 @@ def losses(folder):
 def test_a_run_can_be_prepared_for_another_machine(run, tmp_path):
     ran = run("pretrain", "masked", "--preset", "tiny", "--out", tmp_path / "run", "--prepare")
     assert ran.code == 0, ran.err
-    assert Run.open(tmp_path / "run").state().name == "queued"
+    prepared = Run.open(tmp_path / "run")
+    assert prepared.state().name == "queued"
+    assert "same MNI152 anatomy" in prepared.identity.notes[0]
+    assert prepared.identity.notes[0] in ran.err
 
 
 def test_ctrl_c_stops_with_a_checkpoint(scans, tmp_path):

@@ -131,6 +131,13 @@ def painted_subjects(settings: DataSettings, seed: int, part: Part) -> PaintedSu
     return PaintedSubjects(count, paint, settings)
 
 
+def remarks_on(settings: DataSettings) -> tuple[str, ...]:
+    """What whoever reads a run's values on held-out subjects should know of them."""
+    if settings.kind != "heads" or settings.subjects:
+        return ()
+    return ("heads for validation have the same MNI152 anatomy as those for training",)
+
+
 def painted_bytes(settings: DataSettings) -> int:
     """Memory that all painted scans of a run take, should the cache hold them all."""
     side = (

@@ -16,7 +16,7 @@ from napari_mrissl.errors import MrisslError, printable
 from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.training import index, launch
 from napari_mrissl.training.data.cohort import Cohort, load
-from napari_mrissl.training.data.engine_subjects import painted_bytes
+from napari_mrissl.training.data.engine_subjects import painted_bytes, remarks_on
 from napari_mrissl.training.data.label_maps import label_map_records
 from napari_mrissl.training.initial import keep, weights_file
 from napari_mrissl.training.run import Run
@@ -131,7 +131,8 @@ def made_settings(
             )
             data = settings.data.model_copy(update={"subjects": records})
             settings = settings.model_copy(update={"data": data})
-        return settings, (), ()
+        remarks = remarks_on(settings.data)
+        return settings, remarks, remarks
     found = read_scans(control, draft, sources)
     data = settings.data
     chosen = data.preprocessing if data.preprocessing != Preprocessing() else None
@@ -167,7 +168,7 @@ def pause(folder: Path) -> None:
 
 
 def stop(folder: Path) -> None:
-    """Stop a run after its running step, or within 5 s by ending its process.
+    """Stop a run after its running step, or by ending its process; see `launch.stop`.
 
     Raises
     ------
