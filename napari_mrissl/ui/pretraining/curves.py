@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QResizeEvent
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_mrissl.ui.plots import plot_widget
 from napari_mrissl.ui.pretraining.history import Curve, History
 from napari_mrissl.ui.recorder.parts import row, sentence
 
@@ -166,7 +167,7 @@ class Plot(QWidget):
         self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._name = name
         # A menu and its dialogs for each plot are a hundred widgets.
-        self.canvas = drawing.PlotWidget(enableMenu=False)
+        self.canvas = plot_widget(drawing)
         self.canvas.setToolTip(
             f"{name} over the steps; drag to move, wheel over an axis to zoom, "
             "the A in the corner shows all"

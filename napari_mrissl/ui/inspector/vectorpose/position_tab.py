@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
 
 from napari_mrissl.pretext.vectorpose.views import DIRECTIONS, Direction, Sweep
+from napari_mrissl.ui.plots import plot_widget
 from napari_mrissl.ui.pretraining.curves import Look
 from napari_mrissl.ui.recorder.parts import column, label_of, row, sentence
 
@@ -138,7 +139,7 @@ class PositionTab(QWidget):
         for number, name in enumerate(PLOTS):
             title = QLabel(name)
             title.setToolTip(f"{name} over the position of the crop, mm from the scan's middle")
-            canvas = pyqtgraph.PlotWidget(enableMenu=False)
+            canvas = plot_widget(pyqtgraph)
             canvas.setToolTip(title.toolTip())
             canvas.setMouseEnabled(x=False, y=False)
             canvas.hideButtons()
