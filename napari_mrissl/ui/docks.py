@@ -191,6 +191,8 @@ def _fill(
         faces.append(first)
     for group, face in zip(groups, faces, strict=True):
         for title in group[1:]:
+            # Removed docks are Python's, and go with its garbage; only adding gives them back.
+            window.addDockWidget(side, there[title][0])
             window.tabifyDockWidget(face, there[title][0])
             there[title][0].show()
     for group in groups:

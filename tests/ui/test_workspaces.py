@@ -1,5 +1,7 @@
 """Workspaces: one command puts the docks of a task in place, once each."""
 
+import gc
+
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget
@@ -30,6 +32,8 @@ def test_the_tasks_in_turn_with_a_scan_in_a_wide_window(make_napari_viewer_proxy
     for command in ("look", "record", "label", "look"):
         plugin.commands.execute(f"napari-mrissl.workspace_{command}")
         qtbot.wait(150)
+    # Docks belong to the window, not to Python, whose garbage some once were.
+    gc.collect()
     there = docks.open_docks(window)
     assert there[NAVIGATOR][1] is navigator
     assert set(there) == {VIEWS, NAVIGATOR, RECORDER, SEGMENTER}
