@@ -225,6 +225,8 @@ def _waited(condition: Callable[[], bool], patience: float) -> bool:
 
 def _spawned(words: list[str], output: Path, word: str, nice: int) -> subprocess.Popen[bytes]:
     environment = {
+        # Threads that wait for each other must not spin on cores that a viewer needs.
+        "OMP_WAIT_POLICY": "PASSIVE",
         **os.environ,
         whereabouts.PROCESS_VARIABLE: word,
         # Neither the folder we are in nor a script's is searched for modules.
