@@ -169,5 +169,5 @@ def test_procedural_shapes_are_split_too() -> None:
 def test_mni152_needs_no_files() -> None:
     settings = DataSettings(kind="heads", engine=ENGINE, heads=1, preprocessing=Preprocessing())
     scan = painted_subjects(settings, 0, "validation").scan(0)
-    assert scan.subject == "mni152-09"
+    assert scan.subject in ("mni152-09", "mni152-10")
     assert scan.labels.max() == 3

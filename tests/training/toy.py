@@ -108,10 +108,12 @@ class Toy(Task[ToySettings]):
         clean = np.asarray(scan.volume.data[box], np.float32)[None] / 1000
         masked = (rng.random(clean.shape) < rng.uniform(0.1, 0.9)).astype(np.float32)
         noisy = clean + 0.1 * key.generator("noise").standard_normal(clean.shape, np.float32)
+        image = np.where(masked > 0, 0, noisy).astype(np.float32)
         if key.step == self.settings.poison and key.number == 1:
-            noisy[0, 3, 3, 3] = np.nan
+            # Whatever is masked, so that no step escapes.
+            image[0, 3, 3, 3] = np.nan
         arrays = {
-            "image": np.where(masked > 0, 0, noisy).astype(np.float32),
+            "image": image,
             "clean": clean,
             "masked": masked,
             "step": np.int64(key.step),
