@@ -21,7 +21,7 @@ from napari_mrissl.training.event_types import (
 )
 from napari_mrissl.training.heartbeat import pulse
 from napari_mrissl.training.layout import committed_steps
-from napari_mrissl.trajectories.journal import is_sealed
+from napari_mrissl.trajectories.journal_lines import is_sealed
 from napari_mrissl.trajectories.locks import holder
 
 ACTIVE: frozenset[StateName] = frozenset({"queued", "running", "pausing", "paused", "stopping"})

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_mrissl.geometry import Pose
-from napari_mrissl.ui.docks import tab_with_others
+from napari_mrissl.ui.dock_panel import DockPanel
 from napari_mrissl.ui.layers.shown import prepare_renderer
 from napari_mrissl.ui.navigator.bars import MoveBar, ReadOut, row, section
 from napari_mrissl.ui.navigator.flight_panel import FlightPanel
@@ -57,7 +57,7 @@ def _shut_down_before_qt() -> None:
         navigator.shut_down(remove_layers=False)
 
 
-class SliceNavigator(QWidget):
+class SliceNavigator(DockPanel, QWidget):
     """Fly an oblique slice through a scan.
 
     A second navigator on the same viewer shares volume, pose and history with the first.
@@ -83,7 +83,6 @@ class SliceNavigator(QWidget):
         prepare_renderer()
         self._viewer = viewer
         self._closed = False
-        self._docked = False
         self._watched: Callable[[], QWidget | None] = _nothing
         self.state: NavigatorState = state_of(viewer)
         plane_shown = any(
@@ -203,16 +202,10 @@ class SliceNavigator(QWidget):
         if not self._keys.handle(event):
             super().keyPressEvent(event)
 
-    def event(self, event: QEvent) -> bool:
-        """Notice being docked and being taken out of the window again."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parent() is not None:
-                self._docked = True
-                self._watch_window()
-                tab_with_others(self)
-            elif self._docked:
-                self.shut_down()
-        return super().event(event)
+    def on_docked(self) -> None:
+        """Watch the window: its end ends the slice's canvas."""
+        self._watch_window()
+        super().on_docked()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Notice that the dock enters a window, and that the window goes away."""
@@ -225,11 +218,6 @@ class SliceNavigator(QWidget):
         ):
             self.shut_down(remove_layers=False)
         return False
-
-    def closeEvent(self, event: QEvent) -> None:
-        """Closed on its own, outside a dock."""
-        self.shut_down()
-        super().closeEvent(event)
 
     def _watch_window(self) -> None:
         """Watch the outermost widget around this one, but not strongly hold it."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import napari.viewer
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QApplication,
     QFrame,
@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_mrissl.errors import printable
 from napari_mrissl.pretext.registry import TASKS
-from napari_mrissl.ui.docks import tab_with_others
+from napari_mrissl.ui.dock_panel import DockPanel
 from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.navigator.bars import section
 from napari_mrissl.ui.navigator.sharing import real_viewer
@@ -47,7 +47,7 @@ NEW, RUN, RUNS = range(3)
 """The tabs."""
 
 
-class Pretraining(QWidget):
+class Pretraining(DockPanel, QWidget):
     """Starts trainings in processes of their own, and shows them from their folders.
 
     Parameters
@@ -66,7 +66,6 @@ class Pretraining(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = real_viewer(viewer)
-        self._docked = False
         self._closed = False
         self._found_one = False
         self._watched = Watched()
@@ -181,23 +180,6 @@ class Pretraining(QWidget):
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.disconnect(self._on_quit)
-
-    def event(self, event: QEvent) -> bool:
-        """Notice being docked and being taken out of the window again."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self._docked and self.parent() is None:
-                self.shut_down()
-                # Python cannot collect what Qt's connections to functions hold.
-                self.deleteLater()
-            elif self.parent() is not None and not self._docked:
-                tab_with_others(self)
-            self._docked = self.parent() is not None
-        return bool(super().event(event))
-
-    def closeEvent(self, event: QEvent) -> None:
-        """Closed on its own, outside a dock."""
-        self.shut_down()
-        super().closeEvent(event)
 
     def minimumSizeHint(self) -> QSize:
         """Never narrower than the controls."""

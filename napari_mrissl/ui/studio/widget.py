@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any
 
 import napari.viewer
-from qtpy.QtCore import QEvent, QSize
+from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.synthesis.settings import EngineSettings
-from napari_mrissl.ui.docks import tab_with_others
+from napari_mrissl.ui.dock_panel import DockPanel
 from napari_mrissl.ui.history import SettingsHistory
 from napari_mrissl.ui.navigator.sharing import real_viewer
 from napari_mrissl.ui.recorder.parts import sentence
@@ -31,7 +31,7 @@ from napari_mrissl.ui.studio.work import Source, from_folder, from_layers, proce
 from napari_mrissl.ui.wheel import leave_wheel_alone
 
 
-class DataEngineStudio(QWidget):
+class DataEngineStudio(DockPanel, QWidget):
     """Shows every stage of a synthetic sample while its settings are edited.
 
     Parameters
@@ -50,7 +50,6 @@ class DataEngineStudio(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = real_viewer(viewer)
-        self._docked = False
         self._closed = False
         self.history = SettingsHistory(EngineSettings())
         self.sampler = Sampler(self)
@@ -147,23 +146,6 @@ class DataEngineStudio(QWidget):
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.disconnect(self.shut_down)
-
-    def event(self, event: QEvent) -> bool:
-        """Notice being docked and being taken out of the window again."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self._docked and self.parent() is None:
-                self.shut_down()
-                # Python cannot collect what Qt's connections to functions hold.
-                self.deleteLater()
-            elif self.parent() is not None and not self._docked:
-                tab_with_others(self)
-            self._docked = self.parent() is not None
-        return bool(super().event(event))
-
-    def closeEvent(self, event: QEvent) -> None:
-        """Closed on its own, outside a dock."""
-        self.shut_down()
-        super().closeEvent(event)
 
     def minimumSizeHint(self) -> QSize:
         """Never narrower than the controls."""
