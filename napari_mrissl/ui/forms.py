@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin
@@ -12,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QGridLayout, QLabel, QWidget
+
+from napari_mrissl.ui.field_words import attribute_notes, title_of
 
 _LARGEST = 1_000_000
 _COLUMNS = 2
@@ -103,7 +104,7 @@ class SettingsForm(QWidget):
         return self._editors[path].parts()[part]
 
     def _add_fields(self, model: BaseModel, prefix: str) -> None:
-        notes = _attribute_notes(type(model))
+        notes = attribute_notes(type(model))
         for name, field in type(model).model_fields.items():
             path, value = prefix + name, getattr(model, name)
             if path in self._skip:
@@ -113,7 +114,7 @@ class SettingsForm(QWidget):
                 continue
             if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
                 continue
-            title = self._labels.get(path, _label(name))
+            title = self._labels.get(path, title_of(name))
             tooltip = field.description or notes.get(name) or title
             editor = _editor(field, value, self._choices.get(path), self._labels)
             for part in editor.parts().values():
@@ -132,7 +133,7 @@ class SettingsForm(QWidget):
             settings = self._validated()
         except ValidationError as error:
             first = error.errors()[0]
-            field = _label(str(first["loc"][0]) if len(first["loc"]) == 1 else _last_name(first))
+            field = title_of(str(first["loc"][0]) if len(first["loc"]) == 1 else _last_name(first))
             self.invalid.emit(f"{field}: {first['msg']}.")
         except ValueError as error:
             self.invalid.emit(f"{error}.")
@@ -215,7 +216,7 @@ class _Choices:
             box: Any = create_widget(
                 value=word in value,
                 annotation=bool,
-                options={"text": labels.get(word, _label(str(word)))},
+                options={"text": labels.get(word, title_of(str(word)))},
             )
             self._boxes[word] = box
             grid.addWidget(box.native, *divmod(place, _COLUMNS))
@@ -271,27 +272,3 @@ def _value_at(model: BaseModel, path: str) -> Any:
 
 def _last_name(error: Any) -> str:
     return next(str(part) for part in reversed(error["loc"]) if isinstance(part, str))
-
-
-def _label(name: str) -> str:
-    """A field's name in words: ``scales_mm`` becomes ``Scales (mm)``."""
-    words = re.sub(r" (mm|s|ms)$", r" (\1)", name.replace("_", " "))
-    return words[:1].upper() + words[1:]
-
-
-def _attribute_notes(model: type[BaseModel]) -> dict[str, str]:
-    """What a numpy-form docstring says about each attribute, as plain sentences."""
-    text = inspect.getdoc(model) or ""
-    section = re.search(
-        r"^(?:Attributes|Parameters)\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", text, re.M | re.S
-    )
-    notes: dict[str, str] = {}
-    names: list[str] = []
-    for line in section.group(1).splitlines() if section else ():
-        if line and not line[0].isspace():
-            names = [name.strip() for name in line.split(":")[0].split(",")]
-        elif line.strip():
-            for name in names:
-                plain = line.strip().replace("``", "").replace("`", "")
-                notes[name] = f"{notes.get(name, '')} {plain}".strip()
-    return notes

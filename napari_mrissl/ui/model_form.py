@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
@@ -13,6 +11,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
+from napari_mrissl.ui.field_words import attribute_notes, title_of
 from napari_mrissl.ui.fields import Field, field_for, inner_type
 from napari_mrissl.ui.navigator.bars import section
 
@@ -117,7 +116,7 @@ class ModelForm(QWidget):
                 field = field_for(info)
             except TypeError:
                 continue
-            title = info.title or label_of(name)
+            title = info.title or title_of(name)
             field.say(info.description or notes.get(name) or title)
             field.setAccessibleName(title)
             field.edited.connect(lambda value, p=path: self._on_edited(p, value))
@@ -140,7 +139,7 @@ class ModelForm(QWidget):
             content.deleteLater()
             return
         name = path.rpartition(".")[2]
-        part = section(self._titles.get(path) or info.title or label_of(name), content)
+        part = section(self._titles.get(path) or info.title or title_of(name), content)
         if info.description:
             part.setToolTip(info.description)
         self.parts[path] = part
@@ -182,30 +181,6 @@ class ModelForm(QWidget):
     def _mark(self, wrong: str | None, *, everything: bool = False) -> None:
         for path, label in self._labels.items():
             label.setStyleSheet(_WRONG if everything or path == wrong else "")
-
-
-def label_of(name: str) -> str:
-    """A field's name in words: ``scales_mm`` becomes ``Scales (mm)``."""
-    words = re.sub(r" (mm|s|ms|gib)$", r" (\1)", name.replace("_", " "))
-    return words[:1].upper() + words[1:]
-
-
-def attribute_notes(model: type[BaseModel]) -> dict[str, str]:
-    """What a numpy-form docstring says about each attribute, as plain sentences."""
-    text = inspect.getdoc(model) or ""
-    found = re.search(
-        r"^(?:Attributes|Parameters)\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", text, re.M | re.S
-    )
-    notes: dict[str, str] = {}
-    names: list[str] = []
-    for line in found.group(1).splitlines() if found else ():
-        if line and not line[0].isspace():
-            names = [name.strip() for name in line.split(":")[0].split(",")]
-        elif line.strip():
-            plain = line.strip().replace("`", "")
-            for name in names:
-                notes[name] = f"{notes.get(name, '')} {plain}".strip()
-    return notes
 
 
 def _shown(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:

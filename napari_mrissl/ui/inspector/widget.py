@@ -13,7 +13,6 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QApplication,
     QLabel,
-    QProgressBar,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -27,10 +26,9 @@ from napari_mrissl.ui.inspector.source_box import SourceBox
 from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.navigator.sharing import real_viewer
 from napari_mrissl.ui.pretraining.curves import Look
-from napari_mrissl.ui.recorder.parts import button, row, sentence
+from napari_mrissl.ui.status import StatusLine
 from napari_mrissl.ui.wheel import leave_wheel_alone
 
-_ERROR = "color: #e5484d; font-weight: bold;"
 _BEGIN = (
     "Open a scan, choose a run and load its weights. The Inspector then shows what the network "
     "knows of the scan, beside what chance would say."
@@ -59,7 +57,6 @@ class Inspector(DockPanel, QWidget):
         super().__init__(parent)
         self._viewer = real_viewer(viewer)
         self._closed = False
-        self._failure = False
         self._method = ""
         self._run: Path | None = None
         self._wanted: dict[str, Any] | None = None
@@ -74,13 +71,9 @@ class Inspector(DockPanel, QWidget):
         self.begin.setToolTip("How to begin")
         self.stack = QStackedWidget()
         self.stack.addWidget(self.begin)
-        self.message = sentence("What was done last, or what went wrong")
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 1000)
-        self.progress.setMaximumWidth(110)
-        self.progress.setTextVisible(False)
-        self.progress.setToolTip("How much of what is being done is done")
-        self.cancel = button("Cancel", "Stop loading or measuring")
+        self.status = StatusLine(
+            "How much of what is being done is done", "Stop loading or measuring"
+        )
         self._arrange()
         leave_wheel_alone(self)
         self._connect()
@@ -96,7 +89,7 @@ class Inspector(DockPanel, QWidget):
     def load(self, folder: str | Path) -> None:
         """Load the newest weights of a run, and inspect the chosen scan."""
         path = Path(folder).absolute()
-        self._say("")
+        self.status.say("")
         self.describing.start(
             lambda _: work.describe(path), title="look at a run", done=self._on_described
         )
@@ -129,7 +122,7 @@ class Inspector(DockPanel, QWidget):
         elif run is not None:
             wrong.append("run")
         if wrong:
-            self._say_failure(f"Not restored, because not usable: {', '.join(wrong)}.")
+            self.status.say_failure(f"Not restored, because not usable: {', '.join(wrong)}.")
 
     def shut_down(self) -> None:
         """Let go of everything; the widget is of no more use."""
@@ -157,14 +150,12 @@ class Inspector(DockPanel, QWidget):
         return QSize(max(430, self.minimumSizeHint().width()), 660)
 
     def _arrange(self) -> None:
-        bottom = row((self.message, 1), self.progress, self.cancel)
-        bottom.setContentsMargins(6, 0, 6, 4)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(3)
         outer.addWidget(self.sources)
         outer.addWidget(self.stack, 1)
-        outer.addLayout(bottom)
+        outer.addWidget(self.status)
 
     def _connect(self) -> None:
         sources = self.sources
@@ -175,7 +166,7 @@ class Inspector(DockPanel, QWidget):
         for runner in (self.listing, self.describing):
             runner.failed.connect(self._on_failed)
             runner.idle.connect(self._show_busy)
-        self.cancel.clicked.connect(self._on_cancel)
+        self.status.stop_wanted.connect(self._on_cancel)
         self._viewer.events.theme.connect(self._take_theme)
         QApplication.instance().aboutToQuit.connect(self.shut_down)
         held = [weakref.ref(one) for one in (self.listing, self.describing)]
@@ -195,7 +186,7 @@ class Inspector(DockPanel, QWidget):
         if wanted is not None:
             wrong = self.panel.take_state(wanted)
             if wrong:
-                self._say_failure(f"Not restored, because not usable: {', '.join(wrong)}.")
+                self.status.say_failure(f"Not restored, because not usable: {', '.join(wrong)}.")
         self.panel.open(run.folder, self.sources.layer)
 
     def _use_panel(self, made: type[MethodPanel], method: str) -> None:
@@ -205,9 +196,9 @@ class Inspector(DockPanel, QWidget):
             self.panel.deleteLater()
         self.panel, self._method = made(self._viewer), method
         leave_wheel_alone(self.panel)
-        self.panel.said.connect(self._say)
+        self.panel.said.connect(self.status.say)
         self.panel.failed.connect(self._on_failed)
-        self.panel.progressed.connect(self._on_progress)
+        self.panel.progressed.connect(self.status.show_progress)
         self.panel.busy_changed.connect(self._show_busy)
         self.stack.addWidget(self.panel)
         self.stack.setCurrentWidget(self.panel)
@@ -216,7 +207,7 @@ class Inspector(DockPanel, QWidget):
 
     def _on_scan(self) -> None:
         if self.panel is not None:
-            self._say("")
+            self.status.say("")
             self.panel.set_layer(self.sources.layer)
 
     def _on_cancel(self) -> None:
@@ -224,39 +215,19 @@ class Inspector(DockPanel, QWidget):
         if self.panel is not None:
             self.panel.cancel()
 
-    def _on_progress(self, part: float, words: str) -> None:
-        self.progress.setValue(round(1000 * part))
-        if words and not self._failure:
-            self._say(f"{words}...")
-
     def _show_busy(self) -> None:
         working = self.describing.running or (self.panel is not None and self.panel.busy)
-        self.progress.setVisible(working)
-        self.cancel.setVisible(working)
-        if not working:
-            self.progress.setValue(0)
-            if self.message.text().endswith("..."):
-                self._say("")
+        self.status.show_busy(busy=working)
 
     def _on_failed(self, text: str) -> None:
         self._wanted = None
-        self._say_failure(text)
+        self.status.say_failure(text)
         self._show_busy()
 
     def _take_theme(self, _: object = None) -> None:
         if self.panel is not None:
             theme = get_theme(self._viewer.theme)
             self.panel.set_look(Look(theme.background.as_hex(), theme.text.as_hex()))
-
-    def _say(self, text: str) -> None:
-        self._failure = False
-        self.message.setStyleSheet("")
-        self.message.setText(text)
-
-    def _say_failure(self, text: str) -> None:
-        self._failure = True
-        self.message.setStyleSheet(_ERROR)
-        self.message.setText(text)
 
 
 def _on_destroyed(held: list[weakref.ref[JobRunner]], _: object = None) -> None:

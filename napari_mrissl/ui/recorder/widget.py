@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import napari.viewer
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtCore import QSize, QTimer
 from qtpy.QtGui import QKeyEvent
-from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QStyle, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QStyle, QVBoxLayout, QWidget
 
 from napari_mrissl.ui.dock_panel import DockPanel
 from napari_mrissl.ui.navigator.bars import section
@@ -24,7 +24,7 @@ from napari_mrissl.ui.recorder.key_pose_box import KeyPoseBox
 from napari_mrissl.ui.recorder.key_poses import KeyPoses
 from napari_mrissl.ui.recorder.maker import FlightMaker
 from napari_mrissl.ui.recorder.notices import Notices
-from napari_mrissl.ui.recorder.parts import sentence
+from napari_mrissl.ui.recorder.parts import scrolled, sentence
 from napari_mrissl.ui.recorder.policy_box import PolicyBox
 from napari_mrissl.ui.recorder.record_box import RecordBox
 from napari_mrissl.ui.recorder.replay_box import ReplayBox
@@ -229,16 +229,11 @@ class FlightRecorder(DockPanel, QWidget):
         for title in ("Key poses", "Fly by policy"):
             self.sections[title].collapse(animate=False)
         layout.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inner)
         self.message.setContentsMargins(6, 0, 6, 4)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(2)
-        outer.addWidget(scroll, 1)
+        outer.addWidget(scrolled(inner), 1)
         outer.addWidget(self.message)
         self._inner = inner
 

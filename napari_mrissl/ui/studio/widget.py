@@ -16,10 +16,11 @@ from napari_mrissl.ui.dock_panel import DockPanel
 from napari_mrissl.ui.history import SettingsHistory
 from napari_mrissl.ui.navigator.sharing import real_viewer
 from napari_mrissl.ui.recorder.parts import sentence
+from napari_mrissl.ui.status import StatusLine
 from napari_mrissl.ui.studio.canvas import LinkedSlices
 from napari_mrissl.ui.studio.layers import add_sample, label_maps
 from napari_mrissl.ui.studio.memory import state_of, take_state
-from napari_mrissl.ui.studio.panes import Panes, StatusLine
+from napari_mrissl.ui.studio.panes import Panes
 from napari_mrissl.ui.studio.pictures import Picture
 from napari_mrissl.ui.studio.presets_box import PresetsBox
 from napari_mrissl.ui.studio.sample import Request, Sample
@@ -68,7 +69,11 @@ class DataEngineStudio(DockPanel, QWidget):
                 "Presets": self.presets_box,
             },
         )
-        self.status = StatusLine()
+        self.status = StatusLine(
+            "How much of the sample is made",
+            "Stop; the sample shown and the templates stay",
+            steady=True,
+        )
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(2)
