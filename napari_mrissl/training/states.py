@@ -187,9 +187,9 @@ def _death(uuid: str, known: whereabouts.Whereabouts | None) -> str:
         if -code == signal.SIGKILL:
             return "its process was killed, perhaps because memory ran out"
         return f"its process was ended by {name}"
-    told = [line for line in output if line.startswith("mrissl: ")]
+    told = [line for line in output if line.startswith(whereabouts.TOLD)]
     if told:
-        return told[-1].removeprefix("mrissl: ").rstrip(".")
+        return told[-1].removeprefix(whereabouts.TOLD).rstrip(".")
     if code is not None:
         return f"its process ended with code {code}"
     return "its process was killed, perhaps because memory ran out"
