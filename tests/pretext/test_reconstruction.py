@@ -7,6 +7,7 @@ import torch
 from napari_mrissl.pretext.reconstruction import Reconstruction
 from napari_mrissl.pretext.reconstruction_settings import ReconstructionSettings
 from napari_mrissl.pretext.task import SampleKey
+from napari_mrissl.training.building import settings_for
 from tests.pretext.painted import Blobs
 from tests.pretext.restoring import batch_of, terms_of, train
 
@@ -73,6 +74,15 @@ def test_pictures_are_the_input_the_answer_and_the_truth():
     assert shown.tiles.shape == (9, 16, 16)
     assert shown.captions == ("input",) * 3 + ("restored",) * 3 + ("clean",) * 3
     np.testing.assert_array_equal(shown.tiles[-1], batch["clean"][-1, 0, 8])
+
+
+def test_the_control_has_the_budget_of_what_it_is_compared_with():
+    control = settings_for("reconstruction", preset="gpu")
+    stage = settings_for("vectorpose", preset="published_1")
+    assert control.optimisation == stage.optimisation
+    assert control.data == stage.data
+    for name in ("backbone", "crop", "corruption"):
+        assert control.task[name] == stage.task[name]
 
 
 def test_crops_that_the_network_cannot_halve_are_refused():
