@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent
 
@@ -48,3 +50,18 @@ class DockPanel(_Widget):
         """End, and be deleted: Python cannot collect what Qt's connections to functions hold."""
         self.shut_down()
         self.deleteLater()
+
+
+def close_when_destroyed(panel: QWidget, *workers: Any) -> None:
+    """Close runners of jobs with a window that is destroyed around its docks.
+
+    Such a window takes its docks out of nothing first, so the panel itself does not hear.
+    """
+    panel.destroyed.connect(partial(_close, [weakref.ref(one) for one in workers]))
+
+
+def _close(held: list[weakref.ref[Any]], _: object = None) -> None:
+    for one in held:
+        worker = one()
+        if worker is not None:
+            worker.close()

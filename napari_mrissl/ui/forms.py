@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin
+from typing import Any, Literal, Protocol, Union, get_args, get_origin
 
 from magicgui.widgets import create_widget
 from pydantic import BaseModel, ValidationError
@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QGridLayout, QLabel, QWidget
 
+from napari_mrissl.ui.field_types import bare
 from napari_mrissl.ui.field_words import attribute_notes, title_of
 
 _LARGEST = 1_000_000
@@ -157,7 +158,7 @@ class _Single:
     """A field that magicgui knows: a number, a word, a choice, yes or no."""
 
     def __init__(self, field: FieldInfo, value: Any, words: Sequence[str] | None = None) -> None:
-        annotation: Any = _bare(field.annotation)
+        annotation: Any = bare(field.annotation)
         options = _limits(field)
         if words is not None:
             annotation, options = Literal[tuple(words)], {}
@@ -178,7 +179,7 @@ class _Numbers:
     """A tuple of numbers, typed as ``1, 2, 4``."""
 
     def __init__(self, field: FieldInfo, value: Any) -> None:
-        self._kind = _bare(get_args(field.annotation)[0])
+        self._kind = bare(get_args(field.annotation)[0])
         self._widget: Any = create_widget(value=self._text(value), annotation=str)
         self.native = self._widget.native
 
@@ -206,7 +207,7 @@ class _Choices:
     """A tuple of words out of a fixed set: one check box each."""
 
     def __init__(self, field: FieldInfo, value: Any, labels: Mapping[str, str]) -> None:
-        words = get_args(_bare(get_args(field.annotation)[0]))
+        words = get_args(bare(get_args(field.annotation)[0]))
         self.native = QWidget()
         grid = QGridLayout(self.native)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -237,17 +238,12 @@ def _editor(
 ) -> _Editor:
     annotation = field.annotation
     if get_origin(annotation) in (tuple, list, frozenset):
-        item = _bare(get_args(annotation)[0])
+        item = bare(get_args(annotation)[0])
         if get_origin(item) is Literal:
             return _Choices(field, value, labels)
         if item in (int, float):
             return _Numbers(field, value)
     return _Single(field, value, words)
-
-
-def _bare(annotation: Any) -> Any:
-    """A type without what `Annotated` says about it."""
-    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def _limits(field: FieldInfo) -> dict[str, Any]:

@@ -241,6 +241,71 @@ def test_a_killed_process_is_a_failed_run_with_a_way_on(panel, qtbot):
     reaches(panel, qtbot, "running")
 
 
+def test_a_finished_run_goes_on_with_more_steps(panel, qtbot):
+    box = panel.run_box
+    folder = started(panel, qtbot, steps=5)
+    reaches(panel, qtbot, "finished")
+    assert not box.resume.isEnabled()
+    assert box.further.isVisibleTo(box)
+    assert box.more.value() == 5
+    box.more.setValue(7)
+    box.go_on.click()
+    assert not box.go_on.isEnabled()
+    drawn(panel, qtbot, 12)
+    reaches(panel, qtbot, "finished")
+    state = Run.open(folder).state()
+    assert (state.name, state.step, state.steps) == ("finished", 12, 12)
+    assert box.progress.format() == "step 12 of 12"
+    # One curve of both parts, no step twice.
+    steps, _ = box.curves.plots["restoration"].training.getData()
+    assert list(steps) == sorted(set(steps))
+    assert steps[0] == 1
+
+
+def test_a_run_is_forgotten_and_listed_again(panel, qtbot, tmp_path):
+    folder = started(panel, qtbot)
+    panel.tabs.setCurrentIndex(RUNS)
+    listed(panel, qtbot, folder)
+    panel.runs_box.select(folder)
+    # One that is trained stays.
+    assert not panel.runs_box.forget.isEnabled()
+    panel.run_box.stop.click()
+    reaches(panel, qtbot, "stopped")
+    qtbot.waitUntil(lambda: not panel.busy, timeout=WAIT)
+    panel.refresh_runs()
+    qtbot.waitUntil(panel.runs_box.forget.isEnabled, timeout=WAIT)
+    files = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    reason = Run.open(folder).state().reason
+    panel.runs_box.forget.click()
+    listed(panel, qtbot)
+    assert "off the list" in panel.status.message.text()
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == files
+    panel.runs_box.back.click()
+    listed(panel, qtbot, folder)
+    assert not panel.runs_box.back.isEnabled()
+    assert Run.open(folder).state().reason == reason
+    # A run that is opened by its folder is listed too.
+    panel.runs_box.select(folder)
+    panel.runs_box.forget.click()
+    listed(panel, qtbot)
+    panel.runs_box.add_wanted.emit(str(folder))
+    listed(panel, qtbot, folder)
+    assert panel.follower.folder == folder
+
+
+def listed(panel, qtbot, *folders):
+    """Wait for the list to name just these runs."""
+
+    def there():
+        return [one.folder for one in panel.runs_box.rows] == list(folders) and not panel.busy
+
+    def look():
+        panel.refresh_runs()
+        return there()
+
+    qtbot.waitUntil(look, timeout=WAIT)
+
+
 def test_what_cannot_be_is_said_in_one_sentence(panel, qtbot, tmp_path):
     box = panel.start_box
     panel.open_run(tmp_path)

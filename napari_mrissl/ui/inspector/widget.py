@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_mrissl.ui.dock_panel import DockPanel
+from napari_mrissl.ui.dock_panel import DockPanel, close_when_destroyed
 from napari_mrissl.ui.inspector import work
 from napari_mrissl.ui.inspector.method_panel import MethodPanel
 from napari_mrissl.ui.inspector.registry import panel_class
@@ -169,8 +167,7 @@ class Inspector(DockPanel, QWidget):
         self.status.stop_wanted.connect(self._on_cancel)
         self._viewer.events.theme.connect(self._take_theme)
         QApplication.instance().aboutToQuit.connect(self.shut_down)
-        held = [weakref.ref(one) for one in (self.listing, self.describing)]
-        self.destroyed.connect(partial(_on_destroyed, held))
+        close_when_destroyed(self, self.listing, self.describing)
 
     def _on_listed(self, runs: tuple[work.RunChoice, ...]) -> None:
         self.sources.present(runs)
@@ -228,11 +225,3 @@ class Inspector(DockPanel, QWidget):
         if self.panel is not None:
             theme = get_theme(self._viewer.theme)
             self.panel.set_look(Look(theme.background.as_hex(), theme.text.as_hex()))
-
-
-def _on_destroyed(held: list[weakref.ref[JobRunner]], _: object = None) -> None:
-    """The window was closed with the dock in it."""
-    for one in held:
-        runner = one()
-        if runner is not None:
-            runner.close()

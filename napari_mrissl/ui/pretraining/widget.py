@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,12 @@ from qtpy.QtWidgets import (
 
 from napari_mrissl.errors import printable
 from napari_mrissl.pretext.registry import TASKS
-from napari_mrissl.ui.dock_panel import DockPanel
+from napari_mrissl.ui.dock_panel import DockPanel, close_when_destroyed
 from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.navigator.bars import section
 from napari_mrissl.ui.navigator.sharing import real_viewer
 from napari_mrissl.ui.pretraining import work
+from napari_mrissl.ui.pretraining.actions import RunActions
 from napari_mrissl.ui.pretraining.closing import Watched, closing_words
 from napari_mrissl.ui.pretraining.curves import Look
 from napari_mrissl.ui.pretraining.data_box import DataBox, Sources
@@ -67,7 +66,7 @@ class Pretraining(DockPanel, QWidget):
         self._found_one = False
         self._watched = Watched()
         self.follower = Follower(self)
-        self.actions = JobRunner(self)
+        self.actions = RunActions(self)
         self.asking = JobRunner(self, listed=False)
         self.listing = JobRunner(self, listed=False)
         self.form = FormBox(TASKS)
@@ -117,11 +116,7 @@ class Pretraining(DockPanel, QWidget):
             return
         draft, sources = self.form.draft, self.data_box.sources
         folder, initial = Path(text).absolute(), self.start_box.initial.text()
-        self._run_action(
-            lambda control: work.start(control, draft, sources, folder, initial),
-            f"start of the run {printable(folder.name)}",
-            self._on_started,
-        )
+        self.actions.make(draft, sources, folder, initial)
 
     def open_run(self, folder: str | Path) -> None:
         """Show a run; one that is trained is followed."""
@@ -232,10 +227,20 @@ class Pretraining(DockPanel, QWidget):
         self.start_box.changed.connect(self._on_device)
         self.start_box.start_wanted.connect(self.start)
         self.start_box.estimate_wanted.connect(self.estimate)
-        self.run_box.pause_wanted.connect(self._on_pause)
-        self.run_box.stop_wanted.connect(self._on_stop)
-        self.run_box.resume_wanted.connect(self._on_resume)
+        actions, shown = self.actions, lambda: self.follower.folder
+        self.run_box.pause_wanted.connect(lambda: actions.pause(shown()))
+        self.run_box.stop_wanted.connect(lambda: actions.stop(shown()))
+        self.run_box.resume_wanted.connect(lambda: actions.resume(shown()))
+        self.run_box.more_wanted.connect(lambda steps: actions.resume(shown(), steps))
         self.runs_box.open_wanted.connect(self.open_run)
+        self.runs_box.add_wanted.connect(self._on_add)
+        self.runs_box.forget_wanted.connect(actions.forget)
+        self.runs_box.return_wanted.connect(actions.bring_back)
+        actions.started.connect(lambda _: self._show_busy())
+        actions.said.connect(self.status.say)
+        actions.made.connect(self._on_made)
+        actions.resumed.connect(self._on_resumed)
+        actions.list_changed.connect(self.refresh_runs)
         self.runs_box.refresh_wanted.connect(self.refresh_runs)
         self.follower.failed.connect(self.status.say_failure)
         self.follower.state_changed.connect(self._on_state)
@@ -253,34 +258,18 @@ class Pretraining(DockPanel, QWidget):
         self.tabs.currentChanged.connect(self._on_tab)
         self._viewer.events.theme.connect(self._take_theme)
         QApplication.instance().aboutToQuit.connect(self._on_quit)
-        ending = (self._watched, weakref.ref(self.follower), weakref.ref(self.actions))
-        self.destroyed.connect(partial(_on_destroyed, *ending, weakref.ref(self.asking)))
+        close_when_destroyed(self, self.follower, self.actions, self.asking)
+        self.destroyed.connect(lambda _, watched=self._watched: watched.leave())
 
-    def _run_action(self, action: Any, title: str, done: Any) -> None:
-        self.status.say("")
-        self.actions.start(action, title=title, done=done, queue=True)
-        self._show_busy()
-
-    def _on_started(self, started: work.Started) -> None:
+    def _on_made(self, started: work.Started) -> None:
         self.open_run(started.folder)
         self.status.say(" ".join(f"{note}." for note in started.notes))
         self.start_box.propose(self.form.draft.method)
         self.refresh_runs()
 
-    def _on_pause(self) -> None:
-        folder = self.follower.folder
-        self._run_action(lambda _: work.pause(folder), "pause", None)
-
-    def _on_stop(self) -> None:
-        folder = self.follower.folder
-        self._run_action(lambda _: work.stop(folder), "stop", self._on_stopped)
-
-    def _on_resume(self) -> None:
-        folder = self.follower.folder
-        self._run_action(lambda control: work.resume(control, folder), "resume", self._on_resumed)
-
-    def _on_stopped(self, _: object) -> None:
-        self.refresh_runs()
+    def _on_add(self, folder: str) -> None:
+        self.open_run(folder)
+        self.actions.add(folder)
 
     def _on_resumed(self, folder: Path) -> None:
         if folder == self.follower.folder:
@@ -289,6 +278,7 @@ class Pretraining(DockPanel, QWidget):
 
     def _on_listed(self, rows: tuple[RunRow, ...]) -> None:
         self.runs_box.present(rows)
+        self.runs_box.back.setEnabled(self.actions.can_bring_back)
         followed = self.follower.folder
         for one in rows:
             # Found again after a restart, or resumed from elsewhere.
@@ -356,12 +346,3 @@ class Pretraining(DockPanel, QWidget):
     def _take_theme(self, _: object = None) -> None:
         theme = get_theme(self._viewer.theme)
         self.run_box.curves.set_look(Look(theme.background.as_hex(), theme.text.as_hex()))
-
-
-def _on_destroyed(watched: Watched, *held: weakref.ref[Any]) -> None:
-    """The window was closed with the panel in it."""
-    watched.leave()
-    for one in held:
-        runner = one() if isinstance(one, weakref.ref) else None
-        if runner is not None:
-            runner.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
-from functools import partial
 from typing import Any
 
 import napari.viewer
@@ -12,7 +10,7 @@ from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.synthesis.settings import EngineSettings
-from napari_mrissl.ui.dock_panel import DockPanel
+from napari_mrissl.ui.dock_panel import DockPanel, close_when_destroyed
 from napari_mrissl.ui.history import SettingsHistory
 from napari_mrissl.ui.navigator.sharing import real_viewer
 from napari_mrissl.ui.recorder.parts import sentence
@@ -188,7 +186,7 @@ class DataEngineStudio(DockPanel, QWidget):
         self.presets_box.said.connect(self.status.say)
         self.presets_box.failed.connect(self.status.say_failure)
         QApplication.instance().aboutToQuit.connect(self.shut_down)
-        self.destroyed.connect(partial(_on_destroyed, weakref.ref(self.sampler)))
+        close_when_destroyed(self, self.sampler)
 
     def _request(self) -> None:
         bar = self.sample_bar
@@ -287,9 +285,3 @@ class DataEngineStudio(DockPanel, QWidget):
     def _on_failed(self, text: str) -> None:
         self.templates_box.refresh()
         self.status.say_failure(text)
-
-
-def _on_destroyed(held: weakref.ref[Sampler], _: object = None) -> None:
-    sampler = held()
-    if sampler is not None:
-        sampler.close()
