@@ -22,18 +22,16 @@ from napari_mrissl.volumes.samples import mni152
 SMALL_SCREEN = (1366, 768)
 WIDE_SCREEN = (1600, 900)
 MOST_BYTES = 200_000
-STEPS = 400
+STEPS = 80
 """Of the run that is pictured: enough for curves, far from enough to learn anything."""
 
 
-def opened(size: tuple[int, int], theme: str, workspace: str | None = None) -> Any:
-    """A new window, with the docks of a task."""
+def opened(size: tuple[int, int], theme: str) -> Any:
+    """A new window."""
     viewer = napari.Viewer()
     viewer.theme = theme
     viewer.window.resize(*size)
     demo.settle(0.2)
-    if workspace is not None:
-        open_workspace(viewer, workspace)
     return viewer
 
 
@@ -114,7 +112,9 @@ def recorder(target: Path, scratch: Path) -> None:
 
 def pretraining(target: Path) -> Path:
     """Live curves of a short run, whose folder is returned once it has ended."""
-    viewer = opened(WIDE_SCREEN, "dark", "pretrain")
+    viewer = opened(SMALL_SCREEN, "dark")
+    add_volume(viewer, mni152(2))
+    open_workspace(viewer, "pretrain")
     panel = panel_of(viewer, "Pretraining")
     demo.wait_until(lambda: not panel.busy, "the devices")
     form = panel.form
@@ -123,14 +123,15 @@ def pretraining(target: Path) -> Path:
     fields = form.run_form.fields
     for name, value in (
         ("optimisation.steps", STEPS),
-        ("checkpoint.validate_every", STEPS // 8),
-        ("checkpoint.images_every", STEPS // 8),
+        ("checkpoint.validate_every", STEPS // 10),
+        ("checkpoint.images_every", STEPS // 10),
     ):
         fields[name].parts[0].setValue(value)
     panel.start()
     follower = panel.follower
     demo.wait_until(lambda: follower.history.step >= 0.8 * STEPS, "the first curves")
     demo.wait_until(lambda: bool(panel.run_box.pictures.shown), "the first pictures")
+    viewer.reset_view()
     shoot(viewer, target)
     demo.wait_until(lambda: follower.state.name == "finished", "the run")
     demo.wait_until(lambda: not panel.busy, "the list of runs")
@@ -140,7 +141,7 @@ def pretraining(target: Path) -> Path:
 
 def inspector(target: Path, run: Path) -> None:
     """A crop of a scan that the run never saw, with its arrows."""
-    viewer = opened(WIDE_SCREEN, "dark")
+    viewer = opened(SMALL_SCREEN, "dark")
     add_volume(viewer, mni152(2))
     open_workspace(viewer, "inspect")
     panel = panel_of(viewer, "Inspector")
@@ -150,7 +151,6 @@ def inspector(target: Path, run: Path) -> None:
     panel.panel.chosen.choose(CropChoice((-24.0, -30.0, 20.0), 1.2, 5))
     demo.wait_until(lambda: not panel.busy, "the other crop")
     panel.panel.go_to_crop()
-    panel_of(viewer, "Slice views").fit()
     viewer.reset_view()
     shoot(viewer, target)
     viewer.close()

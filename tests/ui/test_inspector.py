@@ -30,6 +30,7 @@ from napari_mrissl.ui.inspector.vectorpose.panel import (
     ARROWS,
     BOUNDARIES,
     CONTROLS,
+    CROP,
     POSITION,
 )
 from napari_mrissl.ui.layers import add_volume
@@ -181,6 +182,7 @@ def test_errors_are_beside_chance_and_in_the_table(loaded, qtbot):
     predicted = np.linalg.norm(view.predicted, axis=1)
     shown = [float(panel.arrow_tab.table.item(line, 1).text()) for line in range(9)]
     np.testing.assert_allclose(shown, predicted, atol=0.51)
+    panel.tabs.setCurrentIndex(CROP)
     np.testing.assert_array_equal(tab.view.layer.data, panel.seen.image)
     assert any("Voxels of" in line for line in tab.hints.text().splitlines())
 
@@ -406,12 +408,19 @@ def test_a_session_brings_run_crop_and_tab_back(loaded, qtbot, scan):
     assert other.panel.take_state(wrong) == ["crop", "tab", "direction"]
 
 
+def parents(widget):
+    while widget is not None:
+        yield widget
+        widget = widget.parentWidget()
+
+
 def test_controls_are_explained_and_fit_a_narrow_dock(loaded):
     kinds = (QAbstractButton, QAbstractSpinBox, QComboBox, QSlider, QTableWidget)
+    canvas = loaded.panel.crop_tab.view.qt_viewer
     for kind in kinds:
         for one in loaded.findChildren(kind):
-            # The options of a plot, which nobody can open.
-            if isinstance(one.window(), QMenu):
+            # The options of a plot, which nobody can open, and napari's own slider.
+            if isinstance(one.window(), QMenu) or canvas in parents(one):
                 continue
             inner = one.parent() is not None and isinstance(one.parent(), QTableWidget)
             named = one.toolTip() or inner or one.objectName().startswith("qt_")

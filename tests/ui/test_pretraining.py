@@ -245,14 +245,15 @@ def test_a_finished_run_goes_on_with_more_steps(panel, qtbot):
     box = panel.run_box
     folder = started(panel, qtbot, steps=5)
     reaches(panel, qtbot, "finished")
+    # Once its process is gone too.
+    qtbot.waitUntil(lambda: box.further.isVisibleTo(box), timeout=WAIT)
     assert not box.resume.isEnabled()
-    assert box.further.isVisibleTo(box)
     assert box.more.value() == 5
     box.more.setValue(7)
     box.go_on.click()
     assert not box.go_on.isEnabled()
     drawn(panel, qtbot, 12)
-    reaches(panel, qtbot, "finished")
+    qtbot.waitUntil(lambda: box.further.isVisibleTo(box), timeout=WAIT)
     state = Run.open(folder).state()
     assert (state.name, state.step, state.steps) == ("finished", 12, 12)
     assert box.progress.format() == "step 12 of 12"
@@ -297,13 +298,14 @@ def listed(panel, qtbot, *folders):
     """Wait for the list to name just these runs."""
 
     def there():
-        return [one.folder for one in panel.runs_box.rows] == list(folders) and not panel.busy
-
-    def look():
+        if panel.busy:
+            return False
+        if [one.folder for one in panel.runs_box.rows] == list(folders):
+            return True
         panel.refresh_runs()
-        return there()
+        return False
 
-    qtbot.waitUntil(look, timeout=WAIT)
+    qtbot.waitUntil(there, timeout=WAIT)
 
 
 def test_what_cannot_be_is_said_in_one_sentence(panel, qtbot, tmp_path):

@@ -263,7 +263,7 @@ class Pretraining(DockPanel, QWidget):
 
     def _on_made(self, started: work.Started) -> None:
         self.open_run(started.folder)
-        self.status.say(" ".join(f"{note}." for note in started.notes))
+        self.status.say(" ".join(f"{note[:1].upper()}{note[1:]}." for note in started.notes))
         self.start_box.propose(self.form.draft.method)
         self.refresh_runs()
 

@@ -144,7 +144,7 @@ class LinkedCrop(QWidget):
             "The crop as the network sees it, turned. Slider: step through it; click: go there."
         )
         # The canvas takes the room that is there; its own wish would push the fields out.
-        self.qt_viewer.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
+        self.qt_viewer.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self._layout.addWidget(self.qt_viewer, 1)
 
     def _draw(self) -> None:

@@ -181,6 +181,8 @@ class VectorPosePanel(JobPanel):
     def _arrange(self) -> None:
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        # Its line takes no colour of a dark theme.
+        self.tabs.tabBar().setDrawBase(False)
         for part, title, tip in (
             (scrolled(self.crop_tab), "Crop", "Where the crop is, and what the network says"),
             (self.arrow_tab, "Arrows", "The nine arrows in numbers"),
