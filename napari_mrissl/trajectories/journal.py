@@ -86,10 +86,11 @@ class Journal:
             self._file: BinaryIO = open(self.path, "xb", buffering=0)  # noqa: SIM115
         except OSError as error:
             raise _unwritable(self.path, error) from error
+        self._found = threading.Event()
+        # One thread only is begun here, and it begins the other one: each beginning waits
+        # for the new thread's first turn, some milliseconds of the thread that called.
         self._writer = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._writer.start()
-        self._finder = threading.Thread(target=self._find, name="journal late", daemon=True)
-        self._finder.start()
         atexit.register(self._close_at_exit)
 
     def append(self, event: Mapping[str, Any]) -> int:
@@ -136,7 +137,7 @@ class Journal:
         MrisslError
             If anything could not be written.
         """
-        self._finder.join()
+        self._found.wait()
         with self._lock:
             self._closing.set()
         self._work.set()
@@ -180,6 +181,7 @@ class Journal:
     def _write_all(self) -> None:
         try:
             with self._file as file:
+                self._begin_to_find()
                 _write(file, encoded(self._header, self.path))
                 os.fsync(file.fileno())
                 # Some network file systems cannot sync a folder; the journal itself is synced.
@@ -192,17 +194,31 @@ class Journal:
             with self._lock:
                 self._lines.clear()
 
-    def _find(self) -> None:
-        """Append what takes long to find; not found in time for `drop` is not needed."""
+    def _begin_to_find(self) -> None:
         if self._late is None:
+            self._found.set()
             return
+        finder = threading.Thread(
+            target=self._find, args=(self._late,), name="journal late", daemon=True
+        )
         try:
-            event = self._late()
+            finder.start()
+        except RuntimeError:
+            # The system has no thread to give; nobody is to wait for this one.
+            self._found.set()
+            raise
+
+    def _find(self, late: Callable[[], Mapping[str, Any]]) -> None:
+        """Append what takes long to find; not found in time for `drop` is not needed."""
+        try:
+            event = late()
             if not self._closing.is_set():
                 self.record(event)
         except Exception as error:  # noqa: BLE001 what came before goes on being written
             if not self._closing.is_set():
                 self._fail(error)
+        finally:
+            self._found.set()
 
     def _write_group(self, file: BinaryIO) -> bool:
         """Write what came in a short while; False once closing and nothing is left."""
