@@ -13,9 +13,9 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def both(make_napari_viewer, qtbot):
+def both(lend_viewer, qtbot):
     """A panel, and a navigator on the same scan, tilted."""
-    viewer = make_napari_viewer()
+    viewer = lend_viewer()
     add_volume(viewer, user.ball())
     panel = user.docked(viewer, qtbot)
     navigator = SliceNavigator(viewer)
