@@ -20,17 +20,16 @@ from napari_mrissl.ui.workspaces import open_workspace
 from napari_mrissl.volumes.samples import mni152
 
 SMALL_SCREEN = (1366, 768)
-WIDE_SCREEN = (1600, 900)
 MOST_BYTES = 200_000
 STEPS = 80
 """Of the run that is pictured: enough for curves, far from enough to learn anything."""
 
 
-def opened(size: tuple[int, int], theme: str) -> Any:
-    """A new window."""
+def opened(theme: str) -> Any:
+    """A new window, as large as a small screen."""
     viewer = napari.Viewer()
     viewer.theme = theme
-    viewer.window.resize(*size)
+    viewer.window.resize(*SMALL_SCREEN)
     demo.settle(0.2)
     return viewer
 
@@ -40,22 +39,25 @@ def panel_of(viewer: Any, title: str) -> Any:
     return docks.open_dock(viewer, title)[1]
 
 
+def shrink(path: Path, target: Path) -> None:
+    """Store a picture of a window with 256 colours: it has few, and git keeps every version."""
+    with Image.open(path) as picture:
+        few = picture.convert("RGB").quantize(256, kmeans=2, dither=Image.Dither.NONE)
+    few.save(target, optimize=True)
+
+
 def shoot(viewer: Any, target: Path) -> None:
-    """Store the window with 256 colours: it has few, and git keeps every version."""
-    # What the mouse is over says the same in every picture.
-    viewer.status = "Ready"
+    """Store the window with 256 colours."""
     demo.settle(1.0)
     viewer.screenshot(str(target), canvas_only=False, flash=False)
-    with Image.open(target) as picture:
-        few = picture.convert("RGB").quantize(256, kmeans=2)
-    few.save(target, optimize=True)
+    shrink(target, target)
     if target.stat().st_size > MOST_BYTES:
         sys.exit(f"{target.name} has {target.stat().st_size} bytes: more than {MOST_BYTES}")
 
 
 def segmenter(target: Path) -> None:
     """The click panel after the demo's clicks."""
-    viewer = opened(SMALL_SCREEN, "dark")
+    viewer = opened("dark")
     layer = add_volume(viewer, mni152(2))
     navigator, panel = demo.open_widgets(viewer)
     navigator.choose_layer(layer)
@@ -70,7 +72,7 @@ def segmenter(target: Path) -> None:
 
 def slice_views(target: Path) -> None:
     """Four views of a scan with its tissues."""
-    viewer = opened(SMALL_SCREEN, "dark")
+    viewer = opened("dark")
     viewer.open_sample("napari-mrissl", "mni152_tissues")
     open_workspace(viewer, "look")
     demo.settle()
@@ -79,6 +81,8 @@ def slice_views(target: Path) -> None:
     navigator.state.go_to((-22.0, -18.0, 12.0))
     navigator.state.move([0, 0, 0, 0.35, 0.5, 0, 0])
     views.fit()
+    # The help that napari gives for painting is not what the picture is about.
+    viewer.layers.selection.active = viewer.layers["MNI152 T1 1 mm"]
     viewer.reset_view()
     shoot(viewer, target)
     viewer.close()
@@ -89,10 +93,10 @@ def recorder(target: Path, scratch: Path) -> None:
     volume = mni152(1)
     flight = Dataset.open(asset("demo/flight")).flight(0)
     dataset = open_or_create(scratch / "flights")
-    for task in ("look around", "follow the midline", "find the ventricles"):
-        flown = Flight(volume.identity, flight.poses, flight.times_ns, flight_info(volume))
-        dataset.append(flown, task=task)
-    viewer = opened(WIDE_SCREEN, "light")
+    flown = Flight(volume.identity, flight.poses, flight.times_ns, flight_info(volume))
+    for _ in range(3):
+        dataset.append(flown, task="look around")
+    viewer = opened("light")
     layer = add_volume(viewer, volume)
     open_workspace(viewer, "record")
     panel_of(viewer, "Slice navigator").choose_layer(layer)
@@ -102,17 +106,17 @@ def recorder(target: Path, scratch: Path) -> None:
     demo.wait_until(lambda: not panel.busy, "the dataset to be read")
     deck.select(1)
     demo.wait_until(lambda: deck.flight is not None, "the flight to be read")
-    panel_of(viewer, "Slice views").fit()
     deck.replay()
     demo.wait_until(lambda: deck.progress > 0.4, "the replay")
     deck.stop_replay()
+    viewer.reset_view()
     shoot(viewer, target)
     viewer.close()
 
 
 def pretraining(target: Path) -> Path:
     """Live curves of a short run, whose folder is returned once it has ended."""
-    viewer = opened(SMALL_SCREEN, "dark")
+    viewer = opened("dark")
     add_volume(viewer, mni152(2))
     open_workspace(viewer, "pretrain")
     panel = panel_of(viewer, "Pretraining")
@@ -141,7 +145,7 @@ def pretraining(target: Path) -> Path:
 
 def inspector(target: Path, run: Path) -> None:
     """A crop of a scan that the run never saw, with its arrows."""
-    viewer = opened(SMALL_SCREEN, "dark")
+    viewer = opened("dark")
     add_volume(viewer, mni152(2))
     open_workspace(viewer, "inspect")
     panel = panel_of(viewer, "Inspector")
@@ -164,8 +168,7 @@ def main(folder: Path) -> None:
         # The lists of runs and datasets in the pictures are not the user's own.
         os.environ["MRISSL_DATA_DIR"] = str(scratch / "data")
         demo.run(scratch, headless=True)
-        with Image.open(scratch / "screenshot.png") as picture:
-            picture.convert("RGB").quantize(256, kmeans=2).save(folder / "demo.png", optimize=True)
+        shrink(scratch / "screenshot.png", folder / "demo.png")
         segmenter(folder / "segmenter_dark.png")
         slice_views(folder / "slice_views.png")
         recorder(folder / "recorder_light.png", scratch)
