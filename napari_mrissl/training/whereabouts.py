@@ -168,23 +168,6 @@ def drop(uuid: str) -> None:
         ) from error
 
 
-def drop(uuid: str) -> None:
-    """Know nothing of a run any more; its folder is not touched.
-
-    Raises
-    ------
-    MrisslError
-        If the disk refuses.
-    """
-    path = _folder() / f"{uuid}.json"
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise MrisslError(
-            f"{path.name} cannot be removed ({error.strerror})", where="data directory"
-        ) from error
-
-
 def known_runs() -> list[str]:
     """The runs this machine knows, by uuid."""
     try:
