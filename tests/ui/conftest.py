@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from npe2 import PluginManifest
 from numpy.typing import NDArray
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 from scipy.spatial.transform import Rotation
-from tracing import untraced
 
 import napari_mrissl
 from napari_mrissl.volumes.volume import Volume
@@ -157,70 +157,38 @@ def imports_frozen():
     gc.set_threshold(*before)
 
 
-@pytest.fixture(scope="module")
-def kept_viewer(request, qapp):
-    """What `lend_viewer` lends out; of one file, and closed with it."""
-    from kept_viewer import KeptViewer
-
-    kept = KeptViewer(request)
-    yield kept
-    kept.close()
-
-
 @pytest.fixture
-def no_kept_viewer(kept_viewer):
-    kept_viewer.close()
-
-
-@pytest.fixture
-def make_napari_viewer(no_kept_viewer, make_napari_viewer, imports_frozen):
+def make_napari_viewer(make_napari_viewer, imports_frozen):
     """Napari's fixture; widgets of ours that a test took out of their docks, and holds, end first.
 
-    Take it for what needs a viewer that nobody had before, or two of them; else `lend_viewer`.
+    Without that they would be leaks to napari's check: pytest keeps the values of fixtures
+    until the last of them is torn down. `test_leaks` looks at what docks leave behind.
     """
-    from kept_viewer import end_ours
-
     before = set(QApplication.topLevelWidgets())
-
-    def make(*words, **options):
-        with untraced():
-            return make_napari_viewer(*words, **options)
-
-    yield make
-    end_ours(before)
+    yield make_napari_viewer
+    for widget in set(QApplication.topLevelWidgets()) - before:
+        if type(widget).__module__.startswith("napari_mrissl."):
+            # A canvas inside is napari's, and held by what the test still holds of ours.
+            getattr(widget, "shut_down", _nothing)()
+            widget.deleteLater()
     del before
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     # Where the test closed its viewer itself, napari collects only what is young.
     gc.collect()
 
 
-@pytest.fixture
-def lend_viewer(kept_viewer, qtbot, imports_frozen, request):
-    """A viewer as new, which other tests of the file have had: see `kept_viewer.py`."""
-    from napari.settings import get_settings
-
-    get_settings().reset()
-    yield lambda show=False: kept_viewer.borrow(qtbot, show=show)
-    call = getattr(request.node, "rep_call", None)
-    kept_viewer.give_back(failed=call is None or call.failed)
+def _nothing() -> None:
+    return None
 
 
 @pytest.fixture
-def lend_viewer_proxy(lend_viewer, monkeypatch):
-    """The same as plugins get it from napari's menu."""
-    from napari.utils._proxies import PublicOnlyProxy
-
-    monkeypatch.setenv("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "True")
-    return lambda show=False: PublicOnlyProxy(lend_viewer(show=show))
-
-
-@pytest.fixture
-def viewer(lend_viewer_proxy):
+def viewer(make_napari_viewer_proxy):
     """A shown viewer with one small scan."""
     from navigator_actions import small_volume
 
     from napari_mrissl.ui.layers import add_volume
 
-    viewer = lend_viewer_proxy(show=True)
+    viewer = make_napari_viewer_proxy(show=True)
     add_volume(viewer, small_volume())
     return viewer
 

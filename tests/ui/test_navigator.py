@@ -315,8 +315,8 @@ def test_our_docks_are_tabs_of_one_place(viewer, qtbot):
     assert second in window.tabifiedDockWidgets(first)
 
 
-def test_no_scan_at_first(lend_viewer_proxy, qtbot):
-    viewer = lend_viewer_proxy(show=True)
+def test_no_scan_at_first(make_napari_viewer_proxy, qtbot):
+    viewer = make_napari_viewer_proxy(show=True)
     navigator = SliceNavigator(viewer)
     viewer.window.add_dock_widget(navigator)
     assert navigator.volume is None

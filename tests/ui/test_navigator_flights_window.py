@@ -16,8 +16,8 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def viewer(lend_viewer_proxy):
-    viewer = lend_viewer_proxy(show=True)
+def viewer(make_napari_viewer_proxy):
+    viewer = make_napari_viewer_proxy(show=True)
     add_volume(viewer, small_volume())
     return viewer
 

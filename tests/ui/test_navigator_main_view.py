@@ -169,8 +169,8 @@ def test_foreign_layers_are_cut_or_refused_in_a_sentence(navigator, viewer, qtbo
     np.testing.assert_allclose(navigator.volume.spacing, 3)
 
 
-def test_layers_in_pixels_and_micrometres_keep_their_place(lend_viewer_proxy, qtbot, caplog):
-    viewer = lend_viewer_proxy(show=True)
+def test_layers_in_pixels_and_micrometres_keep_their_place(make_napari_viewer_proxy, qtbot, caplog):
+    viewer = make_napari_viewer_proxy(show=True)
     values = np.random.default_rng(0).random((12, 12, 12), np.float32)
     pixels = viewer.add_image(values, scale=(2, 2, 2), name="pixels")
     navigator = SliceNavigator(viewer)

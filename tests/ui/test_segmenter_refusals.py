@@ -14,8 +14,8 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def panel(lend_viewer, qtbot):
-    viewer = lend_viewer()
+def panel(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer()
     add_volume(viewer, ball())
     return docked(viewer, qtbot)
 

@@ -13,9 +13,9 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def both(lend_viewer, qtbot):
+def both(make_napari_viewer, qtbot):
     """A panel, and a navigator on the same scan, tilted."""
-    viewer = lend_viewer()
+    viewer = make_napari_viewer()
     add_volume(viewer, user.ball())
     panel = user.docked(viewer, qtbot)
     navigator = SliceNavigator(viewer)

@@ -11,8 +11,8 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def viewer(lend_viewer):
-    return lend_viewer()
+def viewer(make_napari_viewer):
+    return make_napari_viewer()
 
 
 @pytest.fixture
