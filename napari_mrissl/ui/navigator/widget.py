@@ -193,6 +193,10 @@ class SliceNavigator(DockPanel, QWidget):
         if not self._keys.handle(event):
             super().keyPressEvent(event)
 
+    def on_undocked(self) -> None:
+        """End; it lives on for as long as someone holds it."""
+        self.shut_down()
+
     def on_docked(self) -> None:
         """Watch the window: its end ends the slice's canvas."""
         self._window.look()

@@ -183,6 +183,10 @@ class FlightRecorder(DockPanel, QWidget):
         deck.player.changed.disconnect(self.replay_box.refresh)
         deck.leave(wait=wait)
 
+    def on_undocked(self) -> None:
+        """End; it lives on for as long as someone holds it."""
+        self.shut_down()
+
     def on_docked(self) -> None:
         """Look for a navigator in the window."""
         super().on_docked()
