@@ -5,6 +5,8 @@ runs while the others wait.
 """
 
 import fcntl
+import importlib
+import itertools
 import os
 import subprocess
 import sys
@@ -16,13 +18,30 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from tracing import give_to_children, take_from_children, trace_no_more, untraced
+
 SHARED = Path(tempfile.gettempdir()) / f"mrissl-test-kernels-{os.getuid()}"
 os.environ.setdefault("NUMBA_CACHE_DIR", str(SHARED))
+EVERYWHERE = ("monai.networks.nets", "napari._qt.qt_main_window", "nilearn.image", "SimpleITK")
+"""What takes longest to import, and is imported by every worker."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Open a worker's own screen: on a shared one, a popup holds the other worker's mouse."""
-    if not hasattr(config, "workerinput") or "MRISSL_TEST_SCREENS" not in os.environ:
+    """Look after what is traced, and open a worker's own screen.
+
+    On a shared one, a popup holds the other worker's mouse.
+    """
+    working = hasattr(config, "workerinput")
+    if config.getoption("numprocesses", None) and not working:
+        # It only hands out tests, with the children's variable for its workers.
+        trace_no_more()
+        return
+    config.traces_children = take_from_children()
+    if working and sys.gettrace() is not None:
+        with untraced():
+            for name in EVERYWHERE:
+                importlib.import_module(name)
+    if not working or "MRISSL_TEST_SCREENS" not in os.environ:
         return
     reading, writing = os.pipe()
     # It ends after this process: a client whose screen goes away first aborts.
@@ -58,9 +77,32 @@ def _turn(*, alone: bool) -> Iterator[None]:
         yield
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item):
+    """Do not trace what is marked ``untraced``."""
+    if item.get_closest_marker("untraced") is None:
+        return (yield)
+    with untraced():
+        return (yield)
+
+
+@pytest.fixture
+def traced_children(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trace child processes too: for what runs in no other place."""
+    give_to_children(monkeypatch, request.config.traces_children)
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders that nobody has had; pytest's own look at all others before each new one."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def own_directories(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
+def own_directories(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep caches, journals and indexes of tests away from the user's."""
-    home = tmp_path_factory.mktemp("home")
+    home = next(homes)
+    home.mkdir()
     monkeypatch.setenv("MRISSL_CACHE_DIR", str(home / "cache"))
     monkeypatch.setenv("MRISSL_DATA_DIR", str(home / "data"))

@@ -1,56 +1,180 @@
-"""Rebuild the README's screenshots:  make shots."""
+"""Rebuild the README's pictures, each of the widgets a user has, at work:  make shots."""
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import napari
 from PIL import Image
 
 from napari_mrissl.assets import asset
-from napari_mrissl.ui import demo
+from napari_mrissl.trajectories import Dataset, Flight, flight_info, open_or_create
+from napari_mrissl.ui import demo, docks
+from napari_mrissl.ui.inspector.vectorpose.choice import CropChoice
 from napari_mrissl.ui.layers import add_volume
+from napari_mrissl.ui.workspaces import open_workspace
 from napari_mrissl.volumes.samples import mni152
 
 SMALL_SCREEN = (1366, 768)
+MOST_BYTES = 200_000
+STEPS = 80
+"""Of the run that is pictured: enough for curves, far from enough to learn anything."""
 
 
-def shrunk(path: Path, target: Path) -> None:
-    """Store a screenshot with 256 colours: a window has few, and git keeps every version."""
-    with Image.open(path) as picture:
-        picture.convert("RGB").quantize(256, kmeans=2).save(target, optimize=True)
-
-
-def small_screen(folder: Path, scratch: Path) -> None:
-    """Both panels in a 1366 x 768 window, in the dark and the light theme."""
-    import napari
-
+def opened(theme: str) -> Any:
+    """A new window, as large as a small screen."""
     viewer = napari.Viewer()
+    viewer.theme = theme
     viewer.window.resize(*SMALL_SCREEN)
+    demo.settle(0.2)
+    return viewer
+
+
+def panel_of(viewer: Any, title: str) -> Any:
+    """The widget in an open dock."""
+    return docks.open_dock(viewer, title)[1]
+
+
+def shrink(path: Path, target: Path) -> None:
+    """Store a picture of a window with 256 colours: it has few, and git keeps every version."""
+    with Image.open(path) as picture:
+        few = picture.convert("RGB").quantize(256, kmeans=2, dither=Image.Dither.NONE)
+    few.save(target, optimize=True)
+
+
+def shoot(viewer: Any, target: Path) -> None:
+    """Store the window with 256 colours."""
+    demo.settle(1.0)
+    viewer.screenshot(str(target), canvas_only=False, flash=False)
+    shrink(target, target)
+    if target.stat().st_size > MOST_BYTES:
+        sys.exit(f"{target.name} has {target.stat().st_size} bytes: more than {MOST_BYTES}")
+
+
+def segmenter(target: Path) -> None:
+    """The click panel after the demo's clicks."""
+    viewer = opened("dark")
     layer = add_volume(viewer, mni152(2))
-    navigator, segmenter = demo.open_widgets(viewer)
+    navigator, panel = demo.open_widgets(viewer)
     navigator.choose_layer(layer)
-    segmenter.load_prompts(asset("demo/clicks.json"))
-    segmenter.controller.segment()
-    demo.wait_until(lambda: segmenter.result_layer is not None, "the first labels")
-    demo.wait_until(lambda: not segmenter.busy, "the segmentation")
-    docks = {"navigator": navigator, "segmenter": segmenter}
-    for theme in ("dark", "light"):
-        viewer.theme = theme
-        for name, panel in docks.items():
-            panel.parentWidget().raise_()
-            demo.settle()
-            shot = scratch / "shot.png"
-            viewer.screenshot(str(shot), canvas_only=False, flash=False)
-            shrunk(shot, folder / f"{name}_{theme}.png")
+    panel.load_prompts(asset("demo/clicks.json"))
+    panel.controller.segment()
+    demo.wait_until(lambda: panel.result_layer is not None, "the first labels")
+    demo.wait_until(lambda: not panel.busy, "the segmentation")
+    panel.parentWidget().raise_()
+    shoot(viewer, target)
     viewer.close()
 
 
-if __name__ == "__main__":
-    docs = Path(sys.argv[1] if len(sys.argv) > 1 else "docs")
-    docs.mkdir(exist_ok=True)
+def slice_views(target: Path) -> None:
+    """Four views of a scan with its tissues."""
+    viewer = opened("dark")
+    viewer.open_sample("napari-mrissl", "mni152_tissues")
+    open_workspace(viewer, "look")
+    demo.settle()
+    views = panel_of(viewer, "Slice views")
+    navigator = panel_of(viewer, "Slice navigator")
+    navigator.state.go_to((-22.0, -18.0, 12.0))
+    navigator.state.move([0, 0, 0, 0.35, 0.5, 0, 0])
+    views.fit()
+    # The help that napari gives for painting is not what the picture is about.
+    viewer.layers.selection.active = viewer.layers["MNI152 T1 1 mm"]
+    viewer.reset_view()
+    shoot(viewer, target)
+    viewer.close()
+
+
+def recorder(target: Path, scratch: Path) -> None:
+    """A dataset with flights, one of which is being replayed."""
+    volume = mni152(1)
+    flight = Dataset.open(asset("demo/flight")).flight(0)
+    dataset = open_or_create(scratch / "flights")
+    flown = Flight(volume.identity, flight.poses, flight.times_ns, flight_info(volume))
+    for _ in range(3):
+        dataset.append(flown, task="look around")
+    viewer = opened("light")
+    layer = add_volume(viewer, volume)
+    open_workspace(viewer, "record")
+    panel_of(viewer, "Slice navigator").choose_layer(layer)
+    panel = panel_of(viewer, "Flight recorder")
+    deck = panel.deck
+    deck.choose_dataset(scratch / "flights")
+    demo.wait_until(lambda: not panel.busy, "the dataset to be read")
+    deck.select(1)
+    demo.wait_until(lambda: deck.flight is not None, "the flight to be read")
+    deck.replay()
+    demo.wait_until(lambda: deck.progress > 0.4, "the replay")
+    deck.stop_replay()
+    viewer.reset_view()
+    shoot(viewer, target)
+    viewer.close()
+
+
+def pretraining(target: Path) -> Path:
+    """Live curves of a short run, whose folder is returned once it has ended."""
+    viewer = opened("dark")
+    add_volume(viewer, mni152(2))
+    open_workspace(viewer, "pretrain")
+    panel = panel_of(viewer, "Pretraining")
+    demo.wait_until(lambda: not panel.busy, "the devices")
+    form = panel.form
+    form.method.setCurrentIndex(form.method.findData("vectorpose"))
+    form.preset.setCurrentIndex(form.preset.findData("tiny"))
+    fields = form.run_form.fields
+    for name, value in (
+        ("optimisation.steps", STEPS),
+        ("checkpoint.validate_every", STEPS // 10),
+        ("checkpoint.images_every", STEPS // 10),
+    ):
+        fields[name].parts[0].setValue(value)
+    panel.start()
+    follower = panel.follower
+    demo.wait_until(lambda: follower.history.step >= 0.8 * STEPS, "the first curves")
+    demo.wait_until(lambda: bool(panel.run_box.pictures.shown), "the first pictures")
+    viewer.reset_view()
+    shoot(viewer, target)
+    demo.wait_until(lambda: follower.state.name == "finished", "the run")
+    demo.wait_until(lambda: not panel.busy, "the list of runs")
+    viewer.close()
+    return follower.folder
+
+
+def inspector(target: Path, run: Path) -> None:
+    """A crop of a scan that the run never saw, with its arrows."""
+    viewer = opened("dark")
+    add_volume(viewer, mni152(2))
+    open_workspace(viewer, "inspect")
+    panel = panel_of(viewer, "Inspector")
+    panel.load(run)
+    demo.wait_until(lambda: panel.panel is not None, "the panel of the method")
+    demo.wait_until(lambda: not panel.busy and panel.panel.seen is not None, "the crop")
+    panel.panel.chosen.choose(CropChoice((-24.0, -30.0, 20.0), 1.2, 5))
+    demo.wait_until(lambda: not panel.busy, "the other crop")
+    panel.panel.go_to_crop()
+    viewer.reset_view()
+    shoot(viewer, target)
+    viewer.close()
+
+
+def main(folder: Path) -> None:
+    """All pictures, into a folder."""
+    folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as made:
-        demo.run(Path(made), headless=True)
-        shrunk(Path(made) / "screenshot.png", docs / "demo.png")
-        small_screen(docs, Path(made))
+        scratch = Path(made)
+        # The lists of runs and datasets in the pictures are not the user's own.
+        os.environ["MRISSL_DATA_DIR"] = str(scratch / "data")
+        demo.run(scratch, headless=True)
+        shrink(scratch / "screenshot.png", folder / "demo.png")
+        segmenter(folder / "segmenter_dark.png")
+        slice_views(folder / "slice_views.png")
+        recorder(folder / "recorder_light.png", scratch)
+        run = pretraining(folder / "pretraining_dark.png")
+        inspector(folder / "inspector_dark.png", run)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"))

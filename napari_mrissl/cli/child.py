@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import signal
 import sys
 import threading
@@ -66,15 +65,6 @@ def stopping_on_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def share_cores() -> None:
-    """Give each of several processes on one machine its part of the cores."""
-    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    if together > 1:
-        import torch
-
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // together))
-
-
 def show_cause(reason: MrisslError) -> None:
     """Print where an error came from that is not the user's, for whoever mends it."""
     cause = reason.__cause__
@@ -100,7 +90,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             show_json(estimate(_settings(given.estimate)).as_json())
         else:
-            share_cores()
             with stopping_on_signals() as interrupted:
                 train(Run.open(given.run), interrupted)
     except MrisslError as reason:

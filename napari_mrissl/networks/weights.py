@@ -101,6 +101,25 @@ def read_card(path: str | Path) -> dict[str, Any]:
     return card
 
 
+def check(path: str | Path) -> None:
+    """Refuse a file that `load` would refuse, without reading its numbers or importing torch.
+
+    Raises
+    ------
+    MrisslError
+        If it is no file that `save` wrote.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    read_card(path)
+    try:
+        with safe_open(path, framework="numpy"):
+            pass
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _refused(path, _reason(error)) from error
+
+
 def check_preprocessing(card: Mapping[str, Any], wanted: Mapping[str, Any], where: str) -> None:
     """Refuse weights that expect scans to be prepared in another way.
 

@@ -51,11 +51,6 @@ class RestorationTask(Task[S]):
     def restored(self, raw: torch.Tensor) -> torch.Tensor:
         """Grey values from what the network gives."""
 
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """(1, side, side, side)."""
-        return (1, *(self.crop_settings.side,) * 3)
-
     def network(self) -> ImageNetwork:
         """A backbone and one restored image."""
         return ImageNetwork(build(self.backbone_settings))

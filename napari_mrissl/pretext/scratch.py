@@ -34,11 +34,6 @@ class Scratch(Task[ScratchSettings]):
 
     info = INFO
 
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """(1,): a number that nobody looks at."""
-        return (1,)
-
     def network(self) -> Untrained:
         """The freshly drawn backbone."""
         return Untrained(build(self.settings.backbone))

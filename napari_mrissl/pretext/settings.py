@@ -58,7 +58,8 @@ class CropSettings(Settings):
     element: Literal["any", "rotations", "none"] = Field(
         default="any",
         title="Orientation",
-        description="any of the 48 turns and mirror images of a cube, turns only, or as it lies.",
+        description="any of the 48 turns and mirror images of a cube; rotations, the 24 turns "
+        "that mirror nothing, as a mirror makes left right; or none: as it lies.",
     )
     least_mean: Share = Field(
         default=0.05,

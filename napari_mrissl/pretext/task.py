@@ -184,8 +184,3 @@ class Task(ABC, Generic[S]):
     def show(self, network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> list[Shown]:
         """Pictures of a few samples of a batch; the network is in evaluation mode."""
         return []
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """(C, Z, Y, X) of what the network takes, for estimates of memory and time."""
-        raise NotImplementedError

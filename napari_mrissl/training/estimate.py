@@ -21,6 +21,7 @@ from napari_mrissl.pretext.task import SampleKey
 from napari_mrissl.training.batches import Part, stacked
 from napari_mrissl.training.building import task_of
 from napari_mrissl.training.collective import device_of
+from napari_mrissl.training.cores import computing
 from napari_mrissl.training.failures import out_of_memory
 from napari_mrissl.training.settings import RunSettings
 from napari_mrissl.training.trainer import Trainer
@@ -103,6 +104,11 @@ def estimate(settings: RunSettings, registry: Mapping[str, TaskInfo] = TASKS) ->
     MrisslError
         If the settings cannot be trained at all.
     """
+    with computing(settings.optimisation.threads):
+        return _estimated(settings, registry)
+
+
+def _estimated(settings: RunSettings, registry: Mapping[str, TaskInfo]) -> Estimate:
     device = device_of(settings.device)
     task = task_of(settings, registry)
     options = settings.optimisation.model_copy(update={"compile": False})

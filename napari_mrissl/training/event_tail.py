@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.training.event_types import EVENTS, Event
 from napari_mrissl.trajectories.contained import open_regular
-from napari_mrissl.trajectories.journal import is_sealed
+from napari_mrissl.trajectories.journal_lines import is_sealed
 
 EVENTS_FILE = "events.jsonl"
 

@@ -1,7 +1,7 @@
 """The events of a run, as the process that trains appends them.
 
 ``events.jsonl`` holds one JSON object a line, each with ``"crc32"`` as its last member, in
-the manner of `napari_mrissl.trajectories.journal`. A run that goes on from a checkpoint does
+the manner of `napari_mrissl.trajectories.journal_lines`. A run that goes on from a checkpoint does
 some steps again: of two events for one step the later one holds.
 """
 
@@ -35,7 +35,7 @@ from napari_mrissl.training.event_types import (
 )
 from napari_mrissl.training.heartbeat import PATIENCE, Heartbeat
 from napari_mrissl.training.layout import IMAGES
-from napari_mrissl.trajectories.journal import sealed
+from napari_mrissl.trajectories.journal_lines import sealed
 
 if TYPE_CHECKING:
     from napari_mrissl.pretext.task import Shown

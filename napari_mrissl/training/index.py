@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.training import whereabouts
@@ -11,6 +12,14 @@ from napari_mrissl.training.layout import IDENTITY, SETTINGS
 from napari_mrissl.training.run import Run
 
 Marks = tuple[tuple[int, int, int], ...]
+
+
+class Forgotten(NamedTuple):
+    """A run that was taken off the list, and all that this machine knew of it."""
+
+    folder: Path
+    uuid: str
+    known: whereabouts.Whereabouts
 
 
 class OpenRuns:
@@ -50,6 +59,37 @@ def remember(folder: str | Path) -> Run:
         known = whereabouts.Whereabouts(path=path)
     whereabouts.note(run.identity.uuid, known.model_copy(update={"path": path}))
     return run
+
+
+def forget(folder: str | Path) -> Forgotten:
+    """Take a run off the list; its folder and all files in it stay as they are.
+
+    Raises
+    ------
+    MrisslError
+        If it is no run, is being trained, or the data directory cannot be written.
+    """
+    run = Run.open(folder)
+    state = run.state()
+    if state.alive or state.active:
+        raise MrisslError("is being trained", where=run.folder, remedy="stop it first")
+    known = whereabouts.recall(run.identity.uuid)
+    if known is None:
+        known = whereabouts.Whereabouts(path=str(run.folder))
+    whereabouts.drop(run.identity.uuid)
+    return Forgotten(run.folder, run.identity.uuid, known)
+
+
+def bring_back(gone: Forgotten) -> Forgotten:
+    """List a run again, with all that was known of it.
+
+    Raises
+    ------
+    MrisslError
+        If the data directory cannot be written.
+    """
+    whereabouts.note(gone.uuid, gone.known)
+    return gone
 
 
 def runs(opened: OpenRuns | None = None) -> list[Run]:

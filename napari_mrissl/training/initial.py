@@ -31,7 +31,7 @@ def weights_file(source: str | Path) -> tuple[Path, str]:
     path = Path(source)
     if path.is_dir():
         path = path / WEIGHTS
-    weights.read_card(path)
+    weights.check(path)
     return path, _sha256(path)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import psutil  # type: ignore[import-untyped]
 import torch
@@ -22,6 +22,7 @@ from napari_mrissl.training.batches import Batches, Part
 from napari_mrissl.training.building import task_of
 from napari_mrissl.training.chance import chance_of
 from napari_mrissl.training.collective import Alone, Processes, device_of, joined
+from napari_mrissl.training.cores import computing
 from napari_mrissl.training.events import EventWriter
 from napari_mrissl.training.failures import explained, not_finite
 from napari_mrissl.training.run import Run
@@ -74,6 +75,7 @@ def fit(
     reports: EventWriter | None = None
     device, world_size = torch.device("cpu"), 1
     with ExitStack() as stack:
+        stack.enter_context(computing(run.settings.optimisation.threads))
         try:
             device = device_of(run.settings.device)
             collective = stack.enter_context(joined(device))
@@ -86,7 +88,9 @@ def fit(
         except Exception as error:
             sentence = explained(error, device, world_size)
             if reports is not None:
-                reports.state("failed", sentence)
+                # On a full disk the run's own claim finds another place for it.
+                with suppress(MrisslError):
+                    reports.state("failed", sentence)
             raise Failed(sentence) from error
     return run.state()
 

@@ -96,6 +96,7 @@ class Run:
         path = Path(folder).absolute()
         if "\0" in str(path):
             raise MrisslError("is no name of a folder", where=path)
+        whereabouts.check_text(str(path))
         identity = Identity(
             uuid=uuid.uuid4().hex,
             created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -192,8 +193,6 @@ class Run:
         MrisslError
             If another process has the run, be it on another machine.
         """
-        from napari_mrissl.training import card
-
         word = os.environ.get(whereabouts.PROCESS_VARIABLE)
         launched = word is not None and word == whereabouts.process_word(self.folder)
         # A lock may not be seen on other machines that share the folder.
@@ -209,17 +208,28 @@ class Run:
                 word = whereabouts.new_word()
                 control.forget(self.folder)
                 self.give_to(word, os.getpid())
+                whereabouts.forget_words(self.identity.uuid)
             remove_remains(self.folder)
             try:
                 yield
             except BaseException as error:
-                self._left_by(error)
+                # Where the disk is full or gone, the error that led here is the one to be told.
+                with contextlib.suppress(MrisslError):
+                    self._left_by(error, launched=launched)
+                with contextlib.suppress(MrisslError):
+                    self._let_go(word, launched=launched)
                 raise
-            finally:
-                card.write(self)
-                if not launched:
-                    # This process goes on, but no longer with the run.
-                    self.give_to(word, None)
+            self._let_go(word, launched=launched)
+
+    def _let_go(self, word: str | None, *, launched: bool) -> None:
+        from napari_mrissl.training import card
+
+        try:
+            card.write(self)
+        finally:
+            if not launched:
+                # This process goes on, but no longer with the run.
+                self.give_to(word, None)
 
     def give_to(self, word: str | None, pid: int | None) -> None:
         """Note in the run and on this machine which process trains it from now on."""
@@ -259,17 +269,21 @@ class Run:
         finally:
             lock.release()
 
-    def _left_by(self, error: BaseException) -> None:
+    def _left_by(self, error: BaseException, *, launched: bool) -> None:
         """Say in the run why training ended, unless its loop has done so."""
         if self.state().name not in ACTIVE:
             return
-        with contextlib.suppress(MrisslError), EventWriter(self.folder) as events:
-            if isinstance(error, MrisslError):
-                events.state("failed", str(error))
-            elif isinstance(error, Exception):
-                events.state("failed", type(error).__name__)
-            else:
-                events.state("stopped", "interrupted")
+        said = str(error).rstrip(".") if isinstance(error, MrisslError) else type(error).__name__
+        try:
+            with EventWriter(self.folder) as events:
+                if isinstance(error, Exception):
+                    events.state("failed", said)
+                else:
+                    events.state("stopped", "interrupted")
+        except MrisslError:
+            # What a child says goes to this machine's own file by itself.
+            if not launched:
+                whereabouts.keep_words(self.identity.uuid, said)
 
 
 def _busy(folder: Path, pid: int) -> MrisslError:

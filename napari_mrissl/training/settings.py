@@ -105,6 +105,14 @@ class OptimisationSettings(_Settings):
     precision: Precision = Field(
         default="float32", title="Precision", description="bfloat16 on GPUs only."
     )
+    threads: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        title="CPU threads",
+        description="0 leaves one core of more than two to the viewer; the processes of a "
+        "machine share them. Another number may change the last digits of a run on the CPU.",
+    )
     compile: bool = Field(
         default=False, title="Compile", description="Use torch.compile: slow start, then faster."
     )

@@ -21,7 +21,7 @@ from napari_mrissl.training.event_types import (
 )
 from napari_mrissl.training.heartbeat import pulse
 from napari_mrissl.training.layout import committed_steps
-from napari_mrissl.trajectories.journal import is_sealed
+from napari_mrissl.trajectories.journal_lines import is_sealed
 from napari_mrissl.trajectories.locks import holder
 
 ACTIVE: frozenset[StateName] = frozenset({"queued", "running", "pausing", "paused", "stopping"})
@@ -187,9 +187,9 @@ def _death(uuid: str, known: whereabouts.Whereabouts | None) -> str:
         if -code == signal.SIGKILL:
             return "its process was killed, perhaps because memory ran out"
         return f"its process was ended by {name}"
-    told = [line for line in output if line.startswith("mrissl: ")]
+    told = [line for line in output if line.startswith(whereabouts.TOLD)]
     if told:
-        return told[-1].removeprefix("mrissl: ").rstrip(".")
+        return told[-1].removeprefix(whereabouts.TOLD).rstrip(".")
     if code is not None:
         return f"its process ended with code {code}"
     return "its process was killed, perhaps because memory ran out"

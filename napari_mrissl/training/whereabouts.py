@@ -22,11 +22,15 @@ import psutil  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_mrissl.directories import data_directory, made_directory
+from napari_mrissl.errors import MrisslError
 from napari_mrissl.trajectories.contained import read_bytes
 from napari_mrissl.volumes.atomic import write_text
 
 PROCESS_VARIABLE = "MRISSL_RUN_PROCESS"
 """Environment variable that holds the word of a process, for itself and all it starts."""
+
+TOLD = "mrissl: "
+"""What a line of a process's own output begins with when it says why it ended."""
 
 _PROCESS_FILE = "process.json"
 _UUID = re.compile(r"[0-9a-f]{32}")
@@ -110,10 +114,30 @@ def note(uuid: str, known: Whereabouts) -> None:
     Raises
     ------
     MrisslError
-        If the data directory cannot be written.
+        If the data directory cannot be written, or the run's path is no text.
     """
+    check_text(known.path)
     made_directory(_folder())
     write_text(_folder() / f"{uuid}.json", known.model_dump_json())
+
+
+def check_text(path: str) -> None:
+    """Refuse a path with bytes that are no text: what notes where runs lie cannot hold it.
+
+    Raises
+    ------
+    MrisslError
+        If it is so.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise MrisslError(
+            "has letters that are no text",
+            where=Path(path),
+            expected="a folder whose path is UTF-8",
+            remedy="choose another name, or rename the folder",
+        ) from error
 
 
 def recall(uuid: str) -> Whereabouts | None:
@@ -125,6 +149,23 @@ def recall(uuid: str) -> Whereabouts | None:
         return Whereabouts.model_validate_json(content)
     except (OSError, ValidationError, ValueError):
         return None
+
+
+def drop(uuid: str) -> None:
+    """Know nothing of a run any more; its folder is not touched.
+
+    Raises
+    ------
+    MrisslError
+        If the disk refuses.
+    """
+    path = _folder() / f"{uuid}.json"
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise MrisslError(
+            f"{path.name} cannot be removed ({error.strerror})", where="data directory"
+        ) from error
 
 
 def known_runs() -> list[str]:
@@ -139,6 +180,23 @@ def known_runs() -> list[str]:
 def output_file(uuid: str) -> Path:
     """Where the process's own output goes: it may hold paths, so it is not in the run."""
     return made_directory(_folder()) / f"{uuid}.log"
+
+
+def keep_words(uuid: str, sentence: str) -> None:
+    """Note why a run ended, where its own folder can no longer be written.
+
+    Raises
+    ------
+    MrisslError
+        If the data directory cannot be written either.
+    """
+    write_text(output_file(uuid), f"{TOLD}{sentence}\n")
+
+
+def forget_words(uuid: str) -> None:
+    """Take away what an earlier process of a run said."""
+    with contextlib.suppress(OSError):
+        output_file(uuid).unlink()
 
 
 def adopt(word: str, child: subprocess.Popen[bytes]) -> None:

@@ -11,11 +11,11 @@ from napari_mrissl.trajectories.flight import (
 )
 from napari_mrissl.trajectories.journal import (
     Journal,
-    Record,
     read_journal,
     read_records,
     recoverable_records,
 )
+from napari_mrissl.trajectories.journal_lines import Record
 from napari_mrissl.trajectories.recorder import Recorder
 from napari_mrissl.trajectories.repair import repair
 from napari_mrissl.trajectories.scan_index import locate, remember

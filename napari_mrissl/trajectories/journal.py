@@ -1,48 +1,39 @@
 """Append-only JSONL journals: what was done, as it is done, safe against ``kill -9``.
 
-One JSON object a line. The first line names the format and holds the header; every
-other line is a record with a contiguous ``index``, nanoseconds ``t_ns`` on a monotonic
-clock since the journal began, and the ``event``. Each line ends with ``"crc32"``, eight
-hexadecimal digits over all of the line before it, and counts once its newline is there.
+What a line looks like is in `journal_lines`; here a journal is written, and read whole.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import json
 import os
-import re
 import threading
 import time
-import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.trajectories.journal_lines import (
+    Record,
+    as_json,
+    encoded,
+    first_line,
+    not_only_torn,
+    parsed_header,
+    parsed_record,
+    sealed,
+)
 from napari_mrissl.volumes.atomic import sync_folder
 
-_FORMAT = "napari-mrissl journal"
-_VERSION = 2
 _SECONDS_TOGETHER = 0.2
 """Events are written and synced in groups of so many seconds: under a second is at risk."""
 
 LONGEST_LINE = 1 << 26
 """Bytes in a line beyond which a journal is refused: scribbles are large, attacks larger."""
-
-_SEAL = re.compile(rb',"crc32":"([0-9a-f]{8})"\}\n\Z')
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One line of a journal: its index, monotonic nanoseconds, and what was appended."""
-
-    index: int
-    t_ns: int
-    event: dict[str, Any]
 
 
 class Journal:
@@ -81,7 +72,7 @@ class Journal:
         self.path = Path(path)
         self._clock = clock
         self._on_error = on_error
-        self._header = _first_line(header)
+        self._header = first_line(header)
         self._late = late
         self._began = clock()
         self._next = 0
@@ -95,10 +86,11 @@ class Journal:
             self._file: BinaryIO = open(self.path, "xb", buffering=0)  # noqa: SIM115
         except OSError as error:
             raise _unwritable(self.path, error) from error
+        self._found = threading.Event()
+        # One thread only is begun here, and it begins the other one: each beginning waits
+        # for the new thread's first turn, some milliseconds of the thread that called.
         self._writer = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._writer.start()
-        self._finder = threading.Thread(target=self._find, name="journal late", daemon=True)
-        self._finder.start()
         atexit.register(self._close_at_exit)
 
     def append(self, event: Mapping[str, Any]) -> int:
@@ -114,7 +106,7 @@ class Journal:
             If the event is no JSON (NaN is none), the journal is closed, or writing an
             earlier event failed.
         """
-        text = _json(event, self.path)
+        text = as_json(event, self.path)
         with self._lock:
             if self._error is not None:
                 raise self._error
@@ -145,7 +137,7 @@ class Journal:
         MrisslError
             If anything could not be written.
         """
-        self._finder.join()
+        self._found.wait()
         with self._lock:
             self._closing.set()
         self._work.set()
@@ -189,7 +181,8 @@ class Journal:
     def _write_all(self) -> None:
         try:
             with self._file as file:
-                _write(file, _encoded(self._header, self.path))
+                self._begin_to_find()
+                _write(file, encoded(self._header, self.path))
                 os.fsync(file.fileno())
                 # Some network file systems cannot sync a folder; the journal itself is synced.
                 with contextlib.suppress(OSError):
@@ -201,17 +194,31 @@ class Journal:
             with self._lock:
                 self._lines.clear()
 
-    def _find(self) -> None:
-        """Append what takes long to find; not found in time for `drop` is not needed."""
+    def _begin_to_find(self) -> None:
         if self._late is None:
+            self._found.set()
             return
+        finder = threading.Thread(
+            target=self._find, args=(self._late,), name="journal late", daemon=True
+        )
         try:
-            event = self._late()
+            finder.start()
+        except RuntimeError:
+            # The system has no thread to give; nobody is to wait for this one.
+            self._found.set()
+            raise
+
+    def _find(self, late: Callable[[], Mapping[str, Any]]) -> None:
+        """Append what takes long to find; not found in time for `drop` is not needed."""
+        try:
+            event = late()
             if not self._closing.is_set():
                 self.record(event)
         except Exception as error:  # noqa: BLE001 what came before goes on being written
             if not self._closing.is_set():
                 self._fail(error)
+        finally:
+            self._found.set()
 
     def _write_group(self, file: BinaryIO) -> bool:
         """Write what came in a short while; False once closing and nothing is left."""
@@ -275,14 +282,14 @@ def recoverable_records(
     wrong: MrisslError | None = None
     try:
         with open(path, "rb") as file:
-            header = _parsed_header(file.readline(longest_line + 1), path, longest_line)
+            header = parsed_header(file.readline(longest_line + 1), path, longest_line)
             while wrong is None and (line := file.readline(longest_line + 1)):
                 number = len(records) + 2
                 if not line.endswith(b"\n") and len(line) <= longest_line:
-                    wrong = _not_only_torn(line, number, path)
+                    wrong = not_only_torn(line, number, path)
                     break
                 try:
-                    records.append(_parsed_record(line, number, path, records, longest_line))
+                    records.append(parsed_record(line, number, path, records, longest_line))
                 except MrisslError as error:
                     wrong = error
     except OSError as error:
@@ -294,49 +301,11 @@ def recoverable_records(
     return header, records, wrong
 
 
-def _not_only_torn(line: bytes, number: int, path: Path) -> MrisslError | None:
-    """A whole record whose newline is another character was damaged; a part of one is torn."""
-    if _SEAL.search(line[:-1] + b"\n"):
-        return MrisslError(f"line {number} has no end", where=path, expected="a newline")
-    return None
-
-
 def journal_bytes(header: Mapping[str, Any], records: list[Record], path: Path) -> bytes:
     """The whole content of a journal, for those who have all of it at once."""
-    lines = [_encoded(_first_line(header), path)]
-    lines += [_encoded(asdict(record), path) for record in records]
+    lines = [encoded(first_line(header), path)]
+    lines += [encoded(asdict(record), path) for record in records]
     return b"".join(lines)
-
-
-def _first_line(header: Mapping[str, Any]) -> dict[str, Any]:
-    return {"format": _FORMAT, "version": _VERSION, "header": dict(header)}
-
-
-def _encoded(content: Mapping[str, Any], path: Path) -> bytes:
-    return sealed(_json(content, path))
-
-
-def sealed(text: str) -> bytes:
-    """A line: the JSON object with the checksum of its bytes as its last member."""
-    body = text[:-1].encode()
-    return body + b',"crc32":"%08x"}\n' % zlib.crc32(body)
-
-
-def is_sealed(line: bytes) -> bool:
-    """Whether a line, with its newline, is whole and matches its checksum."""
-    seal = _SEAL.search(line)
-    return seal is not None and int(seal[1], 16) == zlib.crc32(line[: seal.start()])
-
-
-def _json(content: Mapping[str, Any], path: Path) -> str:
-    try:
-        return json.dumps(dict(content), allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise MrisslError(
-            f"an event cannot be written as JSON ({error})",
-            where=path,
-            expected="text, finite numbers, lists and mappings",
-        ) from error
 
 
 def _write(file: BinaryIO, content: bytes) -> None:
@@ -354,66 +323,3 @@ def _unwritable(path: Path, error: Exception) -> MrisslError:
         expected="a new file in a writable folder with enough space",
         remedy="choose another folder or free some space",
     )
-
-
-def _object(line: bytes, number: int, path: Path, longest_line: int) -> dict[str, Any]:
-    if len(line) > longest_line:
-        raise MrisslError(f"line {number} is longer than {longest_line} bytes", where=path)
-    try:
-        content = json.loads(line, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise MrisslError(
-            f"line {number} is not JSON",
-            where=path,
-            expected="one JSON object a line",
-            remedy="the file is damaged; use a copy",
-        ) from error
-    if not isinstance(content, dict):
-        raise MrisslError(f"line {number} is no JSON object", where=path)
-    return content
-
-
-def _check_seal(line: bytes, number: int, path: Path) -> None:
-    if not is_sealed(line):
-        raise MrisslError(
-            f"line {number} does not match its checksum",
-            where=path,
-            remedy="the file is damaged; use a copy",
-        )
-
-
-def _parsed_header(line: bytes, path: Path, longest_line: int) -> dict[str, Any]:
-    if not line.endswith(b"\n") and len(line) <= longest_line:
-        raise MrisslError("no complete first line", where=path, expected="a journal")
-    content = _object(line, 1, path, longest_line)
-    header = content.get("header")
-    if content.get("format") != _FORMAT or not isinstance(header, dict):
-        raise MrisslError("not a journal", where=path, expected=f'"format": "{_FORMAT}"')
-    if content.get("version") != _VERSION:
-        raise MrisslError("journal of another version", where=path, expected=f"version {_VERSION}")
-    _check_seal(line, 1, path)
-    return header
-
-
-def _parsed_record(
-    line: bytes, number: int, path: Path, before: list[Record], longest_line: int
-) -> Record:
-    content = _object(line, number, path, longest_line)
-    _check_seal(line, number, path)
-    index, t_ns, event = (content.get(key) for key in ("index", "t_ns", "event"))
-    latest = before[-1].t_ns if before else 0
-    if type(index) is not int or index != len(before):
-        raise MrisslError(f"line {number} has a wrong index", where=path, expected=f"{len(before)}")
-    if type(t_ns) is not int or not latest <= t_ns < 1 << 63:
-        raise MrisslError(
-            f"line {number} has a wrong time stamp",
-            where=path,
-            expected=f"t_ns, whole nanoseconds >= {latest}",
-        )
-    if not isinstance(event, dict):
-        raise MrisslError(f"line {number} has no event", where=path, expected="a JSON object")
-    return Record(index, t_ns, event)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")

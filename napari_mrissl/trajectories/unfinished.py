@@ -13,7 +13,8 @@ from typing import Any
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.trajectories.contained import open_regular
 from napari_mrissl.trajectories.entries import check_volume, is_rate
-from napari_mrissl.trajectories.journal import Record, recoverable_records
+from napari_mrissl.trajectories.journal import recoverable_records
+from napari_mrissl.trajectories.journal_lines import Record
 from napari_mrissl.trajectories.places import OPEN, files_in
 from napari_mrissl.trajectories.sampling import OPTIONAL_COLUMNS, Samples, Stamped, checked, sample
 

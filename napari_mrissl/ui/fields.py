@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import types
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
@@ -23,16 +22,24 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-_LARGEST = 1_000_000
-_LARGEST_WHOLE = 2**31 - 1
-_DECIMALS = 8
+from napari_mrissl.ui.field_types import (
+    DECIMALS,
+    LARGEST,
+    bare,
+    first_value,
+    flat,
+    inner_type,
+    limits_of,
+    rules_of,
+)
+
 _LEAST_WIDTH = 62
 _STEPS_OF_A_RANGE = 20
 _COLUMNS = 2
 
 
-class Field(QWidget):
-    """Edits one value.
+class _Editor(QWidget):
+    """Tells what was edited; each kind of editor shows a value by its own `show_value`.
 
     Attributes
     ----------
@@ -44,10 +51,6 @@ class Field(QWidget):
 
     edited = Signal(object)
     unreadable = Signal(str)
-
-    def show_value(self, value: Any) -> None:
-        """Show a value without telling."""
-        raise NotImplementedError
 
     def say(self, tip: str) -> None:
         """What the field means, on every part of it."""
@@ -62,7 +65,7 @@ class Field(QWidget):
         return layout
 
 
-class Numbers(Field):
+class Numbers(_Editor):
     """One number, or the two ends of a range."""
 
     def __init__(self, kinds: list[Any], rules: list[Any]) -> None:
@@ -78,7 +81,7 @@ class Numbers(Field):
             part.valueChanged.connect(lambda value, n=number: self._on_edited(n, value))
 
     def show_value(self, value: Any) -> None:
-        """See `Field.show_value`."""
+        """Show a value without telling."""
         self._value = [value] if self._single else list(value)
         for part, one in zip(self.parts, self._value, strict=True):
             part.blockSignals(True)
@@ -87,11 +90,11 @@ class Numbers(Field):
 
     def _on_edited(self, number: int, value: Any) -> None:
         # The box rounds what it shows: only what was edited comes from it.
-        self._value[number] = round(value, _DECIMALS) if isinstance(value, float) else value
+        self._value[number] = round(value, DECIMALS) if isinstance(value, float) else value
         self.edited.emit(self._value[0] if self._single else tuple(self._value))
 
 
-class NumberList(Field):
+class NumberList(_Editor):
     """Any count of numbers, typed as ``8, 16, 32``.
 
     Parameters
@@ -110,7 +113,7 @@ class NumberList(Field):
         self._shown = ""
 
     def show_value(self, value: Any) -> None:
-        """See `Field.show_value`."""
+        """Show a value without telling."""
         self._shown = ", ".join(str(one) for one in value)
         self.line.setText(self._shown)
 
@@ -128,7 +131,7 @@ class NumberList(Field):
             self.unreadable.emit(f"{text[:40]!r} is no list of {what}")
 
 
-class Choice(Field):
+class Choice(_Editor):
     """One of a few values."""
 
     def __init__(self, values: tuple[Any, ...]) -> None:
@@ -140,13 +143,13 @@ class Choice(Field):
         self.box.currentIndexChanged.connect(lambda n: self.edited.emit(self.box.itemData(n)))
 
     def show_value(self, value: Any) -> None:
-        """See `Field.show_value`."""
+        """Show a value without telling."""
         self.box.blockSignals(True)
         self.box.setCurrentIndex(self.box.findData(value))
         self.box.blockSignals(False)
 
 
-class Choices(Field):
+class Choices(_Editor):
     """Some of a few values, in their order: a box to tick for each."""
 
     def __init__(self, values: tuple[Any, ...]) -> None:
@@ -160,7 +163,7 @@ class Choices(Field):
             box.clicked.connect(self._on_edited)
 
     def show_value(self, value: Any) -> None:
-        """See `Field.show_value`."""
+        """Show a value without telling."""
         for one, box in self.boxes.items():
             box.setChecked(one in value)
 
@@ -168,7 +171,7 @@ class Choices(Field):
         self.edited.emit(tuple(one for one, box in self.boxes.items() if box.isChecked()))
 
 
-class Flag(Field):
+class Flag(_Editor):
     """Yes or no."""
 
     def __init__(self) -> None:
@@ -178,11 +181,11 @@ class Flag(Field):
         self.box.clicked.connect(lambda ticked: self.edited.emit(ticked))
 
     def show_value(self, value: Any) -> None:
-        """See `Field.show_value`."""
+        """Show a value without telling."""
         self.box.setChecked(bool(value))
 
 
-class Words(Field):
+class Words(_Editor):
     """A line of text."""
 
     def __init__(self) -> None:
@@ -194,7 +197,7 @@ class Words(Field):
         self.line.editingFinished.connect(self._on_edited)
 
     def show_value(self, value: Any) -> None:
-        """See `Field.show_value`."""
+        """Show a value without telling."""
         self._shown = value
         self.line.setText(value)
 
@@ -204,7 +207,7 @@ class Words(Field):
             self.edited.emit(self._shown)
 
 
-class Maybe(Field):
+class Maybe(_Editor):
     """A value, or none: a box to tick before the value's own editor.
 
     Parameters
@@ -229,7 +232,7 @@ class Maybe(Field):
         self.show_value(None)
 
     def show_value(self, value: Any) -> None:
-        """See `Field.show_value`."""
+        """Show a value without telling."""
         self.box.setChecked(value is not None)
         self.field.setEnabled(value is not None)
         if value is not None:
@@ -245,6 +248,10 @@ class Maybe(Field):
         self.edited.emit(value)
 
 
+Field = Numbers | NumberList | Choice | Choices | Flag | Words | Maybe
+"""An editor of one value: what `field_for` gives."""
+
+
 def field_for(info: FieldInfo) -> Field:
     """The editor for a field of a settings model.
 
@@ -256,40 +263,15 @@ def field_for(info: FieldInfo) -> Field:
     return _field(info.annotation, list(info.metadata), info.default)
 
 
-def inner_type(annotation: Any) -> Any:
-    """A type without what `Annotated` says about it, and without ``None``."""
-    kind = _bare(annotation)
-    if get_origin(kind) in (Union, types.UnionType):
-        kinds = [one for one in get_args(kind) if one is not type(None)]
-        if len(kinds) == 1:
-            return _bare(kinds[0])
-    return kind
-
-
-def limits_of(rules: list[Any], kind: Any = float) -> tuple[float, float]:
-    """Least and largest value that the rules of a number allow."""
-    largest = float(_LARGEST_WHOLE if kind is int else _LARGEST)
-    least = 1.0 if kind is int else 10.0**-_DECIMALS
-    low, high = -largest, largest
-    for rule in _flat(rules):
-        for bound, more in (("ge", 0.0), ("gt", least)):
-            if getattr(rule, bound, None) is not None:
-                low = float(getattr(rule, bound)) + more
-        for bound, less in (("le", 0.0), ("lt", least)):
-            if getattr(rule, bound, None) is not None:
-                high = float(getattr(rule, bound)) - less
-    return low, high
-
-
 def _field(annotation: Any, rules: list[Any], default: Any) -> Field:
-    kind = _bare(annotation)
-    rules = [*rules, *_rules(annotation)]
+    kind = bare(annotation)
+    rules = [*rules, *rules_of(annotation)]
     if get_origin(kind) in (Union, types.UnionType):
         inner = inner_type(kind)
         if inner is kind or type(None) not in get_args(kind):
             raise TypeError(f"no editor for {annotation}")
         (one,) = (each for each in get_args(kind) if each is not type(None))
-        return Maybe(_field(one, rules, None), _first(one, rules, default))
+        return Maybe(_field(one, rules, None), first_value(one, rules, default))
     if get_origin(kind) is Literal:
         return Choice(get_args(kind))
     if get_origin(kind) is tuple:
@@ -304,31 +286,14 @@ def _field(annotation: Any, rules: list[Any], default: Any) -> Field:
 
 
 def _tuple_field(items: tuple[Any, ...]) -> Field:
-    first = _bare(items[0])
+    first = bare(items[0])
     if Ellipsis not in items:
-        return Numbers([_bare(one) for one in items], [_rules(one) for one in items])
+        return Numbers([bare(one) for one in items], [rules_of(one) for one in items])
     if get_origin(first) is Literal:
         return Choices(get_args(first))
     if first in (int, float):
         return NumberList(first)
     raise TypeError(f"no editor for a tuple of {first}")
-
-
-def _first(annotation: Any, rules: list[Any], default: Any) -> Any:
-    """A value to begin with where there is none."""
-    if default is not None and default is not PydanticUndefined:
-        return default
-    kind = _bare(annotation)
-    rules = [*rules, *_rules(annotation)]
-    if get_origin(kind) is Literal:
-        return get_args(kind)[0]
-    if get_origin(kind) is tuple:
-        items = get_args(kind)
-        return () if Ellipsis in items else tuple(_first(one, [], None) for one in items)
-    if kind in (int, float):
-        low, high = limits_of(rules, kind)
-        return kind(min(max(low, 0), high))
-    return kind()
 
 
 class _Decimal(QDoubleSpinBox):
@@ -346,14 +311,14 @@ def _spin(kind: Any, rules: list[Any]) -> QSpinBox | QDoubleSpinBox:
     box: QSpinBox | QDoubleSpinBox
     if kind is int:
         box = QSpinBox()
-        steps = [rule.multiple_of for rule in _flat(rules) if hasattr(rule, "multiple_of")]
+        steps = [rule.multiple_of for rule in flat(rules) if hasattr(rule, "multiple_of")]
         box.setSingleStep(steps[0] if steps else 1)
         box.setRange(round(low), round(high))
     else:
         box = _Decimal()
-        box.setDecimals(_DECIMALS)
+        box.setDecimals(DECIMALS)
         box.setRange(low, high)
-        if high < _LARGEST and low > -_LARGEST:
+        if high < LARGEST and low > -LARGEST:
             box.setSingleStep(round(high - low, 6) / _STEPS_OF_A_RANGE)
         else:
             box.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
@@ -362,20 +327,3 @@ def _spin(kind: Any, rules: list[Any]) -> QSpinBox | QDoubleSpinBox:
     box.setMinimumWidth(_LEAST_WIDTH)
     box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     return box
-
-
-def _flat(rules: list[Any]) -> list[Any]:
-    """Rules of annotations within annotations."""
-    found = []
-    for rule in rules:
-        inner = rule.metadata if isinstance(rule, FieldInfo) else [rule]
-        found.extend(inner)
-    return found
-
-
-def _bare(kind: Any) -> Any:
-    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
-
-
-def _rules(kind: Any) -> list[Any]:
-    return list(get_args(kind)[1:]) if get_origin(kind) is Annotated else []

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin
+from typing import Any, Literal, Protocol, Union, get_args, get_origin
 
 from magicgui.widgets import create_widget
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QGridLayout, QLabel, QWidget
+
+from napari_mrissl.ui.field_types import bare
+from napari_mrissl.ui.field_words import attribute_notes, title_of
 
 _LARGEST = 1_000_000
 _COLUMNS = 2
@@ -103,7 +105,7 @@ class SettingsForm(QWidget):
         return self._editors[path].parts()[part]
 
     def _add_fields(self, model: BaseModel, prefix: str) -> None:
-        notes = _attribute_notes(type(model))
+        notes = attribute_notes(type(model))
         for name, field in type(model).model_fields.items():
             path, value = prefix + name, getattr(model, name)
             if path in self._skip:
@@ -113,7 +115,7 @@ class SettingsForm(QWidget):
                 continue
             if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
                 continue
-            title = self._labels.get(path, _label(name))
+            title = self._labels.get(path, title_of(name))
             tooltip = field.description or notes.get(name) or title
             editor = _editor(field, value, self._choices.get(path), self._labels)
             for part in editor.parts().values():
@@ -132,7 +134,7 @@ class SettingsForm(QWidget):
             settings = self._validated()
         except ValidationError as error:
             first = error.errors()[0]
-            field = _label(str(first["loc"][0]) if len(first["loc"]) == 1 else _last_name(first))
+            field = title_of(str(first["loc"][0]) if len(first["loc"]) == 1 else _last_name(first))
             self.invalid.emit(f"{field}: {first['msg']}.")
         except ValueError as error:
             self.invalid.emit(f"{error}.")
@@ -156,7 +158,7 @@ class _Single:
     """A field that magicgui knows: a number, a word, a choice, yes or no."""
 
     def __init__(self, field: FieldInfo, value: Any, words: Sequence[str] | None = None) -> None:
-        annotation: Any = _bare(field.annotation)
+        annotation: Any = bare(field.annotation)
         options = _limits(field)
         if words is not None:
             annotation, options = Literal[tuple(words)], {}
@@ -177,7 +179,7 @@ class _Numbers:
     """A tuple of numbers, typed as ``1, 2, 4``."""
 
     def __init__(self, field: FieldInfo, value: Any) -> None:
-        self._kind = _bare(get_args(field.annotation)[0])
+        self._kind = bare(get_args(field.annotation)[0])
         self._widget: Any = create_widget(value=self._text(value), annotation=str)
         self.native = self._widget.native
 
@@ -205,7 +207,7 @@ class _Choices:
     """A tuple of words out of a fixed set: one check box each."""
 
     def __init__(self, field: FieldInfo, value: Any, labels: Mapping[str, str]) -> None:
-        words = get_args(_bare(get_args(field.annotation)[0]))
+        words = get_args(bare(get_args(field.annotation)[0]))
         self.native = QWidget()
         grid = QGridLayout(self.native)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -215,7 +217,7 @@ class _Choices:
             box: Any = create_widget(
                 value=word in value,
                 annotation=bool,
-                options={"text": labels.get(word, _label(str(word)))},
+                options={"text": labels.get(word, title_of(str(word)))},
             )
             self._boxes[word] = box
             grid.addWidget(box.native, *divmod(place, _COLUMNS))
@@ -236,17 +238,12 @@ def _editor(
 ) -> _Editor:
     annotation = field.annotation
     if get_origin(annotation) in (tuple, list, frozenset):
-        item = _bare(get_args(annotation)[0])
+        item = bare(get_args(annotation)[0])
         if get_origin(item) is Literal:
             return _Choices(field, value, labels)
         if item in (int, float):
             return _Numbers(field, value)
     return _Single(field, value, words)
-
-
-def _bare(annotation: Any) -> Any:
-    """A type without what `Annotated` says about it."""
-    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def _limits(field: FieldInfo) -> dict[str, Any]:
@@ -271,27 +268,3 @@ def _value_at(model: BaseModel, path: str) -> Any:
 
 def _last_name(error: Any) -> str:
     return next(str(part) for part in reversed(error["loc"]) if isinstance(part, str))
-
-
-def _label(name: str) -> str:
-    """A field's name in words: ``scales_mm`` becomes ``Scales (mm)``."""
-    words = re.sub(r" (mm|s|ms)$", r" (\1)", name.replace("_", " "))
-    return words[:1].upper() + words[1:]
-
-
-def _attribute_notes(model: type[BaseModel]) -> dict[str, str]:
-    """What a numpy-form docstring says about each attribute, as plain sentences."""
-    text = inspect.getdoc(model) or ""
-    section = re.search(
-        r"^(?:Attributes|Parameters)\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", text, re.M | re.S
-    )
-    notes: dict[str, str] = {}
-    names: list[str] = []
-    for line in section.group(1).splitlines() if section else ():
-        if line and not line[0].isspace():
-            names = [name.strip() for name in line.split(":")[0].split(",")]
-        elif line.strip():
-            for name in names:
-                plain = line.strip().replace("``", "").replace("`", "")
-                notes[name] = f"{notes.get(name, '')} {plain}".strip()
-    return notes

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_mrissl.ui.fields import Field, field_for, inner_type
+from napari_mrissl.ui.field_rows import FieldRows
+from napari_mrissl.ui.field_types import inner_type
+from napari_mrissl.ui.field_words import attribute_notes, title_of
+from napari_mrissl.ui.fields import field_for
 from napari_mrissl.ui.navigator.bars import section
-
-_WRONG = "color: #e5484d;"
 
 
 class ModelForm(QWidget):
@@ -58,20 +57,19 @@ class ModelForm(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self.fields: dict[str, Field] = {}
-        self._labels: dict[str, QLabel] = {}
-        self._unreadable: dict[str, str] = {}
+        self._rows = FieldRows(type(settings), _explained, self)
+        self.fields = self._rows.fields
         self._skip = frozenset(skip)
         self._titles = dict(titles or {})
-        self._model = type(settings)
         self._settings = settings
         self.parts: dict[str, QCollapsible] = {}
-        self._values = settings.model_dump()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        self._add(self._model, "", layout)
+        self._add(type(settings), "", layout)
         self.show_settings(settings)
+        self._rows.edited.connect(self._on_edited)
+        self._rows.invalid.connect(self.invalid)
 
     @property
     def settings(self) -> BaseModel:
@@ -81,21 +79,16 @@ class ModelForm(QWidget):
     @property
     def valid(self) -> bool:
         """Whether what is shown is what `settings` says."""
-        return not self._unreadable and not any(one.styleSheet() for one in self._labels.values())
+        return self._rows.valid
 
     def show_settings(self, settings: BaseModel) -> None:
         """Show another model of the same type; what was typed and not valid is forgotten."""
         self._settings = settings
-        self._values = settings.model_dump()
-        self._unreadable.clear()
-        for path, field in self.fields.items():
-            field.show_value(_at(self._values, path))
-        self._mark(None)
+        self._rows.show(settings)
 
     def set_row_visible(self, path: str, visible: bool) -> None:
         """Show a field's row or not; its value stays."""
-        self._labels[path].setVisible(visible)
-        self.fields[path].setVisible(visible)
+        self._rows.set_visible(path, visible)
 
     def _add(self, model: type[BaseModel], prefix: str, layout: QVBoxLayout) -> None:
         rows = QFormLayout()
@@ -117,16 +110,9 @@ class ModelForm(QWidget):
                 field = field_for(info)
             except TypeError:
                 continue
-            title = info.title or label_of(name)
-            field.say(info.description or notes.get(name) or title)
-            field.setAccessibleName(title)
-            field.edited.connect(lambda value, p=path: self._on_edited(p, value))
-            field.unreadable.connect(lambda text, p=path: self._on_unreadable(p, text))
-            label = QLabel(title)
-            label.setToolTip(field.toolTip())
-            label.setBuddy(field)
-            rows.addRow(label, field)
-            self.fields[path], self._labels[path] = field, label
+            title = info.title or title_of(name)
+            tip = info.description or notes.get(name) or title
+            self._rows.add(rows, path, field, title, tip)
 
     def _add_part(
         self, model: type[BaseModel], info: FieldInfo, path: str, layout: QVBoxLayout
@@ -140,72 +126,20 @@ class ModelForm(QWidget):
             content.deleteLater()
             return
         name = path.rpartition(".")[2]
-        part = section(self._titles.get(path) or info.title or label_of(name), content)
+        part = section(self._titles.get(path) or info.title or title_of(name), content)
         if info.description:
             part.setToolTip(info.description)
         self.parts[path] = part
         layout.addWidget(part)
 
-    def _on_edited(self, path: str, value: Any) -> None:
-        self._unreadable.pop(path, None)
-        *holders, name = path.split(".")
-        _at(self._values, ".".join(holders))[name] = value
-        self._check()
-
-    def _on_unreadable(self, path: str, text: str) -> None:
-        self._unreadable[path] = f"{self._labels[path].text()}: {text}."
-        self._check()
-
-    def _check(self) -> None:
-        if self._unreadable:
-            path, text = next(iter(self._unreadable.items()))
-            self._mark(path)
-            self.invalid.emit(text)
-            return
-        try:
-            settings = self._model.model_validate(self._values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = [str(part) for part in first["loc"]]
-            wrong = next(
-                (p for p in self.fields if place[: len(p.split("."))] == p.split(".")), None
-            )
-            title = self._labels[wrong].text() if wrong else "Settings"
-            self._mark(wrong, everything=wrong is None)
-            reason = first["msg"].removeprefix("Value error, ")
-            self.invalid.emit(f"{title}: {reason[:1].lower()}{reason[1:].rstrip('.')}.")
-            return
-        self._mark(None)
+    def _on_edited(self, settings: BaseModel) -> None:
         self._settings = settings
         self.edited.emit(settings)
 
-    def _mark(self, wrong: str | None, *, everything: bool = False) -> None:
-        for path, label in self._labels.items():
-            label.setStyleSheet(_WRONG if everything or path == wrong else "")
 
-
-def label_of(name: str) -> str:
-    """A field's name in words: ``scales_mm`` becomes ``Scales (mm)``."""
-    words = re.sub(r" (mm|s|ms|gib)$", r" (\1)", name.replace("_", " "))
-    return words[:1].upper() + words[1:]
-
-
-def attribute_notes(model: type[BaseModel]) -> dict[str, str]:
-    """What a numpy-form docstring says about each attribute, as plain sentences."""
-    text = inspect.getdoc(model) or ""
-    found = re.search(
-        r"^(?:Attributes|Parameters)\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", text, re.M | re.S
-    )
-    notes: dict[str, str] = {}
-    names: list[str] = []
-    for line in found.group(1).splitlines() if found else ():
-        if line and not line[0].isspace():
-            names = [name.strip() for name in line.split(":")[0].split(",")]
-        elif line.strip():
-            plain = line.strip().replace("`", "")
-            for name in names:
-                notes[name] = f"{notes.get(name, '')} {plain}".strip()
-    return notes
+def _explained(error: ValidationError, title: str | None) -> str:
+    reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+    return f"{title or 'Settings'}: {reason[:1].lower()}{reason[1:].rstrip('.')}."
 
 
 def _shown(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
@@ -218,10 +152,3 @@ def _shown(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
 
 def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
-def _at(values: dict[str, Any], path: str) -> Any:
-    found: Any = values
-    for part in path.split(".") if path else ():
-        found = found[part]
-    return found

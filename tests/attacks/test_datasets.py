@@ -339,7 +339,8 @@ def test_a_parquet_that_expands_without_end(folder):
 
 
 def test_a_journal_that_lies(folder, tmp_path):
-    from napari_mrissl.trajectories.journal import Record, journal_bytes
+    from napari_mrissl.trajectories.journal import journal_bytes
+    from napari_mrissl.trajectories.journal_lines import Record
 
     (folder / "open").mkdir()
     path = folder / "open" / f"{'b' * 32}.jsonl"

@@ -8,7 +8,6 @@ and read again. 200 examples by default, 10,000 under ``slow``
 
 import gzip
 import os
-import sys
 import time
 import warnings
 from collections import Counter
@@ -30,8 +29,7 @@ from napari_mrissl.ui import reader, writer
 from napari_mrissl.ui.layers import labels_array, prepare_viewer, volume_of
 from napari_mrissl.volumes.nifti_header import DATATYPES, NIFTI1, NIFTI2
 
-# Tracing for coverage takes several times as long, and the first slices of a type are compiled.
-SECONDS = 10.0 if "coverage" in sys.modules else 2.0
+SECONDS = 2.0
 MEMORY = 300 * 2**20
 MANY = int(os.environ.get("MRISSL_FUZZ_EXAMPLES", "10000"))
 
@@ -209,6 +207,7 @@ def compiled(tmp_path):
         clear(viewer)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "examples", [200, pytest.param(MANY, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 )

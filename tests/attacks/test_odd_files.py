@@ -84,7 +84,7 @@ def servers():
 
 
 @pytest.fixture
-def call(servers):
+def call(servers, traced_children):
     """What a function answers to a path: the error's class or ``done``, and what it says."""
     if not servers or servers[-1].process.poll() is not None:
         servers.append(Server())

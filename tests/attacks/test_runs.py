@@ -14,7 +14,7 @@ from napari_mrissl.training import checkpoints, control, index, launch, whereabo
 from napari_mrissl.training.events import EventTail, EventWriter
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.settings import RunSettings
-from napari_mrissl.trajectories.journal import sealed
+from napari_mrissl.trajectories.journal_lines import sealed
 
 torch = pytest.importorskip("torch")
 

@@ -73,10 +73,10 @@ FILES = {
 }
 
 
-def refused(path):
+def refused(path, use=weights.load):
     allowed = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + (256 << 10)
     with pytest.raises(MrisslError) as told:
-        weights.load(path)
+        use(path)
     said = str(told.value)
     assert said.count("\n") == 0
     assert said.isprintable()
@@ -91,12 +91,14 @@ def test_a_hostile_file_is_refused(tmp_path, name):
     path = tmp_path / "weights.safetensors"
     path.write_bytes(FILES[name])
     assert "could not be read" in refused(path)
+    assert "could not be read" in refused(path, weights.check)
 
 
 def test_the_same_file_without_harm_is_read(tmp_path):
     path = tmp_path / "weights.safetensors"
     path.write_bytes(with_card({"a": tensor()}))
     assert weights.load(path)[0]["a"].tolist() == [0.0, 0.0]
+    weights.check(path)
 
 
 @pytest.mark.parametrize("protocol", range(6))

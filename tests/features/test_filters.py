@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from scipy import ndimage
+from tracing import untraced
 
 from napari_mrissl.features import filters
 from napari_mrissl.features.cancel import Cancelled
@@ -105,6 +106,7 @@ def test_one_object_on_two_grids_looks_the_same():
         assert (np.abs(a - b) < 0.12 * scale).all()
 
 
+@untraced()
 def loops_mind(image, reach, radius):
     """MIND-SSC voxel by voxel, after Heinrich et al. 2013."""
 

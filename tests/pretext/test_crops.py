@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from pydantic import ValidationError
 from scipy import ndimage
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry.affines import apply_affine
 from napari_mrissl.pretext import cube
 from napari_mrissl.pretext.crops import CropRecord, crop_at, cut, cut_labels, draw_crop
+from napari_mrissl.pretext.settings import CropSettings
 from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.volumes import Volume
 from napari_mrissl.volumes.samples import phantom
@@ -171,12 +173,35 @@ def test_an_element_of_its_own_leaves_the_box_as_drawn(scan: Scan) -> None:
     assert [r.element for r in drawn[2:]] == [0, 40]
 
 
-def test_all_elements_are_drawn_about_equally_often(scan: Scan) -> None:
+# Chi-squared with 47 and with 23 degrees of freedom: beyond it once in a thousand times.
+@pytest.mark.parametrize(("turns", "count", "most"), [("any", 48, 82.7), ("rotations", 24, 49.7)])
+def test_all_elements_are_drawn_about_equally_often(
+    scan: Scan, turns: str, count: int, most: float
+) -> None:
     rng = np.random.default_rng(0)
-    drawn = [draw_crop(rng, scan, 8, 15.0, least_mean=0).element for _ in range(2400)]
-    counts = np.bincount(drawn, minlength=48)
-    # Chi-squared with 47 degrees of freedom: beyond 82.7 once in a thousand times.
-    assert ((counts - 50) ** 2 / 50).sum() < 82.7
+    drawn = [draw_crop(rng, scan, 8, 15.0, element=turns, least_mean=0) for _ in range(50 * count)]
+    counts = np.bincount([record.element for record in drawn], minlength=48)
+    assert ((counts[:count] - 50) ** 2 / 50).sum() < most
+    assert not counts[count:].any()
+
+
+def test_rotations_leave_left_and_right_where_they_are(scan: Scan) -> None:
+    """A crop's frame in the world is as right- or left-handed as the scan's own."""
+    settings = CropSettings(side=16, edge_mm=15.0, element="rotations", least_mean=0)
+    own = np.sign(np.linalg.det(scan.volume.affine[:3, :3]))
+    rng = np.random.default_rng(1)
+    seen = set()
+    for _ in range(300):
+        record = draw_crop(
+            rng, scan, settings.side, settings.edge_mm, settings.scale, settings.element
+        )
+        assert np.sign(np.linalg.det(record.crop_to_world[:3, :3])) == own
+        seen.add(record.element)
+    mirrored = draw_crop(rng, scan, 16, 15.0, element=cube.ROTATIONS, least_mean=0)
+    assert np.sign(np.linalg.det(mirrored.crop_to_world[:3, :3])) == -own
+    assert len(seen) == cube.ROTATIONS
+    with pytest.raises(ValidationError, match="'any', 'rotations' or 'none'"):
+        CropSettings(element="mirrors")
 
 
 def test_empty_boxes_are_drawn_again_and_the_fullest_is_the_last_resort() -> None:

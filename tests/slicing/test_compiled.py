@@ -12,6 +12,8 @@ import pytest
 from napari_mrissl.slicing import compiled, prepare
 
 _ROOT = Path(__file__).resolve().parents[2]
+# For tests that need no cold cache.
+SHARED = {"NUMBA_CACHE_DIR": os.environ["NUMBA_CACHE_DIR"]}
 _RENDER = """
 import sys
 import numpy as np
@@ -70,18 +72,17 @@ def test_first_slices_with_a_cold_cache_do_not_wait(tmp_path):
 @pytest.mark.parametrize(
     "attempt", [0, 1, 2, 5, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 4, 6, 7, 8, 9))]
 )
-def test_leaving_while_kernels_come_is_clean(attempt, tmp_path_factory, tmp_path):
+def test_leaving_while_kernels_come_is_clean(attempt, tmp_path):
     # Half of them with nothing in the cache, so that the compiler is at work.
-    shared = Path(os.environ["NUMBA_CACHE_DIR"]) if attempt % 2 else tmp_path
     code = (
         _RENDER + f"import time\nprepare()\nrender(volume, pose, 16)\ntime.sleep({attempt} * 0.07)"
     )
-    run(code, tmp_path, NUMBA_CACHE_DIR=str(shared))
+    run(code, tmp_path, **(SHARED if attempt % 2 else {}))
 
 
 def test_a_large_batch_waits_for_its_kernel(tmp_path):
     code = _RENDER + "render(volume, pose, 2048)\nprint(list(compiled._background.ready)[:1])"
-    assert run(code, tmp_path).strip() == "[('linear', 'i2')]"
+    assert run(code, tmp_path, **SHARED).strip() == "[('linear', 'i2')]"
 
 
 def test_an_unwritable_cache_is_no_obstacle(tmp_path):
@@ -105,7 +106,7 @@ def test_a_forked_child_renders(tmp_path):
         "    render(volume, pose, 512); prepare(); os._exit(7)\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
     )
-    assert run(code, tmp_path).strip() == "7"
+    assert run(code, tmp_path, **SHARED).strip() == "7"
 
 
 def test_without_a_compiler_numpy_serves(monkeypatch, caplog):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 from scipy import stats
+from tracing import untraced
 
 from napari_mrissl.synthesis import Engine, EngineSettings, Templates
 
@@ -110,7 +111,8 @@ def samples(request, pool) -> dict[str, Sample]:
     # Volumes this small gain nothing from a second thread.
     torch.set_num_threads(1)
     try:
-        return {name: make(pool, request.param) for name, make in MAKERS.items()}
+        with untraced():
+            return {name: make(pool, request.param) for name, make in MAKERS.items()}
     finally:
         torch.set_num_threads(before)
 

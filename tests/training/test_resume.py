@@ -9,6 +9,8 @@ from napari_mrissl.training.events import EventTail, StepEvent, WarningEvent
 from tests.training.runs_of_toys import assert_same, trained
 from tests.training.toy import Blobs, toy_settings
 
+# What trains is traced in `test_loop`.
+pytestmark = pytest.mark.untraced
 STEPS = 51
 SETTINGS = toy_settings(
     task={"dropout": 0.3},

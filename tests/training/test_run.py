@@ -178,6 +178,22 @@ def test_the_index_knows_runs_newest_first_and_skips_what_is_gone(run, tmp_path)
     assert found[run.identity.uuid] == moved
 
 
+def test_a_forgotten_run_loses_its_place_on_the_list_and_nothing_else(run):
+    known = whereabouts.recall(run.identity.uuid)
+    files = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    gone = index.forget(run.folder)
+    assert index.runs() == []
+    assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == files
+    index.bring_back(gone)
+    assert [one.identity.uuid for one in index.runs()] == [run.identity.uuid]
+    assert whereabouts.recall(run.identity.uuid) == known
+    with run.claim(), EventWriter(run.folder) as events:
+        events.state("running")
+        with pytest.raises(MrisslError, match="is being trained"):
+            index.forget(run.folder)
+    assert len(index.runs()) == 1
+
+
 def test_runs_stay_open_between_looks_until_their_settings_are_written(run, monkeypatch):
     opened = index.OpenRuns()
     (first,) = index.runs(opened)

@@ -9,6 +9,7 @@ from tests.training.toy import Toy, toy_settings
 from tests.training.worlds import BOUNDS, Leg, World, assert_worlds_agree, difference, train
 
 
+@pytest.mark.untraced
 def test_two_processes_agree_with_one_and_hand_over_to_one(tmp_path):
     """A toy that weighs the whole batch, and a method of which each process paints its own."""
     toy = toy_settings(optimisation={"batch": 8, "ema": 0.9, "accumulation": 2})

@@ -149,10 +149,6 @@ class Toy(Task[ToySettings]):
         tiles = image[:2, 0, SIDE // 2].float().cpu().numpy().clip(0, 1)
         return [Shown("restored", tiles.astype(np.float32), ("first", "second")[: len(tiles)])]
 
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        return (1, SIDE, SIDE, SIDE)
-
 
 INFO = TaskInfo(
     name="toy",

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 import torch._dynamo  # which optimisers import late: once here instead of in every child
 
-from napari_mrissl.cli.child import share_cores, stopping_on_signals
+from napari_mrissl.cli.child import stopping_on_signals
 from napari_mrissl.training.events import EventTail, StepEvent
 from napari_mrissl.training.loop import fit
 from napari_mrissl.training.run import Run
@@ -22,7 +22,6 @@ from tests.training.toy import REGISTRY, Blobs
 
 
 def train(folder: Path) -> None:
-    share_cores()
     with stopping_on_signals() as interrupted:
         fit(Run.open(folder), REGISTRY, Blobs(), Blobs(2, first=50), interrupted=interrupted)
 

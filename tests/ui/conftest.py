@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 from scipy.spatial.transform import Rotation
+from tracing import untraced
 
 import napari_mrissl
 from napari_mrissl.volumes.volume import Volume
@@ -165,7 +166,13 @@ def make_napari_viewer(make_napari_viewer, imports_frozen):
     until the last of them is torn down. `test_leaks` looks at what docks leave behind.
     """
     before = set(QApplication.topLevelWidgets())
-    yield make_napari_viewer
+
+    def make(*words, **options):
+        # Nothing of ours runs in it, but a second of napari's Python.
+        with untraced():
+            return make_napari_viewer(*words, **options)
+
+    yield make
     for widget in set(QApplication.topLevelWidgets()) - before:
         if type(widget).__module__.startswith("napari_mrissl."):
             # A canvas inside is napari's, and held by what the test still holds of ours.

@@ -25,6 +25,7 @@ def go_to(viewer, point) -> None:
     viewer.dims.point = tuple(to_napari(point))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("spacing", ["isotropic", "anisotropic"])
 @pytest.mark.parametrize("degrees", [0.0, 17.0])
 def test_markers_lie_where_they_are_in_all_views(

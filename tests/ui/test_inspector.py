@@ -23,16 +23,18 @@ from scipy.spatial.transform import Rotation
 from napari_mrissl.pretext import cube
 from napari_mrissl.training import index
 from napari_mrissl.ui.inspector import Inspector
-from napari_mrissl.ui.inspector.vectorpose import arrows
+from napari_mrissl.ui.inspector.method_panel import MethodPanel
+from napari_mrissl.ui.inspector.vectorpose import arrows, hints
 from napari_mrissl.ui.inspector.vectorpose.choice import CropChoice
 from napari_mrissl.ui.inspector.vectorpose.panel import (
     ARROWS,
     BOUNDARIES,
     CONTROLS,
+    CROP,
     POSITION,
 )
 from napari_mrissl.ui.layers import add_volume
-from tests.inspected import EDGE_MM, as_shuffled, shared_run
+from tests.inspected import EDGE_MM, as_shuffled, shared_run, trained
 
 pytestmark = pytest.mark.gui
 
@@ -83,7 +85,7 @@ def opened(qapp, scan, run_folder):
     while inspector.busy and time.monotonic() < until:
         qapp.processEvents()
         time.sleep(0.005)
-    assert inspector.message.text() == ""
+    assert inspector.status.message.text() == ""
     yield inspector
     inspector.close()
     inspector.deleteLater()
@@ -95,7 +97,7 @@ def loaded(opened, qtbot):
     opened._viewer.dims.ndisplay = 2
     middle = CropChoice.middle(opened.panel.loaded.scan.volume)
     assert opened.panel.take_state({"crop": middle.plain(), "tab": 0, "direction": "S"}) == []
-    opened.panel.choose(middle)
+    opened.panel.chosen.choose(middle)
     settle(opened, qtbot)
     return opened
 
@@ -105,12 +107,12 @@ def own(inspector, qtbot, run_folder):
     """A loaded one for a test that takes its scans away."""
     inspector.load(run_folder)
     settle(inspector, qtbot)
-    assert inspector.message.text() == ""
+    assert inspector.status.message.text() == ""
     return inspector
 
 
 def use(loaded, qtbot, choice):
-    loaded.panel.choose(choice)
+    loaded.panel.chosen.choose(choice)
     settle(loaded, qtbot)
 
 
@@ -180,13 +182,14 @@ def test_errors_are_beside_chance_and_in_the_table(loaded, qtbot):
     predicted = np.linalg.norm(view.predicted, axis=1)
     shown = [float(panel.arrow_tab.table.item(line, 1).text()) for line in range(9)]
     np.testing.assert_allclose(shown, predicted, atol=0.51)
-    assert tab.images.images.keys() == {"axes 2 and 3", "axes 1 and 3", "axes 1 and 2"}
+    panel.tabs.setCurrentIndex(CROP)
+    np.testing.assert_array_equal(tab.view.layer.data, panel.seen.image)
     assert any("Voxels of" in line for line in tab.hints.text().splitlines())
 
 
 def test_crops_are_moved_turned_drawn_and_taken_back(loaded, qtbot):
     panel = loaded.panel
-    first = panel.choice
+    first = panel.chosen.present
     tab = panel.crop_tab
     assert not tab.back.isEnabled()
     tab.places["A"].box.setValue(6.0)
@@ -200,7 +203,7 @@ def test_crops_are_moved_turned_drawn_and_taken_back(loaded, qtbot):
     axes, signs = cube.signed_axes(element)
     assert axes == tab.order.currentData()
     assert signs == (1, -1, 1)
-    qtbot.waitUntil(lambda: panel.history.present == panel.choice, timeout=20_000)
+    qtbot.waitUntil(lambda: panel.chosen.history.present == panel.chosen.present, timeout=20_000)
     panel.resample()
     settle(loaded, qtbot)
     drawn = panel.seen.record
@@ -215,7 +218,7 @@ def test_crops_are_moved_turned_drawn_and_taken_back(loaded, qtbot):
     while tab.back.isEnabled():
         tab.back.click()
     settle(loaded, qtbot)
-    assert panel.choice == first
+    assert panel.chosen.present == first
 
 
 def test_a_click_in_2d_places_the_crop(loaded, qtbot):
@@ -241,7 +244,7 @@ def test_a_click_in_2d_places_the_crop(loaded, qtbot):
     record = panel.seen.record
     np.testing.assert_allclose(record.to_world(record.center_mm), wanted, atol=1e-4)
     click(tuple(CENTER[::-1]), [0, 1, 2])
-    assert "switch to 2D" in loaded.message.text()
+    assert "switch to 2D" in loaded.status.message.text()
     panel.crop_tab.pick.setChecked(False)
     assert list(viewer.mouse_drag_callbacks) == before
 
@@ -322,7 +325,7 @@ def test_controls_beside_the_network_and_a_report(loaded, qtbot, run_folder, tmp
     assert (tmp_path / "report" / "report.json").exists()
     tab.save_wanted.emit(str(tmp_path / "report"))
     settle(loaded, qtbot)
-    assert "there already" in loaded.message.text()
+    assert "there already" in loaded.status.message.text()
 
 
 def test_runs_are_listed_and_the_newest_one_is_chosen(inspector, qtbot, run_folder):
@@ -341,7 +344,7 @@ def test_runs_are_listed_and_the_newest_one_is_chosen(inspector, qtbot, run_fold
 def test_what_cannot_be_inspected_is_said_in_a_sentence(inspector, qtbot, tmp_path, run_folder):
     inspector.load(tmp_path)
     settle(inspector, qtbot)
-    assert "no weights yet" in inspector.message.text()
+    assert "no weights yet" in inspector.status.message.text()
     assert inspector.panel is None
     from napari_mrissl.networks import weights
 
@@ -350,11 +353,11 @@ def test_what_cannot_be_inspected_is_said_in_a_sentence(inspector, qtbot, tmp_pa
     weights.save(other, {}, {**card, "method": "masked"})
     inspector.load(tmp_path)
     settle(inspector, qtbot)
-    assert "no panel inspects the method 'masked'" in inspector.message.text()
+    assert "no panel inspects the method 'masked'" in inspector.status.message.text()
     weights.save(other, {}, card)
     inspector.load(tmp_path)
     settle(inspector, qtbot)
-    assert "not those of their card" in inspector.message.text()
+    assert "not those of their card" in inspector.status.message.text()
     assert inspector.panel.seen is None
 
 
@@ -369,13 +372,13 @@ def test_another_scan_and_none_and_the_layers_go_with_the_dock(own, qtbot, make_
     assert panel.seen.record.identity != identity
     viewer.layers.remove(other)
     settle(own, qtbot)
-    assert own.message.text() == ""
+    assert own.status.message.text() == ""
     assert panel.seen.record.identity == identity
     while any(layer.ndim == 3 and not isinstance(layer, Vectors) for layer in viewer.layers):
         viewer.layers.remove(next(x for x in viewer.layers if not isinstance(x, Vectors)))
     settle(own, qtbot)
     assert panel.seen is None
-    assert "open a scan" in own.message.text()
+    assert "open a scan" in own.status.message.text()
     assert all(len(layer.data) == 0 for layer in viewer.layers)
     own.shut_down()
     assert len(viewer.layers) == 0
@@ -394,23 +397,30 @@ def test_a_session_brings_run_crop_and_tab_back(loaded, qtbot, scan):
     settle(other, qtbot)
     other.restore_session(state)
     settle(other, qtbot)
-    assert other.panel.choice == choice
+    assert other.panel.chosen.present == choice
     assert other.panel.tabs.currentIndex() == POSITION
     np.testing.assert_allclose(
         other.panel.seen.record.center_mm, loaded.panel.seen.record.center_mm
     )
     other.restore_session({"run": "\0", "scan": 5})
-    assert other.message.text() == "Not restored, because not usable: scan, run."
+    assert other.status.message.text() == "Not restored, because not usable: scan, run."
     wrong = {"crop": {"center": [1, 2], "scale": 1.0, "element": 0}, "tab": 99, "direction": "x"}
     assert other.panel.take_state(wrong) == ["crop", "tab", "direction"]
 
 
+def parents(widget):
+    while widget is not None:
+        yield widget
+        widget = widget.parentWidget()
+
+
 def test_controls_are_explained_and_fit_a_narrow_dock(loaded):
     kinds = (QAbstractButton, QAbstractSpinBox, QComboBox, QSlider, QTableWidget)
+    canvas = loaded.panel.crop_tab.view.qt_viewer
     for kind in kinds:
         for one in loaded.findChildren(kind):
-            # The options of a plot, which nobody can open.
-            if isinstance(one.window(), QMenu):
+            # The options of a plot, which nobody can open, and napari's own slider.
+            if isinstance(one.window(), QMenu) or canvas in parents(one):
                 continue
             inner = one.parent() is not None and isinstance(one.parent(), QTableWidget)
             named = one.toolTip() or inner or one.objectName().startswith("qt_")
@@ -432,3 +442,56 @@ def test_nothing_imports_torch_before_weights_are_loaded():
         [sys.executable, "-c", words], capture_output=True, text=True, encoding="utf-8", timeout=120
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_run_that_only_restores_says_that_it_predicts_no_vectors(inspector, qtbot, tmp_path):
+    run = trained(tmp_path / "stage one", vectors=False, boundary_in_paint=True)
+    inspector.load(run)
+    settle(inspector, qtbot)
+    panel = inspector.panel
+    assert isinstance(panel, MethodPanel)
+    assert inspector.status.message.text() == hints.NO_VECTORS
+    assert panel.crop_tab.position.text() == hints.NO_VECTORS
+    # The true arrows need no network.
+    assert len(inspector._viewer.layers[arrows.TRUE_ARROWS].data) == 9
+    assert len(inspector._viewer.layers[arrows.PREDICTED_ARROWS].data) == 0
+    for tab, words in ((ARROWS, panel.arrow_tab.facts), (POSITION, panel.position_tab.facts)):
+        panel.tabs.setCurrentIndex(tab)
+        settle(inspector, qtbot)
+        assert words.text() == hints.NO_VECTORS
+    assert panel.arrow_tab.table.item(0, 0) is None
+    panel.tabs.setCurrentIndex(BOUNDARIES)
+    settle(inspector, qtbot)
+    assert "restored" in panel.boundary_tab.images.images
+    panel.tabs.setCurrentIndex(CONTROLS)
+    panel.control_tab.count.setValue(2)
+    panel.control_tab.measure.click()
+    settle(inspector, qtbot)
+    said = panel.control_tab.facts.text()
+    assert said.startswith(hints.NO_VECTORS)
+    assert "Restored crops are off by" in said
+    assert panel.control_tab.table.item(0, 0) is None
+
+
+def test_a_run_of_arrows_alone_says_that_it_restores_nothing(inspector, qtbot, tmp_path):
+    run = trained(tmp_path / "arrows", restoration="none")
+    inspector.load(run)
+    settle(inspector, qtbot)
+    panel = inspector.panel
+    assert inspector.status.message.text() == hints.NO_RESTORATION
+    assert "mm (chance" in panel.crop_tab.position.text()
+    panel.tabs.setCurrentIndex(POSITION)
+    settle(inspector, qtbot)
+    assert panel.sweep is not None
+    panel.tabs.setCurrentIndex(BOUNDARIES)
+    settle(inspector, qtbot)
+    tab = panel.boundary_tab
+    assert tab.errors.text() == hints.NO_RESTORATION
+    assert not tab.images.images
+    assert not tab.spoil.isEnabled()
+    panel.tabs.setCurrentIndex(CONTROLS)
+    panel.control_tab.count.setValue(2)
+    panel.control_tab.measure.click()
+    settle(inspector, qtbot)
+    assert panel.control_tab.facts.text().endswith(hints.NO_RESTORATION)
+    assert panel.control_tab.table.item(0, 0) is not None

@@ -28,7 +28,8 @@ from napari_mrissl.training.run import Run
 from napari_mrissl.ui.layers import add_volume
 from napari_mrissl.volumes import Volume
 
-pytestmark = [pytest.mark.gui, pytest.mark.alone]
+# All of it is opened in other tests too.
+pytestmark = [pytest.mark.gui, pytest.mark.alone, pytest.mark.untraced]
 
 DOCKS = (
     "Slice navigator",

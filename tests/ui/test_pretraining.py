@@ -148,7 +148,7 @@ def test_one_run_at_a_time_and_found_again_in_a_second_viewer(
     panel.start_box.start.click()
     panel.start_box.start.click()
     qtbot.waitUntil(lambda: not panel.busy, timeout=WAIT)
-    assert panel.message.text() == (
+    assert panel.status.message.text() == (
         f"the run {folder.name} is being trained; stop it or wait until it has ended."
     )
     assert len(work.index.runs()) == 1
@@ -157,11 +157,11 @@ def test_one_run_at_a_time_and_found_again_in_a_second_viewer(
     second = opened(make_napari_viewer_proxy(show=True), qtbot)
     qtbot.waitUntil(lambda: second.follower.alive, timeout=WAIT)
     assert second.follower.folder == folder
-    assert "goes on" in second.message.text()
+    assert "goes on" in second.status.message.text()
     drawn(second, qtbot, 3)
     second.start_box.start.click()
     qtbot.waitUntil(lambda: not second.busy, timeout=WAIT)
-    assert "is being trained" in second.message.text()
+    assert "is being trained" in second.status.message.text()
     # What one stops, the other sees.
     second.run_box.stop.click()
     for one in (panel, second):
@@ -241,26 +241,93 @@ def test_a_killed_process_is_a_failed_run_with_a_way_on(panel, qtbot):
     reaches(panel, qtbot, "running")
 
 
+def test_a_finished_run_goes_on_with_more_steps(panel, qtbot):
+    box = panel.run_box
+    folder = started(panel, qtbot, steps=5)
+    reaches(panel, qtbot, "finished")
+    # Once its process is gone too.
+    qtbot.waitUntil(lambda: box.further.isVisibleTo(box), timeout=WAIT)
+    assert not box.resume.isEnabled()
+    assert box.more.value() == 5
+    box.more.setValue(7)
+    box.go_on.click()
+    assert not box.go_on.isEnabled()
+    drawn(panel, qtbot, 12)
+    qtbot.waitUntil(lambda: box.further.isVisibleTo(box), timeout=WAIT)
+    state = Run.open(folder).state()
+    assert (state.name, state.step, state.steps) == ("finished", 12, 12)
+    assert box.progress.format() == "step 12 of 12"
+    # One curve of both parts, no step twice.
+    steps, _ = box.curves.plots["restoration"].training.getData()
+    assert list(steps) == sorted(set(steps))
+    assert steps[0] == 1
+
+
+def test_a_run_is_forgotten_and_listed_again(panel, qtbot, tmp_path):
+    folder = started(panel, qtbot)
+    panel.tabs.setCurrentIndex(RUNS)
+    listed(panel, qtbot, folder)
+    panel.runs_box.select(folder)
+    # One that is trained stays.
+    assert not panel.runs_box.forget.isEnabled()
+    panel.run_box.stop.click()
+    reaches(panel, qtbot, "stopped")
+    qtbot.waitUntil(lambda: not panel.busy, timeout=WAIT)
+    panel.refresh_runs()
+    qtbot.waitUntil(panel.runs_box.forget.isEnabled, timeout=WAIT)
+    files = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    reason = Run.open(folder).state().reason
+    panel.runs_box.forget.click()
+    listed(panel, qtbot)
+    assert "off the list" in panel.status.message.text()
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == files
+    panel.runs_box.back.click()
+    listed(panel, qtbot, folder)
+    assert not panel.runs_box.back.isEnabled()
+    assert Run.open(folder).state().reason == reason
+    # A run that is opened by its folder is listed too.
+    panel.runs_box.select(folder)
+    panel.runs_box.forget.click()
+    listed(panel, qtbot)
+    panel.runs_box.add_wanted.emit(str(folder))
+    listed(panel, qtbot, folder)
+    assert panel.follower.folder == folder
+
+
+def listed(panel, qtbot, *folders):
+    """Wait for the list to name just these runs."""
+
+    def there():
+        if panel.busy:
+            return False
+        if [one.folder for one in panel.runs_box.rows] == list(folders):
+            return True
+        panel.refresh_runs()
+        return False
+
+    qtbot.waitUntil(there, timeout=WAIT)
+
+
 def test_what_cannot_be_is_said_in_one_sentence(panel, qtbot, tmp_path):
     box = panel.start_box
     panel.open_run(tmp_path)
-    qtbot.waitUntil(lambda: panel.message.text() != "", timeout=WAIT)
-    assert "expected the folder of a run" in panel.message.text()
+    qtbot.waitUntil(lambda: panel.status.message.text() != "", timeout=WAIT)
+    assert "expected the folder of a run" in panel.status.message.text()
     panel.tabs.setCurrentIndex(NEW)
     panel.data_box.kind.setCurrentIndex(panel.data_box.kind.findData("scans"))
     box.start.click()
     qtbot.waitUntil(lambda: not panel.busy, timeout=WAIT)
-    assert "no scan is chosen" in panel.message.text()
+    assert "no scan is chosen" in panel.status.message.text()
     panel.data_box.kind.setCurrentIndex(0)
     (tmp_path / "taken").mkdir()
     box.folder.setText(str(tmp_path / "taken"))
     box.start.click()
     qtbot.waitUntil(lambda: not panel.busy, timeout=WAIT)
-    assert "taken" in panel.message.text()
+    assert "taken" in panel.status.message.text()
     panel.form.engine_form.fields["side"].edited.emit(-1)
-    assert panel.message.text().endswith(".")
+    assert panel.status.message.text().endswith(".")
     box.start.click()
-    assert "marked in the form" in panel.message.text()
+    assert "marked in the form" in panel.status.message.text()
     assert work.index.runs() == []
 
 
@@ -281,7 +348,7 @@ def test_a_session_keeps_the_form_and_the_run(panel, qtbot, tmp_path, make_napar
         {"folder": str(tmp_path / "gone")}, {"initial": "a\0b"}, [],
     ):  # fmt: skip
         second.restore_session(wrong)
-        assert second.message.text().startswith("Not restored, because not usable: ")
+        assert second.status.message.text().startswith("Not restored, because not usable: ")
     assert second.form.draft == panel.form.draft
 
 

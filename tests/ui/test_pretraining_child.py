@@ -72,6 +72,7 @@ def reaches(panel, qtbot, *names):
     qtbot.waitUntil(there, timeout=WAIT)
 
 
+@pytest.mark.usefixtures("traced_children")
 def test_a_small_run_from_the_form_to_weights(panel, qtbot):
     set_run(panel, "optimisation.steps", 3000)
     panel.start_box.start.click()

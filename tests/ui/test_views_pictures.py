@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
+from tracing import untraced
 
 from napari_mrissl.geometry import Pose
 from napari_mrissl.geometry.rotations import matrix_from_axis_angle
@@ -90,6 +91,7 @@ def sampled(data, matrix, raster, order):
     return found, inside
 
 
+@untraced()
 def slow_contours(labels, thickness):
     rows, columns = labels.shape
     edge = np.zeros(labels.shape, bool)
@@ -119,6 +121,7 @@ def blended(below, color, alpha, there, blending, first):
     return alpha * color + (1 - alpha) * below
 
 
+@untraced()
 def slow_picture(parts, raster, style, thickness):
     """The picture (N, M, 3) in [0, 1], and where rounding at a border may decide."""
     picture = np.zeros((raster.height, raster.width, 3))

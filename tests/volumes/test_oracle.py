@@ -36,6 +36,7 @@ def itk_affine(image):
     return LPS @ affine
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("suffix", [".nii", ".nrrd", ".mha", ".mgz"])
 @pytest.mark.parametrize(
     "group", ["iso straight", "iso oblique", "aniso straight", "aniso oblique"]
@@ -66,6 +67,7 @@ def test_world_positions_agree_with_simpleitk(tmp_path, suffix, group):
         assert volume.notes == ()
 
 
+@pytest.mark.untraced
 def test_nifti_of_all_grids_agrees_with_nibabels_canonical(tmp_path):
     for affine in GRIDS.values():
         save(tmp_path / "scan.nii", affine)

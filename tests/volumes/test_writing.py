@@ -37,6 +37,7 @@ def direction(image):
     return np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(("count", "dtype"), [(2, "uint8"), (104, "uint8"), (300, "uint16")])
 @pytest.mark.parametrize(
     "group", ["iso straight", "iso oblique", "aniso straight", "aniso oblique"]

@@ -70,11 +70,6 @@ class VectorPose(Task[VectorPoseSettings]):
         self.targets = ("vectors",) * settings.vectors + ("clean",) * settings.restores
         self._axes: dict[str, Axis] = {}
 
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """(1, side, side, side)."""
-        return (1, *(self.settings.crop.side,) * 3)
-
     def network(self) -> VectorPoseNetwork:
         """A new network with the heads that are trained."""
         return VectorPoseNetwork(self.settings)

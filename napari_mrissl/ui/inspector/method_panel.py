@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
 
+from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.pretraining.curves import Look
 
 if TYPE_CHECKING:
@@ -15,13 +16,9 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 
-class MethodPanel(QWidget):
-    """Shows what a network of one method knows of one scan.
-
-    Parameters
-    ----------
-    viewer
-        Where results are drawn as layers.
+@runtime_checkable
+class MethodPanel(Protocol):
+    """A widget that shows what a network of one method knows of one scan.
 
     Attributes
     ----------
@@ -33,6 +30,46 @@ class MethodPanel(QWidget):
         Something began or ended.
     """
 
+    said: Any
+    failed: Any
+    progressed: Any
+    busy_changed: Any
+
+    @property
+    def busy(self) -> bool:
+        """Whether something goes on in the background."""
+
+    def open(self, run: Path, layer: Image | None) -> None:
+        """Load the weights of a run in the background, and look at a scan with them."""
+
+    def set_layer(self, layer: Image | None) -> None:
+        """Look at another scan with the same weights."""
+
+    def set_look(self, look: Look) -> None:
+        """Take the colours of a theme."""
+
+    def cancel(self) -> None:
+        """Stop what goes on in the background."""
+
+    def state(self) -> dict[str, Any]:
+        """What a session keeps, as plain data."""
+
+    def take_state(self, state: dict[str, Any]) -> list[str]:
+        """Take up what `state` gave; names of what is not usable."""
+
+    def shut_down(self) -> None:
+        """End all work and remove the layers; the panel is of no more use."""
+
+
+class JobPanel(QWidget):
+    """The signals of a `MethodPanel`, and jobs in the background that tell them.
+
+    Parameters
+    ----------
+    viewer
+        Where results are drawn as layers.
+    """
+
     said = Signal(str)
     failed = Signal(str)
     progressed = Signal(float, str)
@@ -41,36 +78,30 @@ class MethodPanel(QWidget):
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.viewer = viewer
+        self._runners: list[JobRunner] = []
 
     @property
     def busy(self) -> bool:
         """Whether something goes on in the background."""
-        raise NotImplementedError
+        return any(runner.running for runner in self._runners)
 
-    def open(self, run: Path, layer: Image | None) -> None:
-        """Load the weights of a run in the background, and look at a scan with them."""
-        raise NotImplementedError
-
-    def set_layer(self, layer: Image | None) -> None:
-        """Look at another scan with the same weights."""
-        raise NotImplementedError
-
-    def set_look(self, look: Look) -> None:
-        """Take the colours of a theme."""
-        raise NotImplementedError
+    def runner(self, *, listed: bool) -> JobRunner:
+        """Runs jobs of one kind; those that napari lists tell of their progress."""
+        made = JobRunner(self, listed=listed)
+        made.failed.connect(self.failed)
+        made.idle.connect(self.busy_changed)
+        if listed:
+            made.progressed.connect(self.progressed)
+            made.cancelled.connect(lambda: self.said.emit("Cancelled."))
+        self._runners.append(made)
+        return made
 
     def cancel(self) -> None:
         """Stop what goes on in the background."""
-        raise NotImplementedError
+        for runner in self._runners:
+            runner.cancel()
 
-    def state(self) -> dict[str, Any]:
-        """What a session keeps, as plain data."""
-        raise NotImplementedError
-
-    def take_state(self, state: dict[str, Any]) -> list[str]:
-        """Take up what `state` gave; names of what is not usable."""
-        raise NotImplementedError
-
-    def shut_down(self) -> None:
-        """End all work and remove the layers; the panel is of no more use."""
-        raise NotImplementedError
+    def close_runners(self) -> None:
+        """End all jobs; nothing is told any more."""
+        for runner in self._runners:
+            runner.close()

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import weakref
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import napari.viewer
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QApplication,
     QLabel,
-    QProgressBar,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_mrissl.ui.docks import tab_with_others
+from napari_mrissl.ui.dock_panel import DockPanel, close_when_destroyed
 from napari_mrissl.ui.inspector import work
 from napari_mrissl.ui.inspector.method_panel import MethodPanel
 from napari_mrissl.ui.inspector.registry import panel_class
@@ -27,17 +24,16 @@ from napari_mrissl.ui.inspector.source_box import SourceBox
 from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.navigator.sharing import real_viewer
 from napari_mrissl.ui.pretraining.curves import Look
-from napari_mrissl.ui.recorder.parts import button, row, sentence
+from napari_mrissl.ui.status import StatusLine
 from napari_mrissl.ui.wheel import leave_wheel_alone
 
-_ERROR = "color: #e5484d; font-weight: bold;"
 _BEGIN = (
     "Open a scan, choose a run and load its weights. The Inspector then shows what the network "
     "knows of the scan, beside what chance would say."
 )
 
 
-class Inspector(QWidget):
+class Inspector(DockPanel, QWidget):
     """Shows what a pretrained network knows of a scan, by the panel of its method.
 
     Parameters
@@ -58,9 +54,7 @@ class Inspector(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = real_viewer(viewer)
-        self._docked = False
         self._closed = False
-        self._failure = False
         self._method = ""
         self._run: Path | None = None
         self._wanted: dict[str, Any] | None = None
@@ -75,13 +69,9 @@ class Inspector(QWidget):
         self.begin.setToolTip("How to begin")
         self.stack = QStackedWidget()
         self.stack.addWidget(self.begin)
-        self.message = sentence("What was done last, or what went wrong")
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 1000)
-        self.progress.setMaximumWidth(110)
-        self.progress.setTextVisible(False)
-        self.progress.setToolTip("How much of what is being done is done")
-        self.cancel = button("Cancel", "Stop loading or measuring")
+        self.status = StatusLine(
+            "How much of what is being done is done", "Stop loading or measuring"
+        )
         self._arrange()
         leave_wheel_alone(self)
         self._connect()
@@ -97,7 +87,7 @@ class Inspector(QWidget):
     def load(self, folder: str | Path) -> None:
         """Load the newest weights of a run, and inspect the chosen scan."""
         path = Path(folder).absolute()
-        self._say("")
+        self.status.say("")
         self.describing.start(
             lambda _: work.describe(path), title="look at a run", done=self._on_described
         )
@@ -130,7 +120,7 @@ class Inspector(QWidget):
         elif run is not None:
             wrong.append("run")
         if wrong:
-            self._say_failure(f"Not restored, because not usable: {', '.join(wrong)}.")
+            self.status.say_failure(f"Not restored, because not usable: {', '.join(wrong)}.")
 
     def shut_down(self) -> None:
         """Let go of everything; the widget is of no more use."""
@@ -147,23 +137,6 @@ class Inspector(QWidget):
         if application is not None:
             application.aboutToQuit.disconnect(self.shut_down)
 
-    def event(self, event: QEvent) -> bool:
-        """Notice being docked and being taken out of the window again."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self._docked and self.parent() is None:
-                self.shut_down()
-                # Python cannot collect what Qt's connections to functions hold.
-                self.deleteLater()
-            elif self.parent() is not None and not self._docked:
-                tab_with_others(self)
-            self._docked = self.parent() is not None
-        return bool(super().event(event))
-
-    def closeEvent(self, event: QEvent) -> None:
-        """Closed on its own, outside a dock."""
-        self.shut_down()
-        super().closeEvent(event)
-
     def minimumSizeHint(self) -> QSize:
         """Never narrower than the controls."""
         parts = [self.sources] + ([self.panel] if self.panel is not None else [])
@@ -175,14 +148,12 @@ class Inspector(QWidget):
         return QSize(max(430, self.minimumSizeHint().width()), 660)
 
     def _arrange(self) -> None:
-        bottom = row((self.message, 1), self.progress, self.cancel)
-        bottom.setContentsMargins(6, 0, 6, 4)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(3)
         outer.addWidget(self.sources)
         outer.addWidget(self.stack, 1)
-        outer.addLayout(bottom)
+        outer.addWidget(self.status)
 
     def _connect(self) -> None:
         sources = self.sources
@@ -193,11 +164,10 @@ class Inspector(QWidget):
         for runner in (self.listing, self.describing):
             runner.failed.connect(self._on_failed)
             runner.idle.connect(self._show_busy)
-        self.cancel.clicked.connect(self._on_cancel)
+        self.status.stop_wanted.connect(self._on_cancel)
         self._viewer.events.theme.connect(self._take_theme)
         QApplication.instance().aboutToQuit.connect(self.shut_down)
-        held = [weakref.ref(one) for one in (self.listing, self.describing)]
-        self.destroyed.connect(partial(_on_destroyed, held))
+        close_when_destroyed(self, self.listing, self.describing)
 
     def _on_listed(self, runs: tuple[work.RunChoice, ...]) -> None:
         self.sources.present(runs)
@@ -213,7 +183,7 @@ class Inspector(QWidget):
         if wanted is not None:
             wrong = self.panel.take_state(wanted)
             if wrong:
-                self._say_failure(f"Not restored, because not usable: {', '.join(wrong)}.")
+                self.status.say_failure(f"Not restored, because not usable: {', '.join(wrong)}.")
         self.panel.open(run.folder, self.sources.layer)
 
     def _use_panel(self, made: type[MethodPanel], method: str) -> None:
@@ -223,9 +193,9 @@ class Inspector(QWidget):
             self.panel.deleteLater()
         self.panel, self._method = made(self._viewer), method
         leave_wheel_alone(self.panel)
-        self.panel.said.connect(self._say)
+        self.panel.said.connect(self.status.say)
         self.panel.failed.connect(self._on_failed)
-        self.panel.progressed.connect(self._on_progress)
+        self.panel.progressed.connect(self.status.show_progress)
         self.panel.busy_changed.connect(self._show_busy)
         self.stack.addWidget(self.panel)
         self.stack.setCurrentWidget(self.panel)
@@ -234,7 +204,7 @@ class Inspector(QWidget):
 
     def _on_scan(self) -> None:
         if self.panel is not None:
-            self._say("")
+            self.status.say("")
             self.panel.set_layer(self.sources.layer)
 
     def _on_cancel(self) -> None:
@@ -242,44 +212,16 @@ class Inspector(QWidget):
         if self.panel is not None:
             self.panel.cancel()
 
-    def _on_progress(self, part: float, words: str) -> None:
-        self.progress.setValue(round(1000 * part))
-        if words and not self._failure:
-            self._say(f"{words}...")
-
     def _show_busy(self) -> None:
         working = self.describing.running or (self.panel is not None and self.panel.busy)
-        self.progress.setVisible(working)
-        self.cancel.setVisible(working)
-        if not working:
-            self.progress.setValue(0)
-            if self.message.text().endswith("..."):
-                self._say("")
+        self.status.show_busy(busy=working)
 
     def _on_failed(self, text: str) -> None:
         self._wanted = None
-        self._say_failure(text)
+        self.status.say_failure(text)
         self._show_busy()
 
     def _take_theme(self, _: object = None) -> None:
         if self.panel is not None:
             theme = get_theme(self._viewer.theme)
             self.panel.set_look(Look(theme.background.as_hex(), theme.text.as_hex()))
-
-    def _say(self, text: str) -> None:
-        self._failure = False
-        self.message.setStyleSheet("")
-        self.message.setText(text)
-
-    def _say_failure(self, text: str) -> None:
-        self._failure = True
-        self.message.setStyleSheet(_ERROR)
-        self.message.setText(text)
-
-
-def _on_destroyed(held: list[weakref.ref[JobRunner]], _: object = None) -> None:
-    """The window was closed with the dock in it."""
-    for one in held:
-        runner = one()
-        if runner is not None:
-            runner.close()

@@ -9,6 +9,7 @@ from napari.layers import Surface, Vectors
 
 from napari_mrissl.geometry import Pose
 from napari_mrissl.ui.layers import AXIS_LABELS, METADATA_KEY, UNITS, to_napari
+from napari_mrissl.ui.layers.attaching import attach
 from napari_mrissl.ui.navigator.colors import PlaneTexture
 from napari_mrissl.ui.navigator.units import millimetres
 
@@ -78,15 +79,8 @@ class PlaneLayers:
 
     def attach(self) -> None:
         """Add the layers where they are missing; selection and view stay as they are."""
-        missing = [layer for layer in (self.plane, self.line) if layer not in self._viewer.layers]
-        if not missing:
-            return
-        active = self._viewer.layers.selection.active
-        for layer in missing:
-            self._viewer.add_layer(layer)
-        if active is not None:
-            self._viewer.layers.selection.active = active
-        self.adapt()
+        if attach(self._viewer, (self.plane, self.line)):
+            self.adapt()
 
     def remove(self) -> None:
         """Take the layers out of the viewer."""

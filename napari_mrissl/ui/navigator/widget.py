@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import weakref
-from collections.abc import Callable
 
 import napari.viewer
 from napari.layers import Image
 from psygnal import Signal
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QApplication,
-    QFrame,
     QLabel,
-    QScrollArea,
     QSizePolicy,
     QStyle,
     QVBoxLayout,
@@ -23,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_mrissl.geometry import Pose
-from napari_mrissl.ui.docks import tab_with_others
+from napari_mrissl.ui.dock_panel import DockPanel
 from napari_mrissl.ui.layers.shown import prepare_renderer
 from napari_mrissl.ui.navigator.bars import MoveBar, ReadOut, row, section
 from napari_mrissl.ui.navigator.flight_panel import FlightPanel
@@ -41,7 +37,9 @@ from napari_mrissl.ui.navigator.slice_view import SliceView
 from napari_mrissl.ui.navigator.source import SourceBox
 from napari_mrissl.ui.navigator.state import NavigatorState
 from napari_mrissl.ui.navigator.units import matching_units
+from napari_mrissl.ui.recorder.parts import scrolled
 from napari_mrissl.ui.wheel import leave_wheel_alone
+from napari_mrissl.ui.window_watch import WindowWatch
 from napari_mrissl.volumes.volume import Volume
 
 SLICE_SIZE = 256
@@ -50,14 +48,7 @@ SLICE_SIZE = 256
 _open: weakref.WeakSet[SliceNavigator] = weakref.WeakSet()
 
 
-@atexit.register
-def _shut_down_before_qt() -> None:
-    """A script may end with its viewer open; a canvas must not outlive Qt."""
-    for navigator in list(_open):
-        navigator.shut_down(remove_layers=False)
-
-
-class SliceNavigator(QWidget):
+class SliceNavigator(DockPanel, QWidget):
     """Fly an oblique slice through a scan.
 
     A second navigator on the same viewer shares volume, pose and history with the first.
@@ -83,8 +74,7 @@ class SliceNavigator(QWidget):
         prepare_renderer()
         self._viewer = viewer
         self._closed = False
-        self._docked = False
-        self._watched: Callable[[], QWidget | None] = _nothing
+        self._window = WindowWatch(self, self._on_quit)
         self.state: NavigatorState = state_of(viewer)
         plane_shown = any(
             not other.closed and real_viewer(other._viewer) is real_viewer(viewer)
@@ -174,7 +164,7 @@ class SliceNavigator(QWidget):
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.disconnect(self._on_quit)
-        self._watch_window()
+        self._window.leave()
         self.source.disconnect_layers()
         self.flight_panel.let_go()
         self.deck.leave(wait=not remove_layers)
@@ -203,47 +193,14 @@ class SliceNavigator(QWidget):
         if not self._keys.handle(event):
             super().keyPressEvent(event)
 
-    def event(self, event: QEvent) -> bool:
-        """Notice being docked and being taken out of the window again."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parent() is not None:
-                self._docked = True
-                self._watch_window()
-                tab_with_others(self)
-            elif self._docked:
-                self.shut_down()
-        return super().event(event)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Notice that the dock enters a window, and that the window goes away."""
-        kind = event.type()
-        if kind == QEvent.Type.ParentChange:
-            self._watch_window()
-        # A close that the user asked for may still be refused in a dialog.
-        elif kind == QEvent.Type.DeferredDelete or (
-            kind == QEvent.Type.Close and not event.spontaneous()
-        ):
-            self.shut_down(remove_layers=False)
-        return False
-
-    def closeEvent(self, event: QEvent) -> None:
-        """Closed on its own, outside a dock."""
+    def on_undocked(self) -> None:
+        """End; it lives on for as long as someone holds it."""
         self.shut_down()
-        super().closeEvent(event)
 
-    def _watch_window(self) -> None:
-        """Watch the outermost widget around this one, but not strongly hold it."""
-        top = None if self._closed else self.parentWidget()
-        while top is not None and top.parentWidget() is not None:
-            top = top.parentWidget()
-        watched = self._watched()
-        if top is watched:
-            return
-        if watched is not None:
-            watched.removeEventFilter(self)
-        self._watched = _nothing if top is None else weakref.ref(top)
-        if top is not None:
-            top.installEventFilter(self)
+    def on_docked(self) -> None:
+        """Watch the window: its end ends the slice's canvas."""
+        self._window.look()
+        super().on_docked()
 
     def _arrange(self) -> None:
         inner = QWidget()
@@ -260,14 +217,9 @@ class SliceNavigator(QWidget):
         self.flight_box = section("Flight", self.flight_panel)
         layout.addWidget(self.position_box)
         layout.addWidget(self.flight_box)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inner)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        outer.addWidget(scrolled(inner))
         self._inner = inner
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
 
@@ -359,7 +311,3 @@ class SliceNavigator(QWidget):
 
     def _on_quit(self) -> None:
         self.shut_down(remove_layers=False)
-
-
-def _nothing() -> None:
-    return None

@@ -164,7 +164,9 @@ class Plot(QWidget):
         self.title = QLabel(name)
         self.title.setTextFormat(Qt.TextFormat.PlainText)
         self.title.setToolTip(f"{name}: newest training value, newest held-out value, chance")
-        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        # In a narrow dock the three values of a long name take two lines.
+        self.title.setWordWrap(True)
+        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self._name = name
         # A menu and its dialogs for each plot are a hundred widgets.
         self.canvas = plot_widget(drawing)

@@ -13,11 +13,12 @@ from napari_mrissl.ui.navigator.bars import section
 from napari_mrissl.ui.pretraining.curves import Curves
 from napari_mrissl.ui.pretraining.follower import Follower
 from napari_mrissl.ui.pretraining.pictures import Pictures
-from napari_mrissl.ui.recorder.parts import button, row, sentence
+from napari_mrissl.ui.recorder.parts import button, label_of, row, sentence, whole_number
 
 _ERROR = "color: #e5484d; font-weight: bold;"
 _LOG_LINES = 6
 _PERMILLE = 1000
+_MOST_STEPS = 100_000_000
 
 WORDS = {
     "queued": "Queued", "running": "Running", "pausing": "Pausing after this step",
@@ -39,11 +40,14 @@ class RunBox(QWidget):
     ----------
     pause_wanted, stop_wanted, resume_wanted : Signal()
         A button was pressed.
+    more_wanted : Signal(int)
+        A finished run is to go on with so many more steps.
     """
 
     pause_wanted = Signal()
     stop_wanted = Signal()
     resume_wanted = Signal()
+    more_wanted = Signal(int)
 
     def __init__(self, follower: Follower, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -67,6 +71,16 @@ class RunBox(QWidget):
         self.pause.clicked.connect(self._on_pause)
         self.stop.clicked.connect(self._on_stop)
         self.resume.clicked.connect(self._on_resume)
+        self.more = whole_number(1, _MOST_STEPS, 1000, "How many steps a finished run gets more")
+        self.go_on = button(
+            "Go on", "Train the finished run further; the learning rate follows the longer schedule"
+        )
+        self.go_on.clicked.connect(self._on_go_on)
+        self.further = QWidget()
+        self.further.setLayout(
+            row(label_of("With", self.more), (self.more, 1), label_of("more steps", self.more),
+                (self.go_on, 1))
+        )  # fmt: skip
         self.curves = Curves()
         self.pictures = Pictures()
         self.log = QPlainTextEdit()
@@ -80,7 +94,7 @@ class RunBox(QWidget):
         layout.addWidget(self.name)
         layout.addWidget(self.state)
         layout.addLayout(row((self.pause, 1), (self.resume, 1), (self.stop, 1)))
-        for part in (self.progress, self.pace, self.reason):
+        for part in (self.further, self.progress, self.pace, self.reason):
             layout.addWidget(part)
         self.sections = {
             title: section(title, part)
@@ -129,6 +143,7 @@ class RunBox(QWidget):
             self.name.setText("No run is shown. Start one, or open one from the list of runs.")
         else:
             self.name.setText(f"{printable(run.folder.name)}: {run.settings.method}")
+            self.more.setValue(run.settings.optimisation.steps)
         self._stale = True
         self._show_state()
         self._show_pace()
@@ -161,6 +176,10 @@ class RunBox(QWidget):
         self._ask("resuming")
         self.resume_wanted.emit()
 
+    def _on_go_on(self) -> None:
+        self._ask("resuming")
+        self.more_wanted.emit(self.more.value())
+
     def _ask(self, wanted: str) -> None:
         """The click is answered at once; the run answers through its folder."""
         self._asked = wanted
@@ -188,6 +207,8 @@ class RunBox(QWidget):
         self.resume.setEnabled(
             free and (name == "paused" or (not alive and name not in ("", "finished")))
         )
+        self.further.setVisible(name == "finished" and not alive)
+        self.go_on.setEnabled(free)
         done = state.step / state.steps if state is not None and state.steps else 0.0
         self.progress.setValue(round(_PERMILLE * done))
         self.progress.setFormat(

@@ -43,11 +43,20 @@ class RunsBox(QWidget):
     ----------
     open_wanted : Signal(str)
         Folder of a run to show.
+    add_wanted : Signal(str)
+        Folder of a run to list and show.
+    forget_wanted : Signal(str)
+        Folder of a run to take off the list.
+    return_wanted : Signal()
+        The run that was forgotten last is to be listed again.
     refresh_wanted : Signal()
         The list is to be read again.
     """
 
     open_wanted = Signal(str)
+    add_wanted = Signal(str)
+    forget_wanted = Signal(str)
+    return_wanted = Signal()
     refresh_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -66,17 +75,25 @@ class RunsBox(QWidget):
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.facts = sentence("How many runs there are, and why the selected one has ended")
         self.open = button("Open", "Show the selected run; one that goes on is followed")
-        self.other = button("Open folder...", "Show a run that is not in the list")
+        self.other = button("Open folder...", "List and show a run that is not in the list")
         self.refresh = button("Refresh", "Read the list and the states again")
+        self.forget = button(
+            "Forget", "Take the selected run off the list; its folder and files stay as they are"
+        )
+        self.back = button("Undo forget", "List the run again that was forgotten last")
+        self.back.setEnabled(False)
         layout = column(self)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.facts)
         layout.addLayout(row((self.open, 1), (self.other, 1), (self.refresh, 1)))
+        layout.addLayout(row((self.forget, 1), (self.back, 1)))
         self.table.itemSelectionChanged.connect(self._show_selected)
         self.table.itemDoubleClicked.connect(lambda _: self._on_open())
         self.open.clicked.connect(self._on_open)
         self.other.clicked.connect(self._on_other)
         self.refresh.clicked.connect(self.refresh_wanted)
+        self.forget.clicked.connect(self._on_forget)
+        self.back.clicked.connect(self.return_wanted)
         self._show_selected()
 
     @property
@@ -120,6 +137,7 @@ class RunsBox(QWidget):
     def _show_selected(self) -> None:
         one = self.selected
         self.open.setEnabled(one is not None)
+        self.forget.setEnabled(one is not None and not one.goes_on)
         if one is not None and one.reason:
             self.facts.setText(f"{printable(one.folder.name)}: {printable(one.reason)}")
         elif self.rows:
@@ -134,4 +152,8 @@ class RunsBox(QWidget):
     def _on_other(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "The folder of a run")
         if chosen:
-            self.open_wanted.emit(chosen)
+            self.add_wanted.emit(chosen)
+
+    def _on_forget(self) -> None:
+        if self.selected is not None:
+            self.forget_wanted.emit(str(self.selected.folder))

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import weakref
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import napari.viewer
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtCore import QSize, QTimer
 from qtpy.QtWidgets import (
     QApplication,
-    QFrame,
-    QProgressBar,
-    QScrollArea,
     QStyle,
     QTabWidget,
     QVBoxLayout,
@@ -23,11 +18,12 @@ from qtpy.QtWidgets import (
 
 from napari_mrissl.errors import printable
 from napari_mrissl.pretext.registry import TASKS
-from napari_mrissl.ui.docks import tab_with_others
+from napari_mrissl.ui.dock_panel import DockPanel, close_when_destroyed
 from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.navigator.bars import section
 from napari_mrissl.ui.navigator.sharing import real_viewer
 from napari_mrissl.ui.pretraining import work
+from napari_mrissl.ui.pretraining.actions import RunActions
 from napari_mrissl.ui.pretraining.closing import Watched, closing_words
 from napari_mrissl.ui.pretraining.curves import Look
 from napari_mrissl.ui.pretraining.data_box import DataBox, Sources
@@ -37,17 +33,17 @@ from napari_mrissl.ui.pretraining.memory import state_of, take_state
 from napari_mrissl.ui.pretraining.run_box import RunBox
 from napari_mrissl.ui.pretraining.runs_box import RunRow, RunsBox
 from napari_mrissl.ui.pretraining.start_box import StartBox
-from napari_mrissl.ui.recorder.parts import button, row, sentence
+from napari_mrissl.ui.recorder.parts import scrolled
+from napari_mrissl.ui.status import StatusLine
 from napari_mrissl.ui.wheel import leave_wheel_alone
 
-_ERROR = "color: #e5484d; font-weight: bold;"
 _REFRESH_MS = 400
 _LIST_MS = 4000
 NEW, RUN, RUNS = range(3)
 """The tabs."""
 
 
-class Pretraining(QWidget):
+class Pretraining(DockPanel, QWidget):
     """Starts trainings in processes of their own, and shows them from their folders.
 
     Parameters
@@ -66,12 +62,11 @@ class Pretraining(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = real_viewer(viewer)
-        self._docked = False
         self._closed = False
         self._found_one = False
         self._watched = Watched()
         self.follower = Follower(self)
-        self.actions = JobRunner(self)
+        self.actions = RunActions(self)
         self.asking = JobRunner(self, listed=False)
         self.listing = JobRunner(self, listed=False)
         self.form = FormBox(TASKS)
@@ -79,13 +74,10 @@ class Pretraining(QWidget):
         self.start_box = StartBox()
         self.run_box = RunBox(self.follower)
         self.runs_box = RunsBox()
-        self.message = sentence("What was done last, or what went wrong")
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 1000)
-        self.progress.setMaximumWidth(120)
-        self.progress.setTextVisible(False)
-        self.progress.setToolTip("How much of what is being done is done")
-        self.cancel = button("Cancel", "Stop what is being prepared or measured; runs go on")
+        self.status = StatusLine(
+            "How much of what is being done is done",
+            "Stop what is being prepared or measured; runs go on",
+        )
         self._refresh = QTimer(self)
         self._refresh.setInterval(_REFRESH_MS)
         self._look_again = QTimer(self)
@@ -116,33 +108,30 @@ class Pretraining(QWidget):
         if self.actions.running:
             return
         if not self.form.valid:
-            self._say_failure("A setting is not valid; it is marked in the form.")
+            self.status.say_failure("A setting is not valid; it is marked in the form.")
             return
         text = self.start_box.folder.text().strip()
         if not text:
-            self._say_failure("The run has no folder; choose one.")
+            self.status.say_failure("The run has no folder; choose one.")
             return
         draft, sources = self.form.draft, self.data_box.sources
         folder, initial = Path(text).absolute(), self.start_box.initial.text()
-        self._run_action(
-            lambda control: work.start(control, draft, sources, folder, initial),
-            f"start of the run {printable(folder.name)}",
-            self._on_started,
-        )
+        self.actions.make(draft, sources, folder, initial)
 
     def open_run(self, folder: str | Path) -> None:
         """Show a run; one that is trained is followed."""
-        self._say("")
+        self.status.say("")
         self.follower.follow(Path(folder).absolute(), closing_words())
         self.tabs.setCurrentIndex(RUN)
 
     def estimate(self) -> None:
         """Measure memory and time of what the form describes."""
         if not self.form.valid:
-            self._say_failure("A setting is not valid; it is marked in the form.")
+            self.status.say_failure("A setting is not valid; it is marked in the form.")
             return
         draft, sources = self.form.draft, self.data_box.sources
         steps = draft.settings.optimisation.steps
+        self.status.say("")
         self.start_box.estimate_text.setText("Measuring a step...")
         self.asking.start(
             lambda control: work.estimate(control, draft, sources),
@@ -164,7 +153,7 @@ class Pretraining(QWidget):
         """Take up what a session kept; what is not usable is said and left out."""
         wrong = take_state(self, state)
         if wrong:
-            self._say_failure(f"Not restored, because not usable: {', '.join(wrong)}.")
+            self.status.say_failure(f"Not restored, because not usable: {', '.join(wrong)}.")
 
     def shut_down(self) -> None:
         """Let go of everything; the widget is of no more use, and a training goes on."""
@@ -181,23 +170,6 @@ class Pretraining(QWidget):
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.disconnect(self._on_quit)
-
-    def event(self, event: QEvent) -> bool:
-        """Notice being docked and being taken out of the window again."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self._docked and self.parent() is None:
-                self.shut_down()
-                # Python cannot collect what Qt's connections to functions hold.
-                self.deleteLater()
-            elif self.parent() is not None and not self._docked:
-                tab_with_others(self)
-            self._docked = self.parent() is not None
-        return bool(super().event(event))
-
-    def closeEvent(self, event: QEvent) -> None:
-        """Closed on its own, outside a dock."""
-        self.shut_down()
-        super().closeEvent(event)
 
     def minimumSizeHint(self) -> QSize:
         """Never narrower than the controls."""
@@ -229,7 +201,7 @@ class Pretraining(QWidget):
         page = QVBoxLayout(upper)
         page.setContentsMargins(0, 0, 0, 0)
         page.setSpacing(2)
-        page.addWidget(_scrolled(new), 1)
+        page.addWidget(scrolled(new), 1)
         page.addWidget(self.start_box)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
@@ -237,75 +209,67 @@ class Pretraining(QWidget):
         self.tabs.tabBar().setDrawBase(False)
         for part, title, tip in (
             (upper, "New run", "Method, data and settings of a new run"),
-            (_scrolled(run), "Run", "Curves, samples and log of one run"),
+            (scrolled(run), "Run", "Curves, samples and log of one run"),
             (self.runs_box, "All runs", "All runs of this user"),
         ):
             self.tabs.addTab(part, title)
             self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
-        bottom = row((self.message, 1), self.progress, self.cancel)
-        bottom.setContentsMargins(6, 0, 6, 4)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 6, 0, 0)
         outer.setSpacing(2)
         outer.addWidget(self.tabs, 1)
-        outer.addLayout(bottom)
+        outer.addWidget(self.status)
 
     def _connect(self) -> None:
         self.form.changed.connect(self._on_draft)
-        self.form.invalid.connect(self._say_failure)
+        self.form.invalid.connect(self.status.say_failure)
         self.data_box.changed.connect(self._on_data)
         self.start_box.changed.connect(self._on_device)
         self.start_box.start_wanted.connect(self.start)
         self.start_box.estimate_wanted.connect(self.estimate)
-        self.run_box.pause_wanted.connect(self._on_pause)
-        self.run_box.stop_wanted.connect(self._on_stop)
-        self.run_box.resume_wanted.connect(self._on_resume)
+        actions, shown = self.actions, lambda: self.follower.folder
+        self.run_box.pause_wanted.connect(lambda: actions.pause(shown()))
+        self.run_box.stop_wanted.connect(lambda: actions.stop(shown()))
+        self.run_box.resume_wanted.connect(lambda: actions.resume(shown()))
+        self.run_box.more_wanted.connect(lambda steps: actions.resume(shown(), steps))
         self.runs_box.open_wanted.connect(self.open_run)
+        self.runs_box.add_wanted.connect(self._on_add)
+        self.runs_box.forget_wanted.connect(actions.forget)
+        self.runs_box.return_wanted.connect(actions.bring_back)
+        actions.started.connect(lambda _: self._show_busy())
+        actions.said.connect(self.status.say)
+        actions.made.connect(self._on_made)
+        actions.resumed.connect(self._on_resumed)
+        actions.list_changed.connect(self.refresh_runs)
         self.runs_box.refresh_wanted.connect(self.refresh_runs)
-        self.follower.failed.connect(self._say_failure)
+        self.follower.failed.connect(self.status.say_failure)
         self.follower.state_changed.connect(self._on_state)
         self.follower.opened.connect(self._on_state)
         for runner in (self.actions, self.asking):
-            runner.progressed.connect(self._on_progress)
+            runner.progressed.connect(self.status.show_progress)
             runner.failed.connect(self._on_failed)
             runner.cancelled.connect(self._on_cancelled)
             runner.idle.connect(self._show_busy)
-        self.listing.failed.connect(self._say_failure)
-        self.cancel.clicked.connect(self.actions.cancel)
-        self.cancel.clicked.connect(self.asking.cancel)
+        self.listing.failed.connect(self.status.say_failure)
+        self.status.stop_wanted.connect(self.actions.cancel)
+        self.status.stop_wanted.connect(self.asking.cancel)
         self._refresh.timeout.connect(self.run_box.refresh)
         self._look_again.timeout.connect(self._on_look_again)
         self.tabs.currentChanged.connect(self._on_tab)
         self._viewer.events.theme.connect(self._take_theme)
         QApplication.instance().aboutToQuit.connect(self._on_quit)
-        ending = (self._watched, weakref.ref(self.follower), weakref.ref(self.actions))
-        self.destroyed.connect(partial(_on_destroyed, *ending, weakref.ref(self.asking)))
+        close_when_destroyed(self, self.follower, self.actions, self.asking)
+        self.destroyed.connect(lambda _, watched=self._watched: watched.leave())
 
-    def _run_action(self, action: Any, title: str, done: Any) -> None:
-        self._say("")
-        self.actions.start(action, title=title, done=done, queue=True)
-        self._show_busy()
-
-    def _on_started(self, started: work.Started) -> None:
+    def _on_made(self, started: work.Started) -> None:
         self.open_run(started.folder)
-        self._say(" ".join(f"{note}." for note in started.notes))
+        self.status.say(" ".join(f"{note[:1].upper()}{note[1:]}." for note in started.notes))
         self.start_box.propose(self.form.draft.method)
         self.refresh_runs()
 
-    def _on_pause(self) -> None:
-        folder = self.follower.folder
-        self._run_action(lambda _: work.pause(folder), "pause", None)
-
-    def _on_stop(self) -> None:
-        folder = self.follower.folder
-        self._run_action(lambda _: work.stop(folder), "stop", self._on_stopped)
-
-    def _on_resume(self) -> None:
-        folder = self.follower.folder
-        self._run_action(lambda control: work.resume(control, folder), "resume", self._on_resumed)
-
-    def _on_stopped(self, _: object) -> None:
-        self.refresh_runs()
+    def _on_add(self, folder: str) -> None:
+        self.open_run(folder)
+        self.actions.add(folder)
 
     def _on_resumed(self, folder: Path) -> None:
         if folder == self.follower.folder:
@@ -314,13 +278,14 @@ class Pretraining(QWidget):
 
     def _on_listed(self, rows: tuple[RunRow, ...]) -> None:
         self.runs_box.present(rows)
+        self.runs_box.back.setEnabled(self.actions.can_bring_back)
         followed = self.follower.folder
         for one in rows:
             # Found again after a restart, or resumed from elsewhere.
             if one.goes_on and (followed in (None, one.folder)):
                 if followed is None and not self._found_one:
                     self.open_run(one.folder)
-                    self._say(f"The run {printable(one.folder.name)} goes on.")
+                    self.status.say(f"The run {printable(one.folder.name)} goes on.")
                 elif followed == one.folder and not self.follower.following:
                     self.follower.follow(one.folder, closing_words())
                 break
@@ -339,7 +304,7 @@ class Pretraining(QWidget):
 
     def _on_draft(self) -> None:
         draft = self.form.draft
-        self._say("")
+        self.status.say("")
         self.start_box.propose(draft.method)
         self.start_box.show_device(draft.settings.device)
         self.start_box.estimate_text.setText("")
@@ -358,29 +323,21 @@ class Pretraining(QWidget):
         elif number == RUN:
             self.run_box.refresh()
 
-    def _on_progress(self, part: float, words: str) -> None:
-        self.progress.setValue(round(1000 * part))
-        if words:
-            self._say(f"{words}...")
-
     def _on_failed(self, text: str) -> None:
         self.run_box.forget_request()
         if self.start_box.estimate_text.text().endswith("..."):
             self.start_box.estimate_text.setText("")
-        self._say_failure(text)
+        self.status.say_failure(text)
 
     def _on_cancelled(self) -> None:
         self._on_failed("")
-        self._say("Cancelled.")
+        self.status.say("Cancelled.")
 
     def _show_busy(self) -> None:
         working = self.actions.running or self.asking.running
-        self.progress.setVisible(working)
-        self.cancel.setVisible(working)
+        self.status.show_busy(busy=working)
         self.start_box.start.setEnabled(not self.actions.running)
         self.start_box.estimate.setEnabled(not working)
-        if not working and self.message.text().endswith("..."):
-            self._say("")
 
     def _on_quit(self) -> None:
         self._watched.leave()
@@ -389,29 +346,3 @@ class Pretraining(QWidget):
     def _take_theme(self, _: object = None) -> None:
         theme = get_theme(self._viewer.theme)
         self.run_box.curves.set_look(Look(theme.background.as_hex(), theme.text.as_hex()))
-
-    def _say(self, text: str) -> None:
-        self.message.setStyleSheet("")
-        self.message.setText(text)
-
-    def _say_failure(self, text: str) -> None:
-        self.message.setStyleSheet(_ERROR)
-        self.message.setText(text)
-
-
-def _scrolled(content: QWidget) -> QScrollArea:
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(content)
-    return area
-
-
-def _on_destroyed(watched: Watched, *held: weakref.ref[Any]) -> None:
-    """The window was closed with the panel in it."""
-    watched.leave()
-    for one in held:
-        runner = one() if isinstance(one, weakref.ref) else None
-        if runner is not None:
-            runner.close()

@@ -178,8 +178,8 @@ def stop(folder: Path) -> None:
     launch.stop(folder)
 
 
-def resume(control: Control, folder: Path) -> Path:
-    """Let a run go on: one that is paused, or in a new process.
+def resume(control: Control, folder: Path, more: int | None = None) -> Path:
+    """Let a run go on: one that is paused, or in a new process, with so many more steps.
 
     Raises
     ------
@@ -187,12 +187,14 @@ def resume(control: Control, folder: Path) -> Path:
         If another one is being trained, or this one cannot go on.
     """
     control.progress(0.5, "Resuming")
-    if Run.open(folder).state().name in ("paused", "pausing"):
+    if more is None and Run.open(folder).state().name in ("paused", "pausing"):
         launch.resume(folder)
         return folder
     with locked(runs_folder()):
         refuse_second()
-        launch.resume(index.remember(folder).folder)
+        run = index.remember(folder)
+        steps = None if more is None else run.settings.optimisation.steps + more
+        launch.resume(run.folder, steps)
     return folder
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QDoubleSpinBox,
+    QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QSpinBox,
     QVBoxLayout,
@@ -83,6 +85,16 @@ def row(*widgets: QWidget | tuple[QWidget, int]) -> QHBoxLayout:
         else:
             layout.addWidget(one)
     return layout
+
+
+def scrolled(content: QWidget) -> QScrollArea:
+    """What is higher than its dock, and scrolls in it; never sideways."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(content)
+    return area
 
 
 def clock(seconds: float) -> str:

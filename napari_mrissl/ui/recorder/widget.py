@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import napari.viewer
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtCore import QSize, QTimer
 from qtpy.QtGui import QKeyEvent
-from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QStyle, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QStyle, QVBoxLayout, QWidget
 
-from napari_mrissl.ui.docks import tab_with_others
+from napari_mrissl.ui.dock_panel import DockPanel
 from napari_mrissl.ui.navigator.bars import section
 from napari_mrissl.ui.navigator.flights import COLUMNS, FlightDeck, deck_of
 from napari_mrissl.ui.navigator.keys import all_keys, sequence_of
@@ -24,7 +24,7 @@ from napari_mrissl.ui.recorder.key_pose_box import KeyPoseBox
 from napari_mrissl.ui.recorder.key_poses import KeyPoses
 from napari_mrissl.ui.recorder.maker import FlightMaker
 from napari_mrissl.ui.recorder.notices import Notices
-from napari_mrissl.ui.recorder.parts import sentence
+from napari_mrissl.ui.recorder.parts import scrolled, sentence
 from napari_mrissl.ui.recorder.policy_box import PolicyBox
 from napari_mrissl.ui.recorder.record_box import RecordBox
 from napari_mrissl.ui.recorder.replay_box import ReplayBox
@@ -37,7 +37,7 @@ _ERROR = "color: #e5484d; font-weight: bold;"
 _LEAST_HEIGHT, _MOST_HEIGHT = 280, 680
 
 
-class FlightRecorder(QWidget):
+class FlightRecorder(DockPanel, QWidget):
     """Records flights into a dataset, lists, replays and makes them.
 
     It shows the same deck as the flight section of the viewer's slice navigator.
@@ -53,7 +53,6 @@ class FlightRecorder(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = real_viewer(viewer)
-        self._docked = False
         self._closed = False
         self._feeds: Feeds | None = None
         self._wanted_episode: int | None = None
@@ -184,16 +183,14 @@ class FlightRecorder(QWidget):
         deck.player.changed.disconnect(self.replay_box.refresh)
         deck.leave(wait=wait)
 
-    def event(self, event: QEvent) -> bool:
-        """Notice being docked and being taken out of the window again."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self._docked and self.parent() is None:
-                self.shut_down()
-            self._docked = self.parent() is not None
-            if self._docked:
-                tab_with_others(self)
-                self._first_look.start(0)
-        return bool(super().event(event))
+    def on_undocked(self) -> None:
+        """End; it lives on for as long as someone holds it."""
+        self.shut_down()
+
+    def on_docked(self) -> None:
+        """Look for a navigator in the window."""
+        super().on_docked()
+        self._first_look.start(0)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """The navigator's keys for flights work here too, unless a field took them."""
@@ -203,11 +200,6 @@ class FlightRecorder(QWidget):
             return
         command()
         event.accept()
-
-    def closeEvent(self, event: QEvent) -> None:
-        """A window of its own that is closed."""
-        self.shut_down()
-        super().closeEvent(event)
 
     def minimumSizeHint(self) -> QSize:
         """Never narrower than the controls; low, because they scroll."""
@@ -241,16 +233,11 @@ class FlightRecorder(QWidget):
         for title in ("Key poses", "Fly by policy"):
             self.sections[title].collapse(animate=False)
         layout.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inner)
         self.message.setContentsMargins(6, 0, 6, 4)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(2)
-        outer.addWidget(scroll, 1)
+        outer.addWidget(scrolled(inner), 1)
         outer.addWidget(self.message)
         self._inner = inner
 

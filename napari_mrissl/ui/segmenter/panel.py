@@ -10,7 +10,7 @@ from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from napari_mrissl.segmentation import SegmentSettings, prepare
-from napari_mrissl.ui.docks import tab_with_others
+from napari_mrissl.ui.dock_panel import DockPanel
 from napari_mrissl.ui.layers import prepare_renderer
 from napari_mrissl.ui.segmenter.actions import FileButtons, MarkButtons
 from napari_mrissl.ui.segmenter.classes_box import ClassesBox
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _LEAST_HEIGHT, _MOST_HEIGHT = 280, 660
 
 
-class PromptSegmenter(QScrollArea):
+class PromptSegmenter(DockPanel, QScrollArea):
     """Clicks and scribbles on a scan become a segmentation while you watch.
 
     Parameters
@@ -96,7 +96,6 @@ class PromptSegmenter(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         body.installEventFilter(self)
         leave_wheel_alone(self)
-        self._docked = False
         self._closed = False
         self.controller.finished.connect(self.segmented)
         self.controller.labels_shown.connect(self.labels_shown)
@@ -208,18 +207,6 @@ class PromptSegmenter(QScrollArea):
         self.scan_box.disconnect_viewer()
         self.controller.close()
 
-    def event(self, event: QEvent) -> bool:
-        """Notice being taken out of the window: napari gives a closed dock no close event."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self._docked and self.parent() is None:
-                self.shut_down()
-                # Python cannot collect what Qt's connections to functions hold.
-                self.deleteLater()
-            self._docked = self.parent() is not None
-            if self._docked:
-                tab_with_others(self)
-        return bool(super().event(event))
-
     def minimumSizeHint(self) -> QSize:
         """As wide as the contents; low, because they scroll beside another dock."""
         needed = self.widget().minimumSizeHint().width()
@@ -239,11 +226,6 @@ class PromptSegmenter(QScrollArea):
             needed = self.widget().minimumSizeHint().width()
             self.setMinimumWidth(needed + self.verticalScrollBar().sizeHint().width())
         return bool(super().eventFilter(watched, event))
-
-    def closeEvent(self, event: Any) -> None:
-        """A window of its own that is closed ends its jobs."""
-        self.shut_down()
-        super().closeEvent(event)
 
     def _session(self) -> Any:
         return self.controller.need_session()

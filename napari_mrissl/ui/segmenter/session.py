@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import ValidationError
 from qtpy.QtCore import QObject, Signal
 
 from napari_mrissl.errors import MrisslError
@@ -16,6 +15,7 @@ from napari_mrissl.features import FeatureStack
 from napari_mrissl.segmentation import InstantSegmenter, SegmentSettings
 from napari_mrissl.segmentation.prompts import PromptClass, Prompts
 from napari_mrissl.ui.layers import volume_of
+from napari_mrissl.ui.segmenter import known_classes
 from napari_mrissl.ui.segmenter.journal import JournalWriter, Unfinished
 from napari_mrissl.ui.segmenter.planes import ball_voxels
 from napari_mrissl.ui.segmenter.presets import DEFAULT_PRESET, PRESETS, is_background
@@ -137,12 +137,12 @@ class ScanSession(QObject):
 
     def set_classes(self, classes: tuple[PromptClass, ...]) -> None:
         """Replace the classes; prompts of those gone go too, as one undoable step."""
-        self.hidden = self._hidden_of(classes)
+        self.hidden = known_classes.hidden_of(classes, self.state.classes, self.hidden)
         self._note(self.state.set_classes(classes), show=True)
 
     def replace(self, prompts: Prompts) -> None:
         """Put loaded or recovered prompts in place of all there are; one undoable step."""
-        self.hidden = self._hidden_of(prompts.classes)
+        self.hidden = known_classes.hidden_of(prompts.classes, self.state.classes, self.hidden)
         self._note(self.state.replace(prompts), show=True)
 
     def load(self, prompts: Prompts) -> None:
@@ -150,35 +150,13 @@ class ScanSession(QObject):
 
         A file without names, as CSV is, says nothing of the classes: those there now stay.
         """
-        classes = {one.label: one for one in prompts.classes if not _nameless(one)}
-        ours = {one.label: one for one in self.state.classes}
-        if classes:
-            used = {one.label for one in prompts.classes}
-            ours = {label: one for label, one in ours.items() if label in used}
-        unnamed = {one.label: one for one in prompts.classes if _nameless(one)}
-        merged = {**unnamed, **ours, **classes}
-        ordered = tuple(merged[label] for label in sorted(merged))
-        self.replace(prompts.model_copy(update={"classes": ordered}))
-
-    def _hidden_of(self, classes: tuple[PromptClass, ...]) -> set[int]:
-        """Classes that keep their name stay as the user has them; new backgrounds start hidden."""
-        known = {(one.label, one.name) for one in self.state.classes}
-        return {
-            one.label
-            for one in classes
-            if (one.label in self.hidden if (one.label, one.name) in known else is_background(one))
-        }
+        classes = known_classes.merged(prompts.classes, self.state.classes)
+        self.replace(prompts.model_copy(update={"classes": classes}))
 
     def take_classes(self, kept: object) -> None:
         """Use the classes of an earlier session, as long as nothing is marked here."""
-        if not self.state.empty or not isinstance(kept, list) or not kept:
-            return
-        try:
-            classes = tuple(PromptClass.model_validate(one) for one in kept)
-        except ValidationError as error:
-            LOGGER.warning("kept classes cannot be read: %s", error)
-            return
-        if len({one.label for one in classes}) == len(classes):
+        classes = known_classes.usable(kept) if self.state.empty else None
+        if classes is not None:
             self.set_classes(classes)
 
     def clear(self) -> None:
@@ -368,8 +346,3 @@ class ScanSession(QObject):
             known = ", ".join(str(one.label) for one in self.state.classes)
             raise MrisslError(f"no class has label {label}", expected=f"one of {known}")
         return label
-
-
-def _nameless(one: PromptClass) -> bool:
-    """Whether nobody named a class: it was made for a label that a file only mentions."""
-    return one == PromptClass.default(one.label)

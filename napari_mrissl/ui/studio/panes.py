@@ -1,15 +1,14 @@
-"""Pictures above or beside what is set, and the line below that says what goes on."""
+"""Pictures above or beside what is set."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from qtpy.QtCore import QEvent, QPoint, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QPoint, Qt, QTimer
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QApplication,
     QFrame,
-    QProgressBar,
     QScrollArea,
     QSplitter,
     QStyle,
@@ -18,9 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_mrissl.ui.navigator.bars import section
-from napari_mrissl.ui.recorder.parts import button, row, sentence
 
-_ERROR = "color: #e5484d; font-weight: bold;"
 _SIDE_BY_SIDE = 820
 """Pixels of width from which the settings stand beside the pictures."""
 
@@ -98,57 +95,3 @@ class Panes(QSplitter):
         if self._wanted is not None and self._wanted.isVisibleTo(self._inner):
             place = self._wanted.mapTo(self._inner, QPoint(0, 0)).y()
             self._scroll.verticalScrollBar().setValue(place)
-
-
-class StatusLine(QWidget):
-    """What was done last or went wrong, how far the work is, and a way to stop it.
-
-    Attributes
-    ----------
-    stop_wanted : Signal()
-        Cancel was pressed.
-    """
-
-    stop_wanted = Signal()
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._failure = False
-        self.message = sentence("What was done last, or what went wrong")
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 1000)
-        self.progress.setTextVisible(False)
-        self.progress.setFixedSize(90, 6)
-        self.progress.setToolTip("How much of the sample is made")
-        self.cancel = button("Cancel", "Stop; the sample shown and the templates stay")
-        self.cancel.clicked.connect(self.stop_wanted)
-        line = row((self.message, 1), self.progress, self.cancel)
-        line.setContentsMargins(6, 0, 6, 4)
-        self.setLayout(line)
-        self.show_busy(busy=False)
-
-    def say(self, text: str) -> None:
-        """What was done."""
-        self._failure = False
-        self.message.setStyleSheet("")
-        self.message.setText(text)
-
-    def say_failure(self, text: str) -> None:
-        """What went wrong, in one sentence."""
-        self._failure = True
-        self.message.setStyleSheet(_ERROR)
-        self.message.setText(text)
-
-    def show_progress(self, part: float, words: str) -> None:
-        """How far the work is; a sentence about what went wrong stays until something is done."""
-        self.progress.setValue(round(1000 * part))
-        if words and not self._failure:
-            self.say(f"{words}...")
-
-    def show_busy(self, *, busy: bool) -> None:
-        """Allow to cancel while something is made."""
-        self.cancel.setEnabled(busy)
-        if not busy:
-            self.progress.setValue(0)
-            if self.message.text().endswith("..."):
-                self.say("")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import ValidationError
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_mrissl.synthesis.presets import PUBLISHED, explained
 from napari_mrissl.synthesis.settings import EngineSettings
-from napari_mrissl.ui.fields import Field, field_for
+from napari_mrissl.ui.field_rows import FieldRows
+from napari_mrissl.ui.fields import field_for
 from napari_mrissl.ui.navigator.bars import section
 from napari_mrissl.ui.recorder.parts import button, row
 from napari_mrissl.ui.studio.groups import GROUPS, explanation, field_of
-
-_WRONG = "color: #e5484d;"
 
 
 class SettingsBox(QWidget):
@@ -47,10 +44,8 @@ class SettingsBox(QWidget):
 
     def __init__(self, settings: EngineSettings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.fields: dict[str, Field] = {}
-        self._labels: dict[str, QLabel] = {}
-        self._unreadable: dict[str, str] = {}
-        self._values: dict[str, Any] = {}
+        self._rows = FieldRows(EngineSettings, _explained, self)
+        self.fields = self._rows.fields
         self._unfolded: str | None = None
         self.undo = button("Undo", "Take back the last change of the settings")
         self.redo = button("Redo", "Do the change again that was taken back")
@@ -69,6 +64,8 @@ class SettingsBox(QWidget):
             self.sections[group.title] = folding
             layout.addWidget(folding)
         self.show_settings(settings)
+        self._rows.edited.connect(self.edited)
+        self._rows.invalid.connect(self.invalid)
 
     @property
     def unfolded(self) -> QCollapsible | None:
@@ -77,11 +74,7 @@ class SettingsBox(QWidget):
 
     def show_settings(self, settings: EngineSettings) -> None:
         """Show settings; what was typed and not valid is forgotten."""
-        self._values = settings.model_dump()
-        self._unreadable.clear()
-        for path, field in self.fields.items():
-            field.show_value(_at(self._values, path))
-        self._mark(None)
+        self._rows.show(settings)
 
     def show_history(self, *, undo: bool, redo: bool, published: bool) -> None:
         """Allow what can be done."""
@@ -109,56 +102,9 @@ class SettingsBox(QWidget):
         for path in paths:
             model, name = field_of(path)
             info = model.model_fields[name]
-            field = field_for(info)
-            field.say(explanation(path))
-            field.edited.connect(lambda value, p=path: self._on_edited(p, value))
-            field.unreadable.connect(lambda text, p=path: self._on_unreadable(p, text))
-            label = QLabel(info.title or name)
-            label.setToolTip(field.toolTip())
-            label.setBuddy(field)
-            field.setAccessibleName(label.text())
-            rows.addRow(label, field)
-            self.fields[path], self._labels[path] = field, label
+            self._rows.add(rows, path, field_for(info), info.title or name, explanation(path))
         return content
 
-    def _on_edited(self, path: str, value: Any) -> None:
-        self._unreadable.pop(path, None)
-        *holders, name = path.split(".")
-        holder = self._values
-        for one in holders:
-            holder = holder[one]
-        holder[name] = value
-        self._check()
 
-    def _on_unreadable(self, path: str, text: str) -> None:
-        self._unreadable[path] = f"{self._labels[path].text()}: {text}."
-        self._check()
-
-    def _check(self) -> None:
-        if self._unreadable:
-            path, text = next(iter(self._unreadable.items()))
-            self._mark(path)
-            self.invalid.emit(text)
-            return
-        try:
-            settings = EngineSettings.model_validate(self._values)
-        except ValidationError as error:
-            place = [str(part) for part in error.errors()[0]["loc"]]
-            self._mark(
-                next((p for p in self.fields if place[: len(p.split("."))] == p.split(".")), None)
-            )
-            self.invalid.emit(f"{explained(error)}; the settings before it stay in use.")
-            return
-        self._mark(None)
-        self.edited.emit(settings)
-
-    def _mark(self, wrong: str | None) -> None:
-        for path, label in self._labels.items():
-            label.setStyleSheet(_WRONG if path == wrong else "")
-
-
-def _at(values: dict[str, Any], path: str) -> Any:
-    found: Any = values
-    for part in path.split("."):
-        found = found[part]
-    return found
+def _explained(error: ValidationError, _: str | None) -> str:
+    return f"{explained(error)}; the settings before it stay in use."

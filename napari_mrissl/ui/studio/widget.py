@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import weakref
-from functools import partial
 from typing import Any
 
 import napari.viewer
-from qtpy.QtCore import QEvent, QSize
+from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.synthesis.settings import EngineSettings
-from napari_mrissl.ui.docks import tab_with_others
+from napari_mrissl.ui.dock_panel import DockPanel, close_when_destroyed
 from napari_mrissl.ui.history import SettingsHistory
 from napari_mrissl.ui.navigator.sharing import real_viewer
 from napari_mrissl.ui.recorder.parts import sentence
+from napari_mrissl.ui.status import StatusLine
 from napari_mrissl.ui.studio.canvas import LinkedSlices
 from napari_mrissl.ui.studio.layers import add_sample, label_maps
 from napari_mrissl.ui.studio.memory import state_of, take_state
-from napari_mrissl.ui.studio.panes import Panes, StatusLine
+from napari_mrissl.ui.studio.panes import Panes
 from napari_mrissl.ui.studio.pictures import Picture
 from napari_mrissl.ui.studio.presets_box import PresetsBox
 from napari_mrissl.ui.studio.sample import Request, Sample
@@ -31,7 +30,7 @@ from napari_mrissl.ui.studio.work import Source, from_folder, from_layers, proce
 from napari_mrissl.ui.wheel import leave_wheel_alone
 
 
-class DataEngineStudio(QWidget):
+class DataEngineStudio(DockPanel, QWidget):
     """Shows every stage of a synthetic sample while its settings are edited.
 
     Parameters
@@ -50,7 +49,6 @@ class DataEngineStudio(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = real_viewer(viewer)
-        self._docked = False
         self._closed = False
         self.history = SettingsHistory(EngineSettings())
         self.sampler = Sampler(self)
@@ -69,7 +67,11 @@ class DataEngineStudio(QWidget):
                 "Presets": self.presets_box,
             },
         )
-        self.status = StatusLine()
+        self.status = StatusLine(
+            "How much of the sample is made",
+            "Stop; the sample shown and the templates stay",
+            steady=True,
+        )
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(2)
@@ -148,23 +150,6 @@ class DataEngineStudio(QWidget):
         if application is not None:
             application.aboutToQuit.disconnect(self.shut_down)
 
-    def event(self, event: QEvent) -> bool:
-        """Notice being docked and being taken out of the window again."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self._docked and self.parent() is None:
-                self.shut_down()
-                # Python cannot collect what Qt's connections to functions hold.
-                self.deleteLater()
-            elif self.parent() is not None and not self._docked:
-                tab_with_others(self)
-            self._docked = self.parent() is not None
-        return bool(super().event(event))
-
-    def closeEvent(self, event: QEvent) -> None:
-        """Closed on its own, outside a dock."""
-        self.shut_down()
-        super().closeEvent(event)
-
     def minimumSizeHint(self) -> QSize:
         """Never narrower than the controls."""
         return QSize(self.panes.least_width, 420)
@@ -201,7 +186,7 @@ class DataEngineStudio(QWidget):
         self.presets_box.said.connect(self.status.say)
         self.presets_box.failed.connect(self.status.say_failure)
         QApplication.instance().aboutToQuit.connect(self.shut_down)
-        self.destroyed.connect(partial(_on_destroyed, weakref.ref(self.sampler)))
+        close_when_destroyed(self, self.sampler)
 
     def _request(self) -> None:
         bar = self.sample_bar
@@ -300,9 +285,3 @@ class DataEngineStudio(QWidget):
     def _on_failed(self, text: str) -> None:
         self.templates_box.refresh()
         self.status.say_failure(text)
-
-
-def _on_destroyed(held: weakref.ref[Sampler], _: object = None) -> None:
-    sampler = held()
-    if sampler is not None:
-        sampler.close()

@@ -12,6 +12,7 @@ from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QApplication, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.ui.dock_panel import DockPanel
 from napari_mrissl.ui.layers import prepare_renderer
 from napari_mrissl.ui.navigator.sharing import real_viewer, state_of
 from napari_mrissl.ui.navigator.state import NavigatorState
@@ -29,7 +30,7 @@ from napari_mrissl.ui.wheel import leave_wheel_alone
 LOGGER = logging.getLogger(__name__)
 
 
-class SliceViews(QWidget):
+class SliceViews(DockPanel, QWidget):
     """Axial, coronal, sagittal and the free slice of all visible layers, with one crosshair.
 
     The crosshair is the centre of the pose that the slice navigator shows too.
@@ -55,7 +56,6 @@ class SliceViews(QWidget):
         # The plugin menu hands over a proxy, whose layers are never the ones events name.
         self._viewer = real_viewer(viewer)
         self._closed = False
-        self._docked = False
         self._pointed: NDArray[np.float64] | None = None
         self.state: NavigatorState = state_of(viewer)
         self.scene = Scene(self._viewer, self)
@@ -124,17 +124,9 @@ class SliceViews(QWidget):
         """Room for two columns of small slices; the controls take more rows where it is narrow."""
         return QSize(300, 320)
 
-    def event(self, event: QEvent) -> bool:
-        """Notice being docked and being taken out of the window again."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parent() is not None:
-                self._docked = True
-                give_room(self)
-            elif self._docked:
-                self.shut_down()
-                # Python cannot collect what Qt's connections to functions hold.
-                self.deleteLater()
-        return super().event(event)
+    def on_docked(self) -> None:
+        """Stand beside our other docks, not in their stack of tabs."""
+        give_room(self)
 
     def showEvent(self, event: QEvent) -> None:
         """Seen again: bring the panes up to date."""
@@ -146,11 +138,6 @@ class SliceViews(QWidget):
         """Not seen any more: nothing is rendered, and nothing kept."""
         super().hideEvent(event)
         self.presenter.sleep()
-
-    def closeEvent(self, event: QEvent) -> None:
-        """Closed on its own, outside a dock."""
-        self.shut_down()
-        super().closeEvent(event)
 
     def _arrange(self) -> None:
         layout = QVBoxLayout(self)

@@ -25,6 +25,8 @@ from napari_mrissl.training.run import Run
 from tests.data import shared_data
 from tests.pretext.vectorpose.scans import Held, scan_of
 
+# What trains is traced in other tests.
+pytestmark = pytest.mark.untraced
 SIDE = 40
 EASY = {
     "crop.side": 16,

@@ -66,7 +66,7 @@ def test_a_sample_is_a_function_of_its_key() -> None:
     for name, array in first.arrays.items():
         np.testing.assert_array_equal(array, again.arrays[name])
     assert not np.array_equal(first.arrays["image"], other.arrays["image"])
-    assert first.arrays["image"].shape == task.input_shape == (1, 16, 16, 16)
+    assert first.arrays["image"].shape == (1, 16, 16, 16)
     assert not np.array_equal(first.arrays["image"], first.arrays["clean"])
 
 

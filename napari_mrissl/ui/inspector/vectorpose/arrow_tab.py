@@ -54,11 +54,11 @@ class ArrowTab(QWidget):
         layout.addStretch(1)
         fit_height(self.table)
 
-    def show_view(self, view: CropView | None) -> None:
-        """Show a crop's arrows, or none."""
+    def show_view(self, view: CropView | None, words: str = "") -> None:
+        """Show a crop's arrows, or none and why."""
         if view is None:
             self.table.clearContents()
-            self.facts.setText("")
+            self.facts.setText(words)
             return
         radius = radius_mm(view.record)
         units = np.array([radius, 180.0, 180.0])

@@ -12,6 +12,7 @@ from napari_mrissl.evaluation.vectorpose_figures import EDGES
 from napari_mrissl.pretext.vectorpose.vectors import points_mm
 from napari_mrissl.ui.inspector.vectorpose.work import CropSeen
 from napari_mrissl.ui.layers import AXIS_LABELS, METADATA_KEY, UNITS, to_napari
+from napari_mrissl.ui.layers.attaching import attach
 from napari_mrissl.ui.navigator.units import matching_units, millimetres
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class ArrowLayers:
         units = matching_units(beside)
         for layer in self.layers.values():
             layer.units = units
-        self._attach()
+        attach(self._viewer, self.layers.values())
         self._draw()
 
     def clear(self) -> None:
@@ -113,16 +114,6 @@ class ArrowLayers:
     def _events(self) -> tuple[Any, ...]:
         dims = self._viewer.dims
         return dims.events.point, dims.events.ndisplay, dims.events.order
-
-    def _attach(self) -> None:
-        missing = [layer for layer in self.layers.values() if layer not in self._viewer.layers]
-        if not missing:
-            return
-        active = self._viewer.layers.selection.active
-        for layer in missing:
-            self._viewer.add_layer(layer)
-        if active is not None:
-            self._viewer.layers.selection.active = active
 
     def _draw(self, _: object = None) -> None:
         if self._busy:

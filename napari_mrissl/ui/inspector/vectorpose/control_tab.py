@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_mrissl.errors import printable
 from napari_mrissl.evaluation.vectorpose import Report
+from napari_mrissl.ui.inspector.vectorpose.hints import NO_RESTORATION, NO_VECTORS
 from napari_mrissl.ui.inspector.vectorpose.parts import fit_height
 from napari_mrissl.ui.inspector.work import RunChoice
 from napari_mrissl.ui.recorder.parts import button, column, label_of, row, sentence, whole_number
@@ -163,12 +164,16 @@ class ControlTab(QWidget):
                 "the network does not know where crops are."
             )
             said.append(f"{100 * numbers['mirrored_only']:.0f} % exchange left and right alone.")
+        else:
+            said.append(NO_VECTORS)
         restored = numbers.get("restoration")
         if restored:
             said.append(
                 f"Restored crops are off by {restored['error_all']:.3f}; left spoiled, or filled "
                 f"with one grey value, {restored['chance_error_all']:.3f}."
             )
+        else:
+            said.append(NO_RESTORATION)
         return " ".join(said)
 
     def _on_save(self) -> None:

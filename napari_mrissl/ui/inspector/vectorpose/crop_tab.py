@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
+from napari.components import ViewerModel
 from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QWidget
@@ -13,7 +14,9 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QWidget
 from napari_mrissl.pretext import cube
 from napari_mrissl.pretext.vectorpose.decode import Summary
 from napari_mrissl.ui.inspector.vectorpose.choice import SCALES
-from napari_mrissl.ui.inspector.vectorpose.parts import ImageStrip, NumberSlider
+from napari_mrissl.ui.inspector.vectorpose.crop_view import LinkedCrop
+from napari_mrissl.ui.inspector.vectorpose.hints import NO_VECTORS
+from napari_mrissl.ui.inspector.vectorpose.parts import NumberSlider
 from napari_mrissl.ui.inspector.vectorpose.work import CropSeen
 from napari_mrissl.ui.recorder.parts import button, column, label_of, row, sentence
 
@@ -23,7 +26,12 @@ _RIGHT, _WRONG = "#2f9e44", "#e5484d"
 
 
 class CropTab(QWidget):
-    """Controls of the crop, its images and the errors beside chance.
+    """Controls of the crop, the crop itself and the errors beside chance.
+
+    Parameters
+    ----------
+    viewer
+        That the view of the crop is linked with.
 
     Attributes
     ----------
@@ -42,7 +50,7 @@ class CropTab(QWidget):
     back_wanted = Signal()
     forward_wanted = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.pick = button("Pick in viewer", "Click in a 2D view of the scan to place the crop")
         self.pick.setCheckable(True)
@@ -68,8 +76,7 @@ class CropTab(QWidget):
         for number, flip in enumerate(self.flips, 1):
             flip.setText(f"flip {number}")
             flip.setToolTip(f"Mirror the crop along its axis {number}")
-        self.images = ImageStrip()
-        self.images.setToolTip("Middle slices of the crop as the network sees it, turned")
+        self.view = LinkedCrop(viewer)
         self.position = sentence("Distance of the predicted and the true centre of the crop")
         self.size = sentence("Predicted over true edge of the crop")
         self.turned = sentence("Whether the nearest of the 48 orientations is the true one")
@@ -124,18 +131,11 @@ class CropTab(QWidget):
 
     def show_seen(self, seen: CropSeen, chance: Summary | None, hints: Sequence[str]) -> None:
         """Show a crop and what the network says of it."""
-        image, middle = seen.image, len(seen.image) // 2
-        self.images.present(
-            [
-                ("axes 2 and 3", image[middle][::-1]),
-                ("axes 1 and 3", image[:, middle][::-1]),
-                ("axes 1 and 2", image[:, :, middle][::-1]),
-            ]
-        )
+        self.view.present(seen.image, seen.record)
         self.hints.setText("\n".join(f"• {hint}" for hint in hints))
         view = seen.view
         if view is None or chance is None:
-            self.position.setText("This run predicts no vectors; see Boundaries.")
+            self.position.setText(NO_VECTORS)
             self.size.setText("")
             self.turned.setText("")
             return
@@ -157,7 +157,7 @@ class CropTab(QWidget):
 
     def clear(self) -> None:
         """Show no crop."""
-        self.images.present([])
+        self.view.clear()
         for one in (self.position, self.size, self.turned, self.hints):
             one.setText("")
 
@@ -175,7 +175,6 @@ class CropTab(QWidget):
         layout.addLayout(grid)
         layout.addLayout(row(label_of("Axes", self.order), (self.order, 1), *self.flips))
         layout.addLayout(row((self.back, 1), (self.forward, 1)))
-        layout.addWidget(self.images)
+        layout.addWidget(self.view, 1)
         for one in (self.position, self.size, self.turned, self.hints):
             layout.addWidget(one)
-        layout.addStretch(1)

@@ -8,6 +8,9 @@ from napari_mrissl.pretext import cube
 from napari_mrissl.pretext.vectorpose.views import RestorationView
 from napari_mrissl.ui.inspector.vectorpose.work import CropSeen, Loaded
 
+NO_VECTORS = "This run predicts no vectors: it was trained to restore crops only."
+NO_RESTORATION = "This run restores nothing: it was trained on arrows only."
+
 _LEFT_RIGHT = cube.nearest(np.diag([1, 1, -1]))
 _EMPTY = 0.05
 _UNEVEN = 1.5

@@ -6,29 +6,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QSize, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.evaluation.vectorpose import Report, write
 from napari_mrissl.pretext.crops import CropRecord
 from napari_mrissl.pretext.vectorpose.views import DIRECTIONS, RestorationView, Sweep
-from napari_mrissl.ui.history import SettingsHistory
-from napari_mrissl.ui.inspector.method_panel import MethodPanel
-from napari_mrissl.ui.inspector.vectorpose import hints, work
+from napari_mrissl.ui.inspector.method_panel import JobPanel
+from napari_mrissl.ui.inspector.vectorpose import hints, memory, work
 from napari_mrissl.ui.inspector.vectorpose.arrow_tab import ArrowTab
 from napari_mrissl.ui.inspector.vectorpose.arrows import ArrowLayers
 from napari_mrissl.ui.inspector.vectorpose.boundary_tab import BoundaryTab
 from napari_mrissl.ui.inspector.vectorpose.choice import CropChoice, offsets_of, world_at
+from napari_mrissl.ui.inspector.vectorpose.chosen import ChosenCrop
 from napari_mrissl.ui.inspector.vectorpose.control_tab import ControlTab
 from napari_mrissl.ui.inspector.vectorpose.crop_tab import CropTab
 from napari_mrissl.ui.inspector.vectorpose.picking import Picking
 from napari_mrissl.ui.inspector.vectorpose.position_tab import PositionTab
 from napari_mrissl.ui.inspector.work import list_runs
-from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.layers import reading_of
 from napari_mrissl.ui.navigator.units import position_of
 from napari_mrissl.ui.pretraining.curves import Look
+from napari_mrissl.ui.recorder.parts import scrolled
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -37,16 +36,14 @@ if TYPE_CHECKING:
 CROP, ARROWS, POSITION, BOUNDARIES, CONTROLS = range(5)
 """The tabs."""
 
-_SETTLED_MS = 400
 
-
-class VectorPosePanel(MethodPanel):
+class VectorPosePanel(JobPanel):
     """Crop picker, arrows, sweeps, boundaries and null controls of a VectorPOSE network.
 
     Attributes
     ----------
-    history : SettingsHistory
-        The crops that were looked at.
+    chosen : ChosenCrop
+        The crop that is wanted, and those before it.
     seen : CropSeen or None
         The crop that is shown.
     layers : ArrowLayers
@@ -60,41 +57,26 @@ class VectorPosePanel(MethodPanel):
         self._layer: Image | None = None
         self._network: work.Network | None = None
         self._loaded: work.Loaded | None = None
-        self._draft: CropChoice | None = None
         self._draws = 0
         self._spoils = 0
         self._done: dict[str, object] = {}
-        self.history: SettingsHistory[CropChoice] | None = None
         self.seen: work.CropSeen | None = None
         self.sweep: Sweep | None = None
-        self.loading = JobRunner(self)
-        self.looking = JobRunner(self, listed=False)
-        self.measuring = JobRunner(self)
-        self.listing = JobRunner(self, listed=False)
+        self.loading = self.runner(listed=True)
+        self.looking = self.runner(listed=False)
+        self.measuring = self.runner(listed=True)
+        self.listing = self.runner(listed=False)
+        self.chosen = ChosenCrop(self)
         self.layers = ArrowLayers(viewer)
         self.picking = Picking(viewer, self)
-        self.crop_tab = CropTab()
+        self.crop_tab = CropTab(viewer)
         self.arrow_tab = ArrowTab()
         self.position_tab = PositionTab()
         self.boundary_tab = BoundaryTab()
         self.control_tab = ControlTab()
-        self._settled = QTimer(self)
-        self._settled.setSingleShot(True)
-        self._settled.setInterval(_SETTLED_MS)
         self._arrange()
         self._connect()
         self._allow()
-
-    @property
-    def busy(self) -> bool:
-        """Whether something is being loaded, looked at or measured."""
-        runners = (self.loading, self.looking, self.measuring, self.listing)
-        return any(runner.running for runner in runners)
-
-    @property
-    def choice(self) -> CropChoice | None:
-        """The crop that is wanted."""
-        return self._draft
 
     @property
     def loaded(self) -> work.Loaded | None:
@@ -115,22 +97,6 @@ class VectorPosePanel(MethodPanel):
         if self._run is not None:
             self._load()
 
-    def choose(self, choice: CropChoice) -> None:
-        """Look at a crop; can be taken back."""
-        self._edit(choice)
-        self._remember()
-
-    def step_back(self) -> None:
-        """Take back the last change of the crop."""
-        self._remember()
-        if self.history is not None and self.history.undo():
-            self._use(self.history.present)
-
-    def step_forward(self) -> None:
-        """Do again what was taken back."""
-        if self.history is not None and self.history.redo():
-            self._use(self.history.present)
-
     def resample(self) -> None:
         """Another random crop, as in training."""
         loaded = self._loaded
@@ -138,7 +104,10 @@ class VectorPosePanel(MethodPanel):
             return
         self._draws += 1
         seed = self._draws
-        self._start_looking(lambda c: work.resample(c, loaded, seed), self._on_drawn)
+        self._start_looking(
+            lambda c: work.resample(c, loaded, seed),
+            lambda record: self.chosen.choose(CropChoice.of(record)),
+        )
 
     def measure(self) -> None:
         """Measure the network and the null controls on random crops."""
@@ -161,7 +130,7 @@ class VectorPosePanel(MethodPanel):
         if report is None:
             return
         self.measuring.start(
-            lambda _: self._written(report, Path(folder)),
+            lambda _: work.save(report, Path(folder)),
             title="report",
             done=lambda count: self.said.emit(f"{count} files were written."),
             queue=True,
@@ -180,52 +149,22 @@ class VectorPosePanel(MethodPanel):
         """Take the colours of a theme."""
         self.position_tab.set_look(look)
 
-    def cancel(self) -> None:
-        """Stop what goes on in the background."""
-        for runner in (self.loading, self.looking, self.measuring):
-            runner.cancel()
-
     def state(self) -> dict[str, Any]:
         """What a session keeps, as plain data."""
-        return {
-            "crop": None if self._draft is None else self._draft.plain(),
-            "tab": self.tabs.currentIndex(),
-            "direction": self.position_tab.chosen,
-            "count": self.control_tab.count.value(),
-        }
+        return memory.state_of(self)
 
     def take_state(self, state: dict[str, Any]) -> list[str]:
         """Take up what `state` gave; names of what is not usable."""
-        wrong = []
-        if state.get("crop") is not None:
-            choice = CropChoice.from_plain(state["crop"])
-            if choice is None:
-                wrong.append("crop")
-            else:
-                self._draft, self.history = choice, SettingsHistory(choice)
-        tab, direction, count = (state.get(name) for name in ("tab", "direction", "count"))
-        if type(tab) is int and 0 <= tab < self.tabs.count():
-            self.tabs.setCurrentIndex(tab)
-        elif tab is not None:
-            wrong.append("tab")
-        if direction in DIRECTIONS:
-            self.position_tab.direction.setCurrentIndex(DIRECTIONS.index(direction))
-        elif direction is not None:
-            wrong.append("direction")
-        if type(count) is int and 1 <= count <= self.control_tab.count.maximum():
-            self.control_tab.count.setValue(count)
-        elif count is not None:
-            wrong.append("count")
-        return wrong
+        return memory.take_state(self, state)
 
     def shut_down(self) -> None:
         """End all work and remove the layers; the panel is of no more use."""
         if self._closed:
             return
         self._closed = True
-        self._settled.stop()
-        for runner in (self.loading, self.looking, self.measuring, self.listing):
-            runner.close()
+        self.chosen.close()
+        self.close_runners()
+        self.crop_tab.view.shut_down()
         self.picking.shut_down()
         self.layers.remove()
         self.position_tab.shut_down()
@@ -242,11 +181,13 @@ class VectorPosePanel(MethodPanel):
     def _arrange(self) -> None:
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        # Its line takes no colour of a dark theme.
+        self.tabs.tabBar().setDrawBase(False)
         for part, title, tip in (
-            (_scrolled(self.crop_tab), "Crop", "Where the crop is, and what the network says"),
+            (scrolled(self.crop_tab), "Crop", "Where the crop is, and what the network says"),
             (self.arrow_tab, "Arrows", "The nine arrows in numbers"),
             (self.position_tab, "Position", "The crop slides through the scan"),
-            (_scrolled(self.boundary_tab), "Boundaries", "The crop spoiled and restored"),
+            (scrolled(self.boundary_tab), "Boundaries", "The crop spoiled and restored"),
             (self.control_tab, "Controls", "Many crops, beside predictors that know nothing"),
         ):
             self.tabs.addTab(part, title)
@@ -261,8 +202,10 @@ class VectorPosePanel(MethodPanel):
         crop.pick_toggled.connect(self.picking.set_on)
         crop.resample_wanted.connect(self.resample)
         crop.show_wanted.connect(self.go_to_crop)
-        crop.back_wanted.connect(self.step_back)
-        crop.forward_wanted.connect(self.step_forward)
+        crop.back_wanted.connect(self.chosen.step_back)
+        crop.forward_wanted.connect(self.chosen.step_forward)
+        self.chosen.changed.connect(self._on_chosen)
+        self.chosen.history_changed.connect(self._show_history)
         self.picking.picked.connect(self._on_picked)
         self.picking.refused.connect(self.failed)
         self.position_tab.direction_changed.connect(self._request)
@@ -270,13 +213,6 @@ class VectorPosePanel(MethodPanel):
         self.control_tab.measure_wanted.connect(self.measure)
         self.control_tab.save_wanted.connect(self.save_report)
         self.tabs.currentChanged.connect(lambda _: self._request())
-        self._settled.timeout.connect(self._remember)
-        for runner in (self.loading, self.looking, self.measuring, self.listing):
-            runner.failed.connect(self._on_failed)
-            runner.idle.connect(self.busy_changed)
-        for runner in (self.loading, self.measuring):
-            runner.progressed.connect(self.progressed)
-            runner.cancelled.connect(lambda: self.said.emit("Cancelled."))
 
     def _load(self) -> None:
         """Weights and scan, in the background; what is shown of another pair is cleared."""
@@ -304,12 +240,12 @@ class VectorPosePanel(MethodPanel):
             return
         self._network, self._loaded = found.network, found
         volume = found.scan.volume
-        if self._draft is None or self.history is None:
-            self._draft = CropChoice.middle(volume)
-            self.history = SettingsHistory(self._draft)
+        if self.chosen.present is None:
+            self.chosen.begin(CropChoice.middle(volume))
         self.crop_tab.set_extent(np.array(volume.shape) * volume.spacing / 2)
         self._allow()
-        self._use(self._draft)
+        self._say_what_is_missing(found.network)
+        self._on_chosen()
 
     def _allow(self) -> None:
         there = self._loaded is not None
@@ -323,45 +259,38 @@ class VectorPosePanel(MethodPanel):
             return
         tab = self.crop_tab
         r, a, s = (float(v) for v in world_at(loaded.scan.volume, tab.offsets))
-        self._edit(CropChoice((r, a, s), tab.scale.value, tab.element), show=False)
-        self._settled.start()
+        self.chosen.drag(CropChoice((r, a, s), tab.scale.value, tab.element))
 
     def _on_picked(self, world: tuple[float, float, float]) -> None:
-        if self._draft is not None:
-            self.choose(CropChoice(world, self._draft.scale, self._draft.element))
+        before = self.chosen.present
+        if before is not None:
+            self.chosen.choose(CropChoice(world, before.scale, before.element))
 
-    def _on_drawn(self, record: CropRecord) -> None:
-        self.choose(CropChoice.of(record))
-
-    def _edit(self, choice: CropChoice, *, show: bool = True) -> None:
-        self._draft = choice
-        self._use(choice, show=show)
-
-    def _use(self, choice: CropChoice, *, show: bool = True) -> None:
-        self._draft = choice
-        loaded = self._loaded
-        if loaded is not None and show:
+    def _on_chosen(self, show: bool = True) -> None:
+        loaded, choice = self._loaded, self.chosen.present
+        if loaded is not None and choice is not None and show:
             offsets = offsets_of(loaded.scan.volume, np.array(choice.center))
             self.crop_tab.show_choice(offsets, choice.scale, choice.element)
         self._show_history()
         self._request()
 
-    def _remember(self) -> None:
-        self._settled.stop()
-        if self._draft is not None and self.history is not None:
-            self.history.change(self._draft)
-        self._show_history()
+    def _say_what_is_missing(self, network: work.Network) -> None:
+        if not network.settings.vectors:
+            self.said.emit(hints.NO_VECTORS)
+            self.arrow_tab.show_view(None, hints.NO_VECTORS)
+            self.position_tab.clear(hints.NO_VECTORS)
+        elif not network.settings.restores:
+            self.said.emit(hints.NO_RESTORATION)
+            self.boundary_tab.clear(hints.NO_RESTORATION)
 
     def _show_history(self) -> None:
-        there = self.history
         self.crop_tab.show_history(
-            back=there is not None and (there.can_undo or there.present != self._draft),
-            forward=there is not None and there.can_redo,
+            back=self.chosen.can_step_back, forward=self.chosen.can_step_forward
         )
 
     def _request(self) -> None:
         """Have done what the tab in front shows and is not done for this crop."""
-        loaded, choice = self._loaded, self._draft
+        loaded, choice = self._loaded, self.chosen.present
         if loaded is None or choice is None or self._closed:
             return
         settings = loaded.network.settings
@@ -370,19 +299,15 @@ class VectorPosePanel(MethodPanel):
             self._start_looking(lambda c: work.look(c, loaded, record), self._on_seen)
             return
         tab = self.tabs.currentIndex()
-        if tab == POSITION:
+        if tab == POSITION and settings.vectors:
             direction = self.position_tab.chosen
-            if not settings.vectors:
-                self.position_tab.say("This run predicts no vectors.")
-            elif self._done.get("sweep") != (record, direction):
+            if self._done.get("sweep") != (record, direction):
                 self._start_looking(
                     lambda c: (record, work.sweep(c, loaded, record, direction)), self._on_swept
                 )
-        elif tab == BOUNDARIES:
+        elif tab == BOUNDARIES and settings.restores:
             seed = self._spoils
-            if not settings.restores:
-                self.boundary_tab.clear("This run restores nothing: it was trained on arrows only.")
-            elif self._done.get("restored") != (record, seed):
+            if self._done.get("restored") != (record, seed):
                 self._start_looking(
                     lambda c: (seed, work.restore(c, loaded, record, seed)), self._on_restored
                 )
@@ -399,7 +324,7 @@ class VectorPosePanel(MethodPanel):
         self._done["crop"] = seen.record
         self.layers.show(seen, layer)
         self.crop_tab.show_seen(seen, loaded.chance, hints.crop_hints(seen, loaded))
-        self.arrow_tab.show_view(seen.view)
+        self.arrow_tab.show_view(seen.view, hints.NO_VECTORS)
         self._request()
 
     def _on_swept(self, found: tuple[CropRecord, Sweep]) -> None:
@@ -418,25 +343,11 @@ class VectorPosePanel(MethodPanel):
         self._spoils += 1
         self._request()
 
-    def _on_failed(self, text: str) -> None:
-        self.failed.emit(text)
-
     def _clear(self) -> None:
         self.layers.clear()
         self.crop_tab.clear()
         self.arrow_tab.show_view(None)
+        self.position_tab.clear()
         self.boundary_tab.clear()
         self.control_tab.show_report(None)
         self._allow()
-
-    @staticmethod
-    def _written(report: Report, folder: Path) -> int:
-        return len(write(report, folder))
-
-
-def _scrolled(content: QWidget) -> QScrollArea:
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setWidget(content)
-    return area

@@ -85,9 +85,12 @@ class PositionTab(QWidget):
             mark.setValue(at_mm)
         self.facts.setText(_WORDS[sweep.direction])
 
-    def say(self, text: str) -> None:
-        """A sentence instead of what to expect."""
-        self.facts.setText(text)
+    def clear(self, words: str = "") -> None:
+        """Draw no curve, and say why."""
+        for lines in self.curves.values():
+            for line in lines.values():
+                line.setData([], [])
+        self.facts.setText(words)
 
     def set_look(self, look: Look) -> None:
         """Take the colours of a theme."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.evaluation.vectorpose import Report, draw, examine
+from napari_mrissl.evaluation.vectorpose import Report, draw, examine, write
 from napari_mrissl.evaluation.weights import scan_for, weights_of
 from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.pretext import crops
@@ -158,6 +158,17 @@ def measure(control: Control, loaded: Loaded, count: int, seed: int, shuffled: P
 
     report: Report = examine(loaded.network.inspector, loaded.scan, count, seed, other, tell)
     return report
+
+
+def save(report: Report, folder: Path) -> int:
+    """Write the numbers, a table and figures into a new folder; how many files these are.
+
+    Raises
+    ------
+    MrisslError
+        If the folder is there already, or cannot be written.
+    """
+    return len(write(report, folder))
 
 
 def _chance(inspector: Inspector, scan: Scan) -> Summary:
