@@ -24,13 +24,23 @@ class GhostBatchNorm3d(nn.Module):
         Samples normalised together; N in training must be a multiple of it.
     momentum, eps
         As in `torch.nn.BatchNorm3d`.
+    counted
+        Whether ``num_batches_tracked`` is among the buffers, as in `torch.nn.BatchNorm3d`;
+        nothing depends on it but the names in files of weights.
     """
 
     running_mean: torch.Tensor
     running_var: torch.Tensor
+    num_batches_tracked: torch.Tensor | None
 
     def __init__(
-        self, channels: int, group: int = 2, momentum: float = 0.1, eps: float = 1e-5
+        self,
+        channels: int,
+        group: int = 2,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+        *,
+        counted: bool = False,
     ) -> None:
         super().__init__()
         self.channels, self.group, self.momentum, self.eps = channels, group, momentum, eps
@@ -38,6 +48,8 @@ class GhostBatchNorm3d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
+        count = torch.zeros((), dtype=torch.long) if counted else None
+        self.register_buffer("num_batches_tracked", count)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise (N, C, Z, Y, X)."""
@@ -63,6 +75,8 @@ class GhostBatchNorm3d(nn.Module):
             unbiased = variance * (voxels / max(1, voxels - 1))
             self.running_mean.lerp_(_over_groups(mean, self.running_mean), self.momentum)
             self.running_var.lerp_(_over_groups(unbiased, self.running_var), self.momentum)
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked += 1
         shape = (1, self.channels, *(1 for _ in axes))
         result = result * self.weight.view(shape) + self.bias.view(shape)
         return result.transpose(1, 2).reshape(x.shape).to(x.dtype)

@@ -1,0 +1,274 @@
+"""The plain 3-D U-Net of contrastive pretraining, with the published layout of layers and weights.
+
+Written from what arXiv:2411.02372 and its description tell, for files of weights that others
+have trained: one flat sequence of numbered layers, 3x3x3 convolutions with mirrored borders and
+without bias, batch normalisation, ReLU, maximum pooling, nearest upsampling, and in front of
+each decoder level the skip **before** what was upsampled. Of depth 4 and width 16 it has
+5,899,344 parameters in 115 tensors.
+
+Corrected: in training, batch statistics are those of neighbouring pairs of samples, so that a
+run means the same on any number of processes; with one pair, the published batch, that is the
+same. Every operation has a deterministic backward on CUDA.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.networks.backbones import Backbone
+from napari_mrissl.networks.normalisation import GhostBatchNorm3d
+from napari_mrissl.networks.resampling import mirrored, pooled, repeated
+
+DEPTH = 4
+WIDTH = 16
+OUT_CHANNELS = 16
+"""As published."""
+
+_STEM = 3
+_LEVEL = 7
+"""Layers of the stem, and of a level: two of convolution, normalisation and ReLU, one of scale."""
+
+
+def encoder_ends(depth: int = DEPTH) -> tuple[int, ...]:
+    """Numbers of the layers whose results skip to the decoder, finest first: 8, 15, 22, 29."""
+    return tuple(_STEM + _LEVEL * level + 5 for level in range(depth))
+
+
+def upsamplings(depth: int = DEPTH) -> tuple[int, ...]:
+    """Numbers of the layers that double the sides, deepest first: 37, 44, 51, 58."""
+    first = _STEM + _LEVEL * depth + 6
+    return tuple(first + _LEVEL * level for level in range(depth))
+
+
+def final(depth: int = DEPTH) -> int:
+    """Number of the last layer: 65."""
+    return upsamplings(depth)[-1] + _LEVEL
+
+
+def taps(depth: int = DEPTH) -> tuple[int, ...]:
+    """Numbers of the convolutions that are trained by contrast: 27, 31, 38, 45, 52 and 65.
+
+    The last of the encoder, the first of the bottleneck, the first of each level of the
+    decoder but the finest, and the output.
+    """
+    bottleneck = _STEM + _LEVEL * depth
+    decoder = tuple(number + 1 for number in upsamplings(depth)[:-1])
+    return (bottleneck - 4, bottleneck, *decoder, final(depth))
+
+
+TAPS = taps()
+"""Those of the published network."""
+
+
+class UNet3d(nn.Module):
+    """The published network: features of every voxel, raw, without a normalisation.
+
+    Faithful to arXiv:2411.02372 in names and shapes of its tensors and in what it computes.
+
+    Parameters
+    ----------
+    in_channels
+        Of the image.
+    out_channels
+        Features of a voxel.
+    width
+        Channels at full resolution; doubled at each scale.
+    depth
+        How often the sides are halved.
+
+    Attributes
+    ----------
+    model
+        All layers, by their published numbers.
+    stride, least_side
+        What every side of an image must be a multiple of, and at least: 16 and 32.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = OUT_CHANNELS,
+        width: int = WIDTH,
+        depth: int = DEPTH,
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.width, self.depth = width, depth
+        self.stride, self.least_side = 2**depth, 2 * 2**depth
+        self.model = _layers(in_channels, out_channels, width, depth)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """(N, out_channels, Z, Y, X) of an image (N, in_channels, Z, Y, X).
+
+        Raises
+        ------
+        MrisslError
+            If a side is no multiple of ``stride`` or less than ``least_side``.
+        """
+        return _through(self.model, self.depth, image, ())[0]
+
+    def forward_taps(
+        self, image: torch.Tensor, layers: Sequence[int] | None = None
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """What `forward` gives, and what some convolutions gave on the way.
+
+        Parameters
+        ----------
+        image
+            (N, in_channels, Z, Y, X).
+        layers
+            Numbers of convolutions, ascending; by default those of `taps`.
+
+        Raises
+        ------
+        MrisslError
+            If a side does not suit, or a number is not that of a convolution.
+        """
+        wanted = tuple(taps(self.depth) if layers is None else layers)
+        convolutions = {n for n, layer in enumerate(self.model) if isinstance(layer, nn.Conv3d)}
+        if list(wanted) != sorted(set(wanted)) or not set(wanted) <= convolutions:
+            raise MrisslError(
+                ", ".join(map(str, wanted)) or "none",
+                where="layers",
+                expected="ascending numbers of convolutions: "
+                + ", ".join(map(str, sorted(convolutions))),
+            )
+        return _through(self.model, self.depth, image, wanted)
+
+
+class UNetBackbone(Backbone):
+    """The same network, with the maps of all its scales; its weights have the same names.
+
+    The finest map is the output of `UNet3d`, the others are the ends of the bottleneck and of
+    the levels of the decoder.
+
+    Parameters
+    ----------
+    image_channels
+        Of the image.
+    width, depth
+        As for `UNet3d`.
+    """
+
+    def __init__(self, image_channels: int = 1, width: int = WIDTH, depth: int = DEPTH) -> None:
+        super().__init__()
+        self.depth = depth
+        self.stride = 2**depth
+        self.channels = (*(width * 2**scale for scale in range(depth, 0, -1)), OUT_CHANNELS)
+        self.model = _layers(image_channels, OUT_CHANNELS, width, depth)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Maps (N, channels, Z, Y, X), deepest first, of an image (N, C, Z, Y, X)."""
+        return self.deepest(image, len(self.channels))
+
+    def deepest(self, image: torch.Tensor, scales: int) -> tuple[torch.Tensor, ...]:
+        """The first maps that `forward` gives; layers above them do nothing."""
+        ends = [*(number - 1 for number in upsamplings(self.depth)), final(self.depth)][:scales]
+        _, maps = _through(self.model[: ends[-1] + 1], self.depth, image, ends)
+        return tuple(maps)
+
+
+def _through(
+    layers: nn.Sequential, depth: int, image: torch.Tensor, wanted: Sequence[int]
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """The result of the layers, or of the first of them, and the results of those wanted."""
+    _check_sides(image, depth)
+    kept, joined = encoder_ends(depth), upsamplings(depth)
+    skips: list[torch.Tensor] = []
+    found = []
+    for number, layer in enumerate(layers):
+        image = layer(image)
+        if number in wanted:
+            found.append(image)
+        if number in kept:
+            skips.append(image)
+        elif number in joined:
+            image = torch.cat((skips.pop(), image), dim=1)
+    return image, found
+
+
+def _check_sides(image: torch.Tensor, depth: int) -> None:
+    stride = 2**depth
+    sides = tuple(image.shape[2:])
+    if image.ndim != 5 or any(side % stride or side < 2 * stride for side in sides):
+        raise MrisslError(
+            f"{' x '.join(map(str, sides))} voxels do not suit this network",
+            where="image",
+            expected=f"three sides that are multiples of {stride}, and at least {2 * stride}",
+            remedy="pad or crop it",
+        )
+
+
+def _layers(in_channels: int, out_channels: int, width: int, depth: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+
+    def convolved(before: int, after: int) -> None:
+        layers.extend((_Convolution(before, after), _normalisation(after), _Rectified()))
+
+    convolved(in_channels, width)
+    deep = width
+    for level in range(depth):
+        after = width * 2**level
+        convolved(deep, after)
+        convolved(after, after)
+        layers.append(_Pooled())
+        deep = after
+    convolved(deep, 2 * deep)
+    convolved(2 * deep, 2 * deep)
+    deep = 2 * deep
+    for level in reversed(range(depth)):
+        skip = width * 2**level
+        layers.append(_Repeated())
+        convolved(skip + deep, skip)
+        convolved(skip, skip)
+        deep = skip
+    layers.append(_Convolution(deep, out_channels))
+    return nn.Sequential(*layers)
+
+
+class _Convolution(nn.Conv3d):
+    """3x3x3, with mirrored borders, no bias."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__(before, after, 3, padding="same", padding_mode="reflect", bias=False)
+        nn.init.kaiming_normal_(self.weight)
+
+    def _conv_forward(
+        self,
+        input: torch.Tensor,  # noqa: A002 torch's name
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+    ) -> torch.Tensor:
+        return functional.conv3d(mirrored(input), weight, bias)
+
+
+def _normalisation(channels: int) -> GhostBatchNorm3d:
+    layer = GhostBatchNorm3d(channels, counted=True)
+    nn.init.normal_(layer.weight, 1.0, 0.02)
+    return layer
+
+
+class _Rectified(nn.Module):
+    """ReLU; in place where no gradient will ask for what came before."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.relu(x, inplace=not torch.is_grad_enabled())
+
+
+class _Pooled(nn.Module):
+    """Half the sides."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return pooled(x)
+
+
+class _Repeated(nn.Module):
+    """Twice the sides."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return repeated(x)
