@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +114,7 @@ def compute(
     folder = _folder(volume, source)
     _clear_unfinished()
     _make_room(source.estimate(volume).disk_bytes)
-    unfinished = folder.parent / f"{_UNFINISHED}{os.getpid()}-{uuid.uuid4().hex}"
-    unfinished.mkdir()
-    try:
+    with scratch_folder() as unfinished:
         _write(unfinished, volume, source, progress, cancelled)
         try:
             unfinished.rename(folder)
@@ -122,8 +122,6 @@ def compute(
             if not folder.is_dir():
                 raise
         _sync(folder.parent)
-    finally:
-        _remove(unfinished)
     stack = cached(volume, settings)
     if stack is None:
         raise MrisslError(
@@ -132,6 +130,23 @@ def compute(
             remedy="check the disk",
         )
     return stack
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder beside the entries for a block of work; it goes even if this process is killed.
+
+    Raises
+    ------
+    MrisslError
+        If it cannot be made.
+    """
+    folder = _root() / f"{_UNFINISHED}{os.getpid()}-{uuid.uuid4().hex}"
+    try:
+        made_directory(folder).chmod(0o700)
+        yield folder
+    finally:
+        _remove(folder)
 
 
 def clear_cache() -> None:
