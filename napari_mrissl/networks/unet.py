@@ -13,7 +13,7 @@ same. Every operation has a deterministic backward on CUDA.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -23,46 +23,20 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.networks.backbones import Backbone
 from napari_mrissl.networks.normalisation import GhostBatchNorm3d
 from napari_mrissl.networks.resampling import mirrored, pooled, repeated
+from napari_mrissl.networks.unet_layout import (
+    DEPTH,
+    OUT_CHANNELS,
+    TAPS,
+    WIDTH,
+    UNetSize,
+    encoder_ends,
+    final,
+    taps,
+    upsamplings,
+)
 
-DEPTH = 4
-WIDTH = 16
-OUT_CHANNELS = 16
-"""As published."""
-
-_STEM = 3
-_LEVEL = 7
-"""Layers of the stem, and of a level: two of convolution, normalisation and ReLU, one of scale."""
-
-
-def encoder_ends(depth: int = DEPTH) -> tuple[int, ...]:
-    """Numbers of the layers whose results skip to the decoder, finest first: 8, 15, 22, 29."""
-    return tuple(_STEM + _LEVEL * level + 5 for level in range(depth))
-
-
-def upsamplings(depth: int = DEPTH) -> tuple[int, ...]:
-    """Numbers of the layers that double the sides, deepest first: 37, 44, 51, 58."""
-    first = _STEM + _LEVEL * depth + 6
-    return tuple(first + _LEVEL * level for level in range(depth))
-
-
-def final(depth: int = DEPTH) -> int:
-    """Number of the last layer: 65."""
-    return upsamplings(depth)[-1] + _LEVEL
-
-
-def taps(depth: int = DEPTH) -> tuple[int, ...]:
-    """Numbers of the convolutions that are trained by contrast: 27, 31, 38, 45, 52 and 65.
-
-    The last of the encoder, the first of the bottleneck, the first of each level of the
-    decoder but the finest, and the output.
-    """
-    bottleneck = _STEM + _LEVEL * depth
-    decoder = tuple(number + 1 for number in upsamplings(depth)[:-1])
-    return (bottleneck - 4, bottleneck, *decoder, final(depth))
-
-
-TAPS = taps()
-"""Those of the published network."""
+__all__ = ["TAPS", "UNet3d", "UNetBackbone", "UNetSize", "encoder_ends", "final", "taps",
+           "upsamplings"]  # fmt: skip
 
 
 class UNet3d(nn.Module):
@@ -83,6 +57,8 @@ class UNet3d(nn.Module):
 
     Attributes
     ----------
+    size
+        The parameters above.
     model
         All layers, by their published numbers.
     stride, least_side
@@ -97,10 +73,11 @@ class UNet3d(nn.Module):
         depth: int = DEPTH,
     ) -> None:
         super().__init__()
+        self.size = UNetSize(in_channels, out_channels, width, depth)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.width, self.depth = width, depth
-        self.stride, self.least_side = 2**depth, 2 * 2**depth
-        self.model = _layers(in_channels, out_channels, width, depth)
+        self.stride, self.least_side = self.size.stride, self.size.least_side
+        self.model = _model(self.size)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """(N, out_channels, Z, Y, X) of an image (N, in_channels, Z, Y, X).
@@ -160,7 +137,7 @@ class UNetBackbone(Backbone):
         self.depth = depth
         self.stride = 2**depth
         self.channels = (*(width * 2**scale for scale in range(depth, 0, -1)), OUT_CHANNELS)
-        self.model = _layers(image_channels, OUT_CHANNELS, width, depth)
+        self.model = _model(UNetSize(image_channels, OUT_CHANNELS, width, depth))
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Maps (N, channels, Z, Y, X), deepest first, of an image (N, C, Z, Y, X)."""
@@ -193,42 +170,20 @@ def _through(
 
 
 def _check_sides(image: torch.Tensor, depth: int) -> None:
-    stride = 2**depth
+    size = UNetSize(depth=depth)
     sides = tuple(image.shape[2:])
-    if image.ndim != 5 or any(side % stride or side < 2 * stride for side in sides):
+    if image.ndim != 5 or any(side % size.stride or side < size.least_side for side in sides):
         raise MrisslError(
             f"{' x '.join(map(str, sides))} voxels do not suit this network",
             where="image",
-            expected=f"three sides that are multiples of {stride}, and at least {2 * stride}",
+            expected=f"three sides, each a multiple of {size.stride} and at least "
+            f"{size.least_side}",
             remedy="pad or crop it",
         )
 
 
-def _layers(in_channels: int, out_channels: int, width: int, depth: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-
-    def convolved(before: int, after: int) -> None:
-        layers.extend((_Convolution(before, after), _normalisation(after), _Rectified()))
-
-    convolved(in_channels, width)
-    deep = width
-    for level in range(depth):
-        after = width * 2**level
-        convolved(deep, after)
-        convolved(after, after)
-        layers.append(_Pooled())
-        deep = after
-    convolved(deep, 2 * deep)
-    convolved(2 * deep, 2 * deep)
-    deep = 2 * deep
-    for level in reversed(range(depth)):
-        skip = width * 2**level
-        layers.append(_Repeated())
-        convolved(skip + deep, skip)
-        convolved(skip, skip)
-        deep = skip
-    layers.append(_Convolution(deep, out_channels))
-    return nn.Sequential(*layers)
+def _model(size: UNetSize) -> nn.Sequential:
+    return nn.Sequential(*(_MODULES[kind](*channels) for kind, channels in size.layers()))
 
 
 class _Convolution(nn.Conv3d):
@@ -272,3 +227,12 @@ class _Repeated(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return repeated(x)
+
+
+_MODULES: Mapping[str, Callable[..., nn.Module]] = {
+    "conv": _Convolution,
+    "norm": _normalisation,
+    "relu": _Rectified,
+    "pool": _Pooled,
+    "up": _Repeated,
+}
