@@ -77,6 +77,11 @@ class WeightFile:
         return size_of(_network(weights.read_shapes(self.path)), self.path.name)
 
 
+def names() -> tuple[str, ...]:
+    """All names, shipped ones first: what a list on screen needs, without opening a file."""
+    return tuple(name for _, name, _ in _named())
+
+
 def available() -> list[WeightFile]:
     """All weights that have a name: shipped ones first, then imported ones; torch is not needed.
 
@@ -103,11 +108,11 @@ def weights_named(source: str | Path) -> WeightFile:
     MrisslError
         If there are none, or they are not those of a plain U-Net.
     """
-    names = {name: (path, origin) for origin, name, path in _named()}
+    known = {name: (path, origin) for origin, name, path in _named()}
     if isinstance(source, str):
         wanted = SHIPPED_DEFAULT if source == DEFAULT else source
-        if wanted in names:
-            path, origin = names[wanted]
+        if wanted in known:
+            path, origin = known[wanted]
             return _file(wanted, path, origin)
         if source == DEFAULT:
             raise MrisslError(
@@ -129,8 +134,8 @@ def weights_named(source: str | Path) -> WeightFile:
         raise MrisslError(
             f"{printable(str(path.name))!r} is not there",
             where="weights",
-            expected="one of " + ", ".join(names) + ", a run or a file"
-            if names
+            expected="one of " + ", ".join(known) + ", a run or a file"
+            if known
             else "a run or a file",
             remedy="mrissl weights list shows the names",
         )
