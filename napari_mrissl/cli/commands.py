@@ -16,7 +16,7 @@ from napari_mrissl.cli.segment import segment
 from napari_mrissl.cli.slices import cut
 from napari_mrissl.cli.synthesize import ensembles, heads
 from napari_mrissl.cli.trajectory import clean, export, generate, inspect, repair, validate
-from napari_mrissl.cli.weights import import_file, list_weights, verify
+from napari_mrissl.cli.weights import export_weights, import_file, list_weights, verify
 
 
 def application() -> App:
@@ -64,10 +64,11 @@ def application() -> App:
     benchmark = App(name="benchmark", help="Comparisons at equal steps, as tables.")
     benchmark.command(vectorpose_ablation, name="vectorpose")
     app.command(benchmark)
-    weights = App(name="weights", help="Trained networks: list, import and verify their weights.")
+    weights = App(name="weights", help="Trained networks: list, import, verify and export them.")
     weights.command(list_weights, name="list")
     weights.command(import_file, name="import")
     weights.command(verify, name="verify")
+    weights.command(export_weights, name="export")
     app.command(weights)
     app.command(demo, name="demo")
     return app

@@ -78,6 +78,45 @@ def verify(
     _say_facts(_foreign(Path(weights)) if _is_foreign(weights) else _loaded(weights), json=json)
 
 
+def export_weights(
+    run: Annotated[Path, Parameter(name="RUN")],
+    /,
+    *,
+    out: Path,
+    half: Flag = False,
+    measured: Path | None = None,
+    licence: str = "BSD-3-Clause",
+    about: str = "",
+    json: Flag = False,
+) -> None:
+    """Write the network of a run as one small file to give to others, with a model card.
+
+    The heads it was trained by are left out; Markdown of the same name comes beside it.
+
+    Parameters
+    ----------
+    run
+        The folder of a run that trained a plain U-Net.
+    out
+        The new file, ending in .safetensors.
+    half
+        Store convolutions in half precision, which takes half the room.
+    measured
+        table.json of mrissl benchmark features.
+    licence
+        Of the weights.
+    about
+        A sentence or two on the data, such as where its templates come from.
+    json
+        Print one JSON object.
+    """
+    from napari_mrissl.evaluation.shared_weights import share
+    from napari_mrissl.training.run import Run
+
+    written = share(Run.open(run), out, half=half, measured=measured, licence=licence, about=about)
+    _say_facts(_facts(written), json=json)
+
+
 def _is_foreign(weights: str) -> bool:
     from napari_mrissl.networks.weights import read_card
 
