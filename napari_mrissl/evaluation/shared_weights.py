@@ -75,8 +75,9 @@ def share(
     """
     if out.suffix != SUFFIX:
         raise MrisslError("is no name of weights", where=out, expected=f"a name ending in {SUFFIX}")
-    if out.exists():
-        raise MrisslError("is there already", where=out, remedy="choose another name")
+    for place in (out, out.with_suffix(".md")):
+        if place.exists():
+            raise MrisslError("is there already", where=place, remedy="choose another name")
     source = weights_named(run.folder)
     card = described(run, source, _measured(measured), licence, about) | {"half": half}
     state = _stored(source, half=half)
