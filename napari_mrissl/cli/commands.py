@@ -6,6 +6,7 @@ from cyclopts import App
 
 from napari_mrissl import __version__
 from napari_mrissl.cli.benchmark import vectorpose_ablation
+from napari_mrissl.cli.benchmark_features import frozen_features
 from napari_mrissl.cli.demo import demo
 from napari_mrissl.cli.info import info
 from napari_mrissl.cli.inspect import vectorpose
@@ -61,8 +62,9 @@ def application() -> App:
     examined = App(name="inspect", help="What a pretrained network knows of a scan, beside chance.")
     examined.command(vectorpose, name="vectorpose")
     app.command(examined)
-    benchmark = App(name="benchmark", help="Comparisons at equal steps, as tables.")
+    benchmark = App(name="benchmark", help="Comparisons on equal terms, as tables.")
     benchmark.command(vectorpose_ablation, name="vectorpose")
+    benchmark.command(frozen_features, name="features")
     app.command(benchmark)
     weights = App(name="weights", help="Trained networks: list, import, verify and export them.")
     weights.command(list_weights, name="list")
