@@ -8,6 +8,7 @@ from napari_mrissl import __version__
 from napari_mrissl.cli.benchmark import vectorpose_ablation
 from napari_mrissl.cli.benchmark_features import frozen_features
 from napari_mrissl.cli.demo import demo
+from napari_mrissl.cli.features import features
 from napari_mrissl.cli.info import info
 from napari_mrissl.cli.inspect import vectorpose
 from napari_mrissl.cli.pretrain import pretrain
@@ -32,6 +33,7 @@ def application() -> App:
     app.command(info, name="info")
     app.command(cut, name="slice")
     app.command(segment, name="segment")
+    app.command(features, name="features")
     trajectory = App(
         name="trajectory",
         help="Datasets of flights through scans: make, describe, replay, check, mend, export.",

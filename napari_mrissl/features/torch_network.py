@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.features import filters
+from napari_mrissl.features import filters, kernels
 from napari_mrissl.features.cancel import IsCancelled, Progress, stop_if
 from napari_mrissl.networks.fast_unet import FastUNet
 from napari_mrissl.networks.inference_plan import Shape, mirror
 from napari_mrissl.networks.unet_layout import UNetSize
 from napari_mrissl.networks.weight_library import load_unet
+from napari_mrissl.slicing.threads import over_rows
 from napari_mrissl.volumes import Volume
 
 if TYPE_CHECKING:
@@ -46,13 +47,6 @@ _ready: tuple[str, FastUNet] | None = None
 _busy = threading.Lock()
 
 
-class _Box(NamedTuple):
-    """Where a volume lies in its padded copy."""
-
-    start: Shape
-    shape: Shape
-
-
 def compute_into(
     source: NetworkFeatures,
     volume: Volume,
@@ -69,7 +63,7 @@ def compute_into(
     MrisslError
         If all voxels have the same value, or the network cannot be had.
     """
-    image, box = _padded(_prepared(volume, source.settings, cancelled), source)
+    image, start = _padded(_prepared(volume, source.settings, cancelled), source)
     while not _busy.acquire(timeout=0.05):
         stop_if(cancelled)
     try:
@@ -82,29 +76,17 @@ def compute_into(
 
         side = source.plan.window_side(volume.shape, _available(fast))
         if source.plan.level == 0:
-            _fill(fast, image, side, out, box, source.settings.normalise, check)
+            _fill(fast, image, side, out, start, source.settings.normalise, check)
         else:
             coarse = np.empty((source.plan.channels, *_halved(image.shape, fast)), np.float32)
-            whole = _Box((0, 0, 0), _halved(image.shape, fast))
-            _fill(fast, image, side, coarse, whole, "none", check)
-            _enlarge(coarse, out, box, source, cancelled)
+            _fill(fast, image, side, coarse, (0, 0, 0), "none", check)
+            _enlarge(coarse, out, start, source, cancelled)
         if fast.kept_bytes > _KEPT_BYTES or fast.device.type != "cpu":
             fast.release()
     finally:
         _busy.release()
     if progress is not None:
         progress(1.0, "network")
-
-
-def normalised(planes: torch.Tensor, how: str) -> torch.Tensor:
-    """Features (..., C), the channels of each voxel brought to length 1, or to mean 0 and sd 1."""
-    if how == "l2":
-        return functional.normalize(planes.float(), dim=-1, eps=1e-6)
-    if how == "standardised":
-        planes = planes.float()
-        planes = planes - planes.mean(dim=-1, keepdim=True)
-        return planes / planes.square().mean(dim=-1, keepdim=True).sqrt().clamp_min(1e-6)
-    return planes
 
 
 def _prepared(volume: Volume, settings: NetworkSettings, cancelled: IsCancelled | None) -> Image:
@@ -124,13 +106,13 @@ def _prepared(volume: Volume, settings: NetworkSettings, cancelled: IsCancelled 
     return image
 
 
-def _padded(image: Image, source: NetworkFeatures) -> tuple[Image, _Box]:
-    """The image with mirrored margins, evenly at both ends, and where it is in it."""
+def _padded(image: Image, source: NetworkFeatures) -> tuple[Image, Shape]:
+    """The image with mirrored margins, evenly at both ends, and where it begins in it."""
     shape = (image.shape[0], image.shape[1], image.shape[2])
     sides = source.plan.padded(shape)
     indices, starts = zip(*map(mirror, shape, sides), strict=True)
     padded = image if shape == sides else np.ascontiguousarray(image[np.ix_(*indices)])
-    return padded, _Box((starts[0], starts[1], starts[2]), shape)
+    return padded, (starts[0], starts[1], starts[2])
 
 
 def _network(source: NetworkFeatures) -> FastUNet:
@@ -172,16 +154,15 @@ def _fill(
     image: Image,
     side: int,
     out: Image,
-    box: _Box,
+    start: Shape,
     normalise: str,
     check: Callable[[float], None],
 ) -> None:
-    """The features of a padded image in a box of it, from one window or several.
+    """The features of a padded image from `start` on, from one window or several.
 
     What several windows say is averaged with a Gaussian weight of the distance from their
     middle. The weights are products over axes, and so are their sums.
     """
-    target = torch.from_numpy(out)
     starts = fast.plan.windows((image.shape[0], image.shape[1], image.shape[2]), side)
     extents = [min(side, whole) for whole in image.shape]
     places = list(itertools.product(*starts))
@@ -191,14 +172,16 @@ def _fill(
     for number, place in enumerate(places):
         window = image[tuple(slice(p, p + e) for p, e in zip(place, extents, strict=True))]
         weights = [_gaussian(e >> fast.plan.level) for e in extents] if blended else None
-        writer = _Writer(target, box, _halved(place, fast), weights, normalise)
+        there = _halved(place, fast)
+        origin = (there[0] - start[0], there[1] - start[1], there[2] - start[2])
+        writer = _Writer(out, origin, weights, normalise)
         fast.run(
             torch.from_numpy(np.ascontiguousarray(window)),
             writer,
             lambda part, number=number: check((number + part) / len(places)),  # type: ignore[misc]
         )
     if blended:
-        _finish(target, box, starts, extents, fast.plan.level, normalise)
+        _finish(out, start, starts, extents, fast.plan.level, normalise)
 
 
 class _Writer:
@@ -206,35 +189,55 @@ class _Writer:
 
     def __init__(
         self,
-        target: torch.Tensor,
-        box: _Box,
-        place: Shape,
+        out: Image,
+        origin: Shape,
         weights: list[torch.Tensor] | None,
         normalise: str,
     ) -> None:
-        self.target, self.box, self.place = target, box, place
+        self.out, self.origin = out, origin
         self.weights, self.normalise = weights, normalise
 
     def __call__(self, first: int, planes: torch.Tensor) -> None:
-        origin = (self.place[0] + first, *self.place[1:])
+        found = planes.to("cpu", torch.float32)
+        origin = (self.origin[0] + first, *self.origin[1:])
+        if self.weights is not None:
+            self._add(found, first, origin)
+            return
+        content = found.numpy()
+        over_rows(
+            lambda begin, end: kernels.channels_first(content, self.out, origin, begin, end),
+            len(content),
+            content.size,
+        )
+        _normalise(self.out, self.normalise, origin[0], origin[0] + len(found))
+
+    def _add(self, planes: torch.Tensor, first: int, origin: Shape) -> None:
         inside, there = [], []
-        for start, extent, low, length in zip(
-            origin, planes.shape, self.box.start, self.box.shape, strict=False
-        ):
-            begin, end = max(start, low), min(start + extent, low + length)
+        for start, extent, length in zip(origin, planes.shape, self.out.shape[1:], strict=False):
+            begin, end = max(start, 0), min(start + extent, length)
             if end <= begin:
                 return
             inside.append(slice(begin - start, end - start))
-            there.append(slice(begin - low, end - low))
-        found = planes[tuple(inside)]
-        target = self.target[(slice(None), *there)]
-        if self.weights is None:
-            target.copy_(normalised(found, self.normalise).permute(3, 0, 1, 2))
-            return
-        down, back, right = self.weights
+            there.append(slice(begin, end))
+        down, back, right = self.weights or []
         weight = down[first:][inside[0]].view(-1, 1, 1) * back[inside[1]].view(-1, 1)
         weight = weight * right[inside[2]]
-        target += found.to("cpu", torch.float32).permute(3, 0, 1, 2) * weight
+        target = torch.from_numpy(self.out)[(slice(None), *there)]
+        target += planes[tuple(inside)].permute(3, 0, 1, 2) * weight
+
+
+def _normalise(out: Image, how: str, first: int, last: int) -> None:
+    """Normalise the voxels of those slices of (C, S, A, R) that there are, in place."""
+    first, last = max(first, 0), min(last, out.shape[1])
+    if how == "none" or last <= first:
+        return
+    over_rows(
+        lambda begin, end: kernels.normalise_channels(
+            out, how == "standardised", first + begin, first + end
+        ),
+        last - first,
+        out.size,
+    )
 
 
 def _gaussian(side: int) -> torch.Tensor:
@@ -243,8 +246,8 @@ def _gaussian(side: int) -> torch.Tensor:
 
 
 def _finish(
-    target: torch.Tensor,
-    box: _Box,
+    out: Image,
+    start: Shape,
     starts: list[list[int]],
     extents: list[int],
     level: int,
@@ -254,26 +257,25 @@ def _finish(
     sums = []
     for axis, own in enumerate(starts):
         total = torch.zeros((own[-1] + extents[axis]) >> level)
-        for start in own:
-            part = total[start >> level : (start + extents[axis]) >> level]
+        for place in own:
+            part = total[place >> level : (place + extents[axis]) >> level]
             part += _gaussian(len(part))
-        sums.append(total[box.start[axis] : box.start[axis] + box.shape[axis]])
-    plane = sums[1].view(-1, 1) * sums[2]
-    for first in range(0, target.shape[1], _SLAB):
-        part = target[:, first : first + _SLAB]
-        part /= sums[0][first : first + _SLAB].view(-1, 1, 1) * plane
-        part.copy_(normalised(part.permute(1, 2, 3, 0), normalise).permute(3, 0, 1, 2))
+        sums.append(total[start[axis] : start[axis] + out.shape[1 + axis]].numpy())
+    plane = sums[1][:, None] * sums[2]
+    for first in range(0, out.shape[1], _SLAB):
+        out[:, first : first + _SLAB] /= sums[0][first : first + _SLAB, None, None] * plane
+        _normalise(out, normalise, first, first + _SLAB)
 
 
 def _enlarge(
     coarse: Image,
     out: Image,
-    box: _Box,
+    start: Shape,
     source: NetworkFeatures,
     cancelled: IsCancelled | None,
 ) -> None:
     """Bring a coarse map to the volume's grid by linear interpolation, channel by channel."""
-    crop = tuple(slice(s, s + n) for s, n in zip(box.start, box.shape, strict=True))
+    crop = tuple(slice(s, s + n) for s, n in zip(start, out.shape[1:], strict=True))
     target = torch.from_numpy(out)
     for channel, map_ in enumerate(torch.from_numpy(coarse)):
         stop_if(cancelled)
@@ -281,10 +283,6 @@ def _enlarge(
             map_[None, None], scale_factor=2**source.plan.level, mode="trilinear"
         )
         target[channel].copy_(fine[0, 0][crop])
-    if source.settings.normalise == "none":
-        return
     for first in range(0, out.shape[1], _SLAB):
         stop_if(cancelled)
-        part = target[:, first : first + _SLAB]
-        found = normalised(part.permute(1, 2, 3, 0), source.settings.normalise)
-        part.copy_(found.permute(3, 0, 1, 2))
+        _normalise(out, source.settings.normalise, first, first + _SLAB)
