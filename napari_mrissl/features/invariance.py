@@ -7,7 +7,6 @@ comes with what features that know nothing would get.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,37 +146,6 @@ def measure_invariance(
     )
 
 
-def drift(
-    change: Callable[[float], NDArray[np.float32]],
-    before: NDArray[np.float32],
-    numbers: NDArray[np.int64],
-    strengths: NDArray[np.float64],
-    *,
-    standardised: bool = False,
-) -> NDArray[np.float64]:
-    """Mean cosine of features before and after a change, for each strength of the change.
-
-    Parameters
-    ----------
-    change
-        Features (C, S, A, R) of the image changed by this strength.
-    before
-        Features of the image as it is.
-    numbers
-        Flat numbers of the voxels that count.
-    strengths
-        (N,) what `change` is called with, in order.
-    standardised
-        As in `measure_invariance`.
-    """
-    unchanged = _directions(channels_at(before, numbers).astype(np.float64), standardised)
-    cosines = []
-    for strength in strengths:
-        changed = channels_at(change(float(strength)), numbers).astype(np.float64)
-        cosines.append(float((unchanged * _directions(changed, standardised)).sum(axis=0).mean()))
-    return np.array(cosines)
-
-
 def _directions(features: NDArray[np.float64], standardised: bool) -> NDArray[np.float64]:
     if standardised:
         spread = features.std(axis=1, keepdims=True)
@@ -191,9 +159,8 @@ def _directions(features: NDArray[np.float64], standardised: bool) -> NDArray[np
 def _best(cosines: NDArray[np.float64]) -> NDArray[np.int64]:
     """The column with the largest entry of each row.
 
-    Of columns equally good the last counts after the first column was moved by the row's
-    own number: features that are the same everywhere must not find the right place by the
-    order in which places are looked at.
+    Of columns equally good, the row's own comes last: features that are the same everywhere
+    must not find the right place by the order in which places are looked at.
     """
     count = len(cosines)
     shift = (np.arange(count)[None, :] + np.arange(count)[:, None] + 1) % count
