@@ -213,7 +213,7 @@ def _is_place(weights: str | Path) -> bool:
     if isinstance(weights, Path) or "/" in weights or "\\" in weights:
         return True
     # A name goes before a file of the same name, as in the library.
-    if weights in (RANDOM, DEFAULT) or is_identity(weights):
+    if weights in ("", RANDOM, DEFAULT) or is_identity(weights):
         return False
     return Path(weights).exists() and not _known(weights)
 

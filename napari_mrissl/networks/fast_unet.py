@@ -149,18 +149,18 @@ class FastUNet:
         MrisslError
             If a side does not suit the network.
         """
-        shape = (image.shape[0], image.shape[1], image.shape[2])
-        if image.ndim != 3 or self.plan.padded(shape) != shape:
+        sides = tuple(image.shape)
+        if len(sides) != 3 or self.plan.padded(sides) != sides:
             raise MrisslError(
-                f"{' x '.join(map(str, image.shape))} voxels do not suit this network",
+                f"{' x '.join(map(str, sides))} voxels do not suit this network",
                 where="image",
                 expected=f"sides that are multiples of {self.plan.size.stride}, "
                 f"and at least {2 * self.plan.size.stride}",
                 remedy="pad it",
             )
-        meter = _Meter(self.plan.multiply_adds(shape), check)
+        meter = _Meter(self.plan.multiply_adds(sides), check)
         first = 0
-        for planes in _Pass(self, shape, meter).result(image):
+        for planes in _Pass(self, sides, meter).result(image):
             write(first, planes)
             first += len(planes)
 

@@ -88,7 +88,7 @@ def test_what_is_there_stays(scan, network, run, refused, tmp_path):
 def test_wrong_wishes_are_one_sentence(scan, network, refused, tmp_path):
     words = ("features", scan.path, "--out", tmp_path / "f.zarr", "--weights")
     assert "'nobody' is not there" in refused(*words, "nobody")
-    assert "expected one of 10, 17, 24, 37" in refused(*words, network, "--layer", 5)
+    assert "expected one of 13, 17, 24, 37" in refused(*words, network, "--layer", 5)
     assert "is no range" in refused(*words, network, "--window", 5, 5)
     (tmp_path / "w.safetensors").write_bytes(b"nonsense")
     assert "could not be read" in refused(*words, tmp_path / "w.safetensors")
