@@ -66,7 +66,8 @@ def fit(rows: Sequence[NDArray[np.floating]], labels: Sequence[NDArray[np.intege
     # One thread, so that the fit does not depend on how many cores there are.
     with threadpool_limits(1):
         # Newton's method: far more voxels than channels times classes.
-        head = LogisticRegression(solver="newton-cholesky").fit((x - center) / spread, y)
+        head = LogisticRegression(solver="newton-cholesky", tol=1e-6)
+        head.fit((x - center) / spread, y)
     weights, bias = np.asarray(head.coef_), np.asarray(head.intercept_)
     if len(weights) == 1:  # two classes have one decision function between them
         weights, bias = np.concatenate([-weights / 2, weights / 2]), np.r_[-bias / 2, bias / 2]

@@ -20,7 +20,13 @@ import numpy as np
 from pydantic import BaseModel
 
 from napari_mrissl.errors import MrisslError, printable
-from napari_mrissl.features.cache import cache_limit_bytes, cached, compute, scratch_folder
+from napari_mrissl.features.cache import (
+    cache_limit_bytes,
+    cached,
+    clear_unfinished,
+    compute,
+    scratch_folder,
+)
 from napari_mrissl.features.cancel import Cancelled, IsCancelled, Progress
 from napari_mrissl.features.filter_bank import FilterBankSettings
 from napari_mrissl.features.source import FeatureStack
@@ -171,6 +177,8 @@ def _end(child: subprocess.Popen[str]) -> None:
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
+        # It had no time for that.
+        clear_unfinished()
 
 
 def handed_over(folder: Path) -> tuple[Volume, dict[str, Any]]:

@@ -112,7 +112,7 @@ def compute(
         return found
     source = source_for(settings)
     folder = _folder(volume, source)
-    _clear_unfinished()
+    clear_unfinished()
     _make_room(source.estimate(volume).disk_bytes)
     with scratch_folder() as unfinished:
         _write(unfinished, volume, source, progress, cancelled)
@@ -283,7 +283,7 @@ def _size(entry: Path) -> int:
     return sum(f.stat().st_size for f in entry.iterdir() if f.is_file())
 
 
-def _clear_unfinished() -> None:
+def clear_unfinished() -> None:
     """Remove what killed processes left; other living processes are not disturbed."""
     for folder in _root().glob(f"{_UNFINISHED}*"):
         try:
