@@ -110,7 +110,7 @@ class Compared:
             cancelled,
         )
         if not np.isfinite(lengths).all():
-            raise MrisslError("features that are not finite", where=volume.name)
+            raise MrisslError("features that are not finite, or beyond all use", where=volume.name)
         return made
 
     @property

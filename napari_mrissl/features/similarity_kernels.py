@@ -17,12 +17,16 @@ from napari_mrissl.slicing.jit import jit
 BLOCK = 2048
 """Voxels of a block."""
 
+_LARGEST = np.float32(3e38)
 _FAST = {"contract", "nnan", "ninf", "nsz"}
 
 
-@jit(fastmath=_FAST)
+@jit(fastmath={"contract", "nsz"})
 def inverse_lengths(features, weights, offsets, out, first, last):
-    """One over the length of (feature - offset) * weight per voxel; 0 where that is 0."""
+    """One over the length of (feature - offset) * weight per voxel; 0 where that is 0.
+
+    NaN where a feature is not finite: the other passes may then be compiled as if all were.
+    """
     channels, voxels = features.shape
     for block in range(first, last):
         start = block * BLOCK
@@ -36,7 +40,10 @@ def inverse_lengths(features, weights, offsets, out, first, last):
                 out[n] += value * value
         for n in range(start, stop):
             total = out[n]
-            out[n] = np.float32(1) / math.sqrt(total) if total > 0 else np.float32(0)
+            if 0 < total < _LARGEST:
+                out[n] = np.float32(1) / math.sqrt(total)
+            else:
+                out[n] = 0 if total == 0 else np.nan
 
 
 @jit(fastmath=_FAST)

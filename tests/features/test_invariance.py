@@ -91,12 +91,12 @@ def test_shares_near_by_brute_force():
     assert found.same_label is None
 
 
-def test_standardising_takes_an_offset_away():
+def test_standardising_takes_units_away():
     data = noise(1)
-    shifted = 3 * data + 100
+    shifted = data * np.geomspace(1, 1e12, 24, dtype=np.float32)[:, None, None, None] + 100
     plain = measure_invariance(data, shifted, ALL, SPACING, places=200)
     found = measure_invariance(data, shifted, ALL, SPACING, places=200, standardised=True)
-    assert plain.found < 0.2
+    assert plain.found < 0.6
     assert found.found == 1
 
 

@@ -41,7 +41,7 @@ def anatomy(name: str, *, inverted: bool = False, degrees: float = 0.0, seed: in
     return Volume.from_stored(values.astype(np.float32), affine(degrees), name=name)
 
 
-def settle(explorer, seconds: float = 60.0) -> None:
+def settle(explorer, seconds: float = 240.0) -> None:
     """Wait until nothing goes on in the background."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
