@@ -269,11 +269,17 @@ def _head_subject(record: SubjectRecord) -> Subject:
 def _engine(settings: DataSettings, seed: int, part: Part) -> Engine:
     of_engine = engine_settings(settings.engine)
     pool = (
-        _part_of(Templates.procedural(), part)
+        _part_of(procedural_shapes(), part)
         if not settings.subjects
         else _read_pool(settings.subjects, part)
     )
     return Engine(pool, of_engine, seed)
+
+
+@cache
+def procedural_shapes() -> Templates:
+    """The shapes that runs without label maps are made of; made once, for both parts."""
+    return Templates.procedural()
 
 
 def _part_of(pool: Templates, part: Part) -> Templates:

@@ -17,7 +17,7 @@ from napari_mrissl.pretext.synthesis.label_crops import (
 from napari_mrissl.pretext.synthesis.settings import OFFLINE, MapCropSettings, OnlineSettings
 from napari_mrissl.pretext.task import SampleKey
 from napari_mrissl.synthesis import Engine, EngineSettings, Templates
-from napari_mrissl.training.data.engine_subjects import painted_subjects
+from napari_mrissl.training.data.engine_subjects import painted_subjects, procedural_shapes
 from napari_mrissl.training.settings import DataSettings
 from napari_mrissl.volumes import Volume
 from tests.pretext.vectorpose.scans import Held
@@ -41,7 +41,7 @@ def test_every_key_has_a_new_map_of_the_engine(train):
     settings = MapCropSettings(side=32, element="none")
     keys = [SampleKey(7, step, number) for step in (-1, 0, 1) for number in (0, 1)]
     crops = [label_crop(train, key, settings, STILL) for key in keys]
-    pool = Templates.procedural()
+    pool = procedural_shapes()
     shapes = Templates(pool.bits, pool.starts[:90], pool.extents[:90])
     engine = Engine(shapes, EngineSettings.of_side(32), 7)
     for key, crop in zip(keys, crops, strict=True):
@@ -58,7 +58,7 @@ def test_held_out_maps_are_made_of_other_shapes(train):
     held = painted_subjects(ENSEMBLES, 7, "validation")
     key = SampleKey(7, 3, 0)
     one, other = (label_crop(part, key, settings, STILL).labels for part in (train, held))
-    assert (one != other).mean() > 0.2
+    assert (one != other)[(one > 0) | (other > 0)].mean() > 0.3
 
 
 def test_crops_are_smaller_and_turned_where_settings_say_so(train):
