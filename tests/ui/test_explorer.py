@@ -78,7 +78,10 @@ def test_matches_are_marked_in_millimetres_and_their_error_is_known_when_truth_i
     found = held.found[other]
     np.testing.assert_allclose(found.world, world(found.match.voxel), atol=1e-9)
     marks = viewer.layers[MARKS]
-    np.testing.assert_allclose(marks.data, to_napari([world(VOXEL), found.world]), atol=1e-4)
+    places = marks.data * marks.scale + marks.translate
+    np.testing.assert_allclose(places, to_napari([world(VOXEL), found.world]), atol=1e-4)
+    # On the scan's grid, so that napari shows it on the slice it lies in.
+    np.testing.assert_allclose(marks.data[0], VOXEL, atol=1e-4)
     assert list(marks.features["what"]) == ["clicked", "best in dark"]
     table = explorer.match_tab.table
     rows = {table.item(n, 0).text(): n for n in range(table.rowCount())}
@@ -165,7 +168,7 @@ def test_clicks_of_the_mouse_count_while_the_tool_is_down(explorer):
             running = callback(viewer, event)
             if running is None:
                 continue
-            next(running)
+            next(running, None)
             event.type, event.pos = "mouse_release", np.full(2, moved)
             next(running, None)
 

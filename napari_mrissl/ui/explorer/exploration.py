@@ -389,8 +389,7 @@ class Exploration(QObject):
             one.volume.name: found.world for one, found in self.found.items() if one is not asked
         }
         clicked = None if place is None or asked is None else (place.scan, place.world)
-        beside = self.explored[0].layer if self.explored else None
-        self.layers.show_marks(clicked, matches, beside)
+        self.layers.show_marks(clicked, matches, None if asked is None else asked.layer)
 
     def _asked(self, place: Place | None) -> Explored | None:
         """The scan that a click asks; by its name, else any that has the place."""

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 SIMILARITY, COLOURS, CHANNEL, MARKS = "similarity", "colours", "channel", "feature matches"
 """Roles of our layers."""
 
-_POINT_MM = 5.0
+_SIZE_VOXELS = 5.0
+# Not below 0: an empty view is drawn as one point of size 0, which a limit would make seen.
+_CANVAS_PIXELS = (0, 24)
 _CLICK, _MATCH = "#ffd43b", "#3bc9db"
 
 
@@ -152,9 +154,13 @@ class ExplorerLayers:
         layer = self.marks()
         if layer is None and not places:
             return
-        data = to_napari(np.array([world for _, world in places], np.float64).reshape(-1, 3))
         if layer is None:
             layer = self._add_marks(beside)
+        if beside is not None and places:
+            # The scan's grid: a mark is seen on the slice nearest to it, however thick.
+            layer.scale, layer.translate = beside.scale, beside.translate
+        data = to_napari(np.array([world for _, world in places], np.float64).reshape(-1, 3))
+        data = (data - layer.translate) / layer.scale
         layer.selected_data = set()
         with layer.events.extent.blocker():
             layer.data = data
@@ -257,11 +263,11 @@ class ExplorerLayers:
             np.zeros((0, 3)),
             ndim=3,
             name=self._free(MARKS),
-            size=_POINT_MM,
+            size=_SIZE_VOXELS,
             symbol="cross",
             border_width=0.1,
             border_color="black",
-            out_of_slice_display=True,
+            canvas_size_limits=_CANVAS_PIXELS,
             features={"what": np.zeros(0, object)},
             text={"string": "{what}", "size": 9, "color": "white", "anchor": "lower_left"},
             units=UNITS if beside is None else matching_units(beside),

@@ -68,9 +68,11 @@ class Picking(QObject):
         callbacks = self._viewer.mouse_drag_callbacks
         if wanted:
             callbacks.append(self._on_press)
+            self._viewer.cursor.events.style.connect(self._keep_cursor)
             self._look.start()
             self._find()
         else:
+            self._viewer.cursor.events.style.disconnect(self._keep_cursor)
             if self._on_press in callbacks:
                 callbacks.remove(self._on_press)
             self._look.stop()
@@ -80,6 +82,11 @@ class Picking(QObject):
     def shut_down(self) -> None:
         """Leave the viewers as they were found."""
         self.set_on(False)
+
+    def _keep_cursor(self, _: Any = None) -> None:
+        """Another active layer brings its own cursor; the tool is still on."""
+        if self._on and str(self._viewer.cursor.style) != _CURSOR:
+            self._viewer.cursor.style = _CURSOR
 
     def _find(self) -> None:
         found = find_navigator(self._panel)

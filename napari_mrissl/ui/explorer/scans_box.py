@@ -93,6 +93,7 @@ class ScansBox(QWidget):
         self._arrange()
         self.offer_layers(())
         self._fill_sources()
+        self.choose_comparison(self.choice.comparison)
         self._connect()
         self._on_layers()
 
