@@ -85,14 +85,14 @@ def _side_by_side(x: torch.Tensor, groups: int, group: int) -> torch.Tensor:
     """(group, groups * C, ...) of (groups * group, C, ...)."""
     if groups == 1:
         return x
-    return x.unflatten(0, (groups, group)).transpose(0, 1).flatten(1, 2)
+    return x.reshape(groups, group, *x.shape[1:]).transpose(0, 1).flatten(1, 2)
 
 
 def _one_after_the_other(x: torch.Tensor, groups: int, group: int) -> torch.Tensor:
     """The inverse of `_side_by_side`."""
     if groups == 1:
         return x
-    return x.unflatten(1, (groups, -1)).transpose(0, 1).flatten(0, 1)
+    return x.reshape(group, groups, -1, *x.shape[2:]).transpose(0, 1).flatten(0, 1)
 
 
 def running_statistics(network: nn.Module) -> list[torch.Tensor]:

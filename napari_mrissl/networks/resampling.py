@@ -89,7 +89,7 @@ def pooled(maps: torch.Tensor) -> torch.Tensor:
     maps
         (N, C, Z, Y, X), with even sides.
     """
-    result: torch.Tensor = _Pooled.apply(maps)
+    result: torch.Tensor = _Pooled.apply(maps)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -101,7 +101,7 @@ def repeated(maps: torch.Tensor) -> torch.Tensor:
     maps
         (N, C, Z, Y, X).
     """
-    result: torch.Tensor = _Repeated.apply(maps)
+    result: torch.Tensor = _Repeated.apply(maps)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -113,7 +113,7 @@ def mirrored(maps: torch.Tensor) -> torch.Tensor:
     maps
         (N, C, Z, Y, X), with sides of at least 2.
     """
-    result: torch.Tensor = _Mirrored.apply(maps)
+    result: torch.Tensor = _Mirrored.apply(maps)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -125,7 +125,7 @@ class _Pooled(torch.autograd.Function):
         return result
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         maps, result = ctx.saved_tensors
         largest = (maps == _nearest(result)).to(gradient.dtype)
@@ -138,7 +138,7 @@ class _Repeated(torch.autograd.Function):
         return _nearest(maps)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         return _sums(gradient)
 
@@ -149,7 +149,7 @@ class _Mirrored(torch.autograd.Function):
         return functional.pad(maps, (1,) * 6, mode="reflect")
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         gradient = gradient.clone()
         for axis in _AXES:

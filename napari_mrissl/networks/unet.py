@@ -146,19 +146,23 @@ class UNetBackbone(Backbone):
     def deepest(self, image: torch.Tensor, scales: int) -> tuple[torch.Tensor, ...]:
         """The first maps that `forward` gives; layers above them do nothing."""
         ends = [*(number - 1 for number in upsamplings(self.depth)), final(self.depth)][:scales]
-        _, maps = _through(self.model[: ends[-1] + 1], self.depth, image, ends)
+        _, maps = _through(self.model, self.depth, image, ends, last=ends[-1])
         return tuple(maps)
 
 
 def _through(
-    layers: nn.Sequential, depth: int, image: torch.Tensor, wanted: Sequence[int]
+    model: nn.Sequential,
+    depth: int,
+    image: torch.Tensor,
+    wanted: Sequence[int],
+    last: int | None = None,
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """The result of the layers, or of the first of them, and the results of those wanted."""
+    """The result of the layers up to the last, and the results of those wanted."""
     _check_sides(image, depth)
     kept, joined = encoder_ends(depth), upsamplings(depth)
     skips: list[torch.Tensor] = []
     found = []
-    for number, layer in enumerate(layers):
+    for number, layer in enumerate(model):
         image = layer(image)
         if number in wanted:
             found.append(image)
@@ -166,6 +170,8 @@ def _through(
             skips.append(image)
         elif number in joined:
             image = torch.cat((skips.pop(), image), dim=1)
+        if number == last:
+            break
     return image, found
 
 

@@ -98,7 +98,7 @@ class UNetSize:
     @property
     def stride(self) -> int:
         """What every side of an image must be a multiple of."""
-        return 2**self.depth
+        return 1 << self.depth
 
     @property
     def least_side(self) -> int:
