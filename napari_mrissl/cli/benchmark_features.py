@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
@@ -29,6 +29,7 @@ def frozen_features(
     draws: Whole = 3,
     test: Whole = 40,
     voxels: Whole = 30_000,
+    decision: Literal["dice", "likeliest"] = "dice",
     seed: Whole = 0,
     json: Flag = False,
 ) -> None:
@@ -55,6 +56,9 @@ def frozen_features(
         Test scans; one of each subject, never drawn from.
     voxels
         Of each training scan, drawn evenly.
+    decision
+        How scores become labels: background taken back by the amount that gives the best Dice
+        on the training voxels, or the likeliest class, which misses what is small.
     seed
         Of split, draws and voxels.
     json
@@ -69,7 +73,7 @@ def frozen_features(
 
     try:
         settings = frozen.FrozenSettings(
-            shots=shots, draws=draws, test=test, voxels=voxels, seed=seed
+            shots=shots, draws=draws, test=test, voxels=voxels, decision=decision, seed=seed
         )
     except ValidationError as reasons:
         first = reasons.errors(include_url=False)[0]

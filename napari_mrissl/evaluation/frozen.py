@@ -46,6 +46,8 @@ class FrozenSettings(BaseModel):
         Test scans, never drawn from.
     voxels
         Of each training scan, drawn evenly; all of a smaller one.
+    decision
+        How the head's scores become labels, see `linear_head`.
     seed
         Of split, draws and voxels.
     """
@@ -56,6 +58,7 @@ class FrozenSettings(BaseModel):
     draws: int = Field(default=3, ge=1, le=1000)
     test: int = Field(default=40, ge=1)
     voxels: int = Field(default=30_000, ge=100)
+    decision: linear_head.Decision = "dice"
     seed: int = Field(default=0, ge=0)
 
 
@@ -141,7 +144,7 @@ def compare(
         "head": _HEAD,
         "data": scans.fingerprint,
         "labels": list(scans.labels),
-        **settings.model_dump(mode="json", include={"test", "voxels", "seed"}),
+        **settings.model_dump(mode="json", include={"test", "voxels", "decision", "seed"}),
     }
     grid = Grid(folder, protocol, command_of(sources, settings))
     by_cell = {
@@ -203,7 +206,7 @@ def command_of(sources: Sequence[Source], settings: FrozenSettings) -> str:
     return (
         f"mrissl benchmark features --weights {names} --data DATA --out OUT --shots {shots} "
         f"--draws {settings.draws} --test {settings.test} --voxels {settings.voxels} "
-        f"--seed {settings.seed}"
+        f"--decision {settings.decision} --seed {settings.seed}"
     )
 
 
@@ -221,7 +224,7 @@ def _trained(
         chosen = np.sort(rng.choice(truth.size, count, replace=False))
         rows.append(stack.data.reshape(len(stack.data), -1)[:, chosen].T)
         labels.append(truth.reshape(-1)[chosen].astype(np.int64))
-    return linear_head.fit(rows, labels)
+    return linear_head.fit(rows, labels, settings.decision)
 
 
 def _dice(
@@ -241,9 +244,13 @@ def _extent(settings: FrozenSettings) -> dict[str, Any]:
 
 
 def _about(settings: FrozenSettings, scans: LabelledScans) -> str:
+    decided = {
+        "dice": "background is taken back by the amount that is best on the training voxels",
+        "likeliest": "the likeliest class of each voxel counts",
+    }
     return (
         "Frozen features and one linear head for each cell, trained on "
-        f"{settings.voxels} voxels of each training scan, {settings.draws} draws; measured on "
-        f"{settings.test} of {len(scans.scans)} subjects, never drawn from. Differences are "
-        f"from {RANDOM}, paired by subject."
+        f"{settings.voxels} voxels of each training scan, {settings.draws} draws; "
+        f"{decided[settings.decision]}. Measured on {settings.test} of {len(scans.scans)} "
+        f"subjects, never drawn from. Differences are from {RANDOM}, paired by subject."
     )

@@ -41,12 +41,12 @@ def test_networks_filters_and_grey_values_in_one_table(run, words, tmp_path):
     mean = {row["source"]: row["mean"] for row in rows if (row["shots"], row["label"]) == (2, "1")}
     assert mean["filters"] > 0.8
     out = tmp_path / "out"
-    assert len(list((out / "cells").iterdir())) == 4 * 2 + 4 * 3
+    assert len(list((out / "cells").iterdir())) == 3 * 4 + 3 * 4
     written = list(csv.DictReader((out / "table.csv").read_text("utf-8").splitlines()))
     assert len(written) == len(rows) == 4 * 2 * 3
     again = run(*given)
     assert again.code == 0
-    assert "of 20" not in again.err, "nothing is made again"
+    assert "of 24" not in again.err, "nothing is made again"
     assert "| filters | 1 | " in again.err
 
 
@@ -70,6 +70,7 @@ def test_a_network_is_compared_with_random_ones_of_its_size(tmp_path):
         ({"test": "6"}, "--test: 6 of 6 subjects"),
         ({"draws": "0"}, "--draws"),
         ({"voxels": "1"}, "--voxels"),
+        ({"decision": "other"}, "decision"),
     ],
 )
 def test_a_wrong_word_is_refused_before_a_folder_is_made(

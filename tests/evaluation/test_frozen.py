@@ -16,7 +16,7 @@ from napari_mrissl.evaluation.frozen import FrozenSettings, plain_source
 from napari_mrissl.evaluation.labelled_scans import drawn, labelled_scans
 from napari_mrissl.features import FilterBankSettings
 
-SETTINGS = FrozenSettings(shots=(1, 2), draws=2, test=3, voxels=8000)
+SETTINGS = FrozenSettings(shots=(1, 2), draws=2, test=3, voxels=8000, decision="likeliest")
 
 
 @pytest.fixture(scope="module")

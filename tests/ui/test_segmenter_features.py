@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import small_networks
 import ui.segmenter_actions as user
@@ -122,7 +121,6 @@ def test_a_session_keeps_the_choice(panel, make_napari_viewer, qtbot):
 SCRIPT = """
 import sys, time
 import napari
-import numpy as np
 from qtpy.QtWidgets import QApplication
 from napari_mrissl.features.network import NetworkSettings
 from napari_mrissl.segmentation import SegmentSettings
@@ -153,10 +151,3 @@ def test_torch_never_enters_the_viewers_process():
         [sys.executable, "-c", SCRIPT], capture_output=True, encoding="utf-8", timeout=240
     )
     assert "Segmented from 2 marked places False" in done.stdout, done.stdout + done.stderr
-
-
-def test_labels_are_those_of_a_script(panel, qtbot, name):
-    panel.settings = SegmentSettings(features=NetworkSettings(weights=name))
-    user.two_clicks(panel, qtbot)
-    assert set(np.unique(user.shown(panel))) == {1, 2}
-    assert (user.shown(panel) == user.expected(panel)).all()
