@@ -160,11 +160,11 @@ def test_clicks_of_the_mouse_count_while_the_tool_is_down(explorer):
     held, viewer = explored(explorer, "bright"), explorer._viewer
 
     def press(position, moved=0.0):
-        event = SimpleNamespace(
-            button=1, modifiers=(), type="mouse_press", pos=np.zeros(2),
-            position=tuple(to_napari(position)), dims_displayed=list(viewer.dims.displayed),
-        )  # fmt: skip
         for callback in list(viewer.mouse_drag_callbacks):
+            event = SimpleNamespace(
+                button=1, modifiers=(), type="mouse_press", pos=np.zeros(2),
+                position=tuple(to_napari(position)), dims_displayed=list(viewer.dims.displayed),
+            )  # fmt: skip
             running = callback(viewer, event)
             if running is None:
                 continue
@@ -303,3 +303,36 @@ def test_controls_are_explained_and_fit_a_narrow_dock(explorer):
             framed = "Scroll" in parent or parent == "QTabBar"
             assert one.toolTip() or inner or framed, (type(one).__name__, parent)
     assert explorer.minimumSizeHint().width() <= 400
+
+
+def test_similarity_lies_on_its_scan_and_comes_and_goes_with_it(explorer):
+    held, viewer = explored(explorer, "bright", "dark", source="intensity"), explorer._viewer
+    viewer.layers["dark"].visible = False
+    held.pick(world(VOXEL))
+    settle(explorer)
+    names = [layer.name for layer in viewer.layers]
+    assert names == ["bright", "similarity in bright", "dark", "similarity in dark", MARKS]
+    assert [layer.visible for layer in viewer.layers] == [True, True, False, False, True]
+    viewer.layers["dark"].visible = True
+    assert viewer.layers["similarity in dark"].visible
+    viewer.layers["bright"].visible = False
+    assert not viewer.layers["similarity in bright"].visible
+
+
+def test_a_network_is_explored_in_a_process_of_its_own(explorer):
+    """At its end and at one of its layers; here one that learned nothing."""
+    assert "Network: random, learned nothing" in [
+        explorer.scans.source.itemText(n) for n in range(explorer.scans.source.count())
+    ]
+    explorer.scans.choose_source("network:random")
+    settle(explorer)
+    taps = [explorer.scans.tap.itemText(n) for n in range(explorer.scans.tap.count())]
+    assert taps == ["last", "27, at 1/8", "31, at 1/16", "38, at 1/8", "45, at 1/4", "52, at 1/2"]
+    explorer.scans.choose_tap(52)
+    held = explored(explorer, "bright", source="network:random")
+    assert len(held.names) == 32
+    held.pick(world(VOXEL))
+    settle(explorer)
+    (one,) = held.explored
+    np.testing.assert_allclose(one.front, cosines(one.stack.data, VOXEL), atol=1e-4)
+    assert held.found[one].match.voxel == VOXEL

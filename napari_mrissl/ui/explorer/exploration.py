@@ -162,8 +162,9 @@ class Exploration(QObject):
 
     def prepare_clicks(self) -> None:
         """Make the layers that a click fills, so that the first click is as fast as others."""
-        if self.place is None:
-            for one in self.explored:
+        for one in self.explored:
+            self.layers.need_marks(one.layer)
+            if self.place is None:
                 self.layers.show_similarity(one)
 
     def pick(self, world: tuple[float, float, float]) -> None:

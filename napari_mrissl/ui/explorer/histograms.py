@@ -16,8 +16,8 @@ from napari_mrissl.ui.recorder.parts import sentence
 _MISSING = "Histograms need pyqtgraph, which is not installed: install napari-mrissl[app]."
 _HEIGHT = 140
 # Distinct for colour-blind readers (Okabe-Ito), on dark and on light ground.
-_COLORS = {"same place": "#0072b2", "same label": "#e69f00", "other": "#d55e00"}
-_DARK_COLORS = {"same place": "#56b4e9", "same label": "#f0e442", "other": "#e69f00"}
+_COLORS = {"same place": "#0072b2", "same label": "#009e73", "other": "#d55e00"}
+_DARK_COLORS = {"same place": "#56b4e9", "same label": "#f0e442", "other": "#e06c2b"}
 
 
 class Histograms(QWidget):

@@ -177,6 +177,11 @@ class ExplorerLayers:
                 self.show_similarity(one)
         self.show_marks(None, {}, None)
 
+    def need_marks(self, beside: Layer) -> None:
+        """Have the layer of marks, so that the first click need not make it."""
+        if self.marks() is None:
+            self._add_marks(beside)
+
     def hide(self, *roles: str) -> None:
         """Hide all layers of some kinds; they keep their place in the list."""
         for (role, _), (_, layer) in self._shown.items():
@@ -187,15 +192,15 @@ class ExplorerLayers:
         """Take away what is shown of a scan."""
         for key in [key for key, held in self._shown.items() if held[0] is one]:
             _, layer = self._shown.pop(key)
+            if key[0] == SIMILARITY:
+                one.layer.events.visible.disconnect(self._follow)
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
 
     def remove(self) -> None:
         """Take away all layers."""
-        for _, layer in self._shown.values():
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
-        self._shown.clear()
+        for one, _ in list(self._shown.values()):
+            self.forget(one)
         if (marks := self.marks()) is not None:
             self._viewer.layers.remove(marks)
         self._marks = None
@@ -226,15 +231,27 @@ class ExplorerLayers:
             name=name,
             colormap="inferno",
             contrast_limits=(0.0, 1.0),
-            blending="additive",
-            opacity=0.7,
+            # Not additive: on a bright scan all would be white.
+            blending="translucent",
+            opacity=0.6,
+            visible=one.layer.visible,
         )
         layer.contrast_limits_range = (-1.0, 1.0)
         layer.metadata[METADATA_KEY] |= {"volume": one.volume, ROLE: SIMILARITY}
         self._keep(SIMILARITY, one, layer, active)
+        layers = self._viewer.layers
+        # Right above its scan, with which it comes and goes: of several scans that lie on each
+        # other, one is seen at a time.
+        layers.move(layers.index(layer), layers.index(one.layer) + 1)
+        one.layer.events.visible.connect(self._follow)
         if volume.oblique:
             layer.data = LiveSimilarity(volume)
         return layer
+
+    def _follow(self, event: Any) -> None:
+        for (role, _), (one, layer) in self._shown.items():
+            if role == SIMILARITY and one.layer is event.source:
+                layer.visible = one.layer.visible
 
     def _replace(
         self, layer: Image, data: Any, settings: dict[str, Any], role: str, one: Explored
