@@ -238,7 +238,7 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
     yield from _section("Network")
     yield (
         f"The plain U-Net of arXiv:2411.02372, drawn and trained anew: {network['out_channels']} "
-        f"features, width {network['width']}, depth {network['depth']}"
+        f"features, width {network['width']}, sides halved {network['depth']} times"
         + (", convolutions stored in half precision." if card["half"] else ".")
     )
     preparation = card["preprocessing"]
@@ -263,12 +263,12 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
                 for name in ("batch", "learning_rate", "betas", "weight_decay", "precision")
                 if name in options
             },
-            "Task": json.dumps(card["task"], sort_keys=True),
-            "Engine": json.dumps(data["engine"], sort_keys=True),
-            "Machine": ", ".join(str(value) for value in card["environment"].values()),
+            "Machine": ", ".join(f"{n} {v}" for n, v in card["environment"].items()),
             "Software": ", ".join(f"{n} {v}" for n, v in card["software"].items()),
         }
     )
+    yield f"- Settings of the task: {_code(card['task'])}"
+    yield f"- Settings of the data engine, where not its own: {_code(data['engine'])}"
     yield from _section("Curves")
     yield from _curve_table(card["curves"])
     yield from _section("Measured")
@@ -304,7 +304,7 @@ def _measured_table(measured: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"| {' | '.join(_number(row.get(head)) for head in heads)} |"
     if measured.get("protocol") is not None:
         yield ""
-        yield f"Protocol: `{_plain(json.dumps(measured['protocol'], sort_keys=True))}`"
+        yield f"Protocol: {_code(measured['protocol'])}"
 
 
 def _section(title: str) -> Iterator[str]:
@@ -320,6 +320,11 @@ def _number(value: object) -> str:
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else _plain(str(value))
+
+
+def _code(content: object) -> str:
+    """JSON as Markdown shows code: as it is, so that only the mark of its end is taken out."""
+    return f"`{printable(json.dumps(content, sort_keys=True)).replace('`', '?')}`"
 
 
 def _plain(text: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from napari_mrissl.networks import weight_files, weights  # noqa: E402
+from tests.evaluation.unet_runs import unet_run  # noqa: E402
 from tests.networks.foreign_weights import saved, state  # noqa: E402
 
 
@@ -49,6 +50,21 @@ def test_a_published_file_is_said_to_be_one(tmp_path, run, monkeypatch):
     facts = json.loads(run("weights", "import", path, "--json").out)
     assert (facts["name"], facts["published"]) == ("anatomix", "anatomix")
     assert names(run)[-1] == "anatomix"
+
+
+def test_the_network_of_a_run_is_exported_and_verified(tmp_path, run):
+    made = unet_run(tmp_path / "run")
+    words = ["export", made.folder, "--out", tmp_path / "net.safetensors", "--half", "--json"]
+    ran = run("weights", *words)
+    assert ran.code == 0, ran.err
+    facts = json.loads(ran.out)
+    assert (facts["method"], facts["steps"], facts["licence"]) == ("scratch", 100, "BSD-3-Clause")
+    verified = json.loads(run("weights", "verify", tmp_path / "net.safetensors", "--json").out)
+    assert {**facts, "tensors": verified["tensors"]} == verified
+    assert "# Model card: scratch" in (tmp_path / "net.md").read_text(encoding="utf-8")
+    again = run("weights", *words)
+    assert again.code == 2
+    assert "there already" in again.err
 
 
 def test_what_is_wrong_is_one_sentence_and_changes_nothing(tmp_path, run):

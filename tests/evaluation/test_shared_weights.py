@@ -8,44 +8,16 @@ import torch
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation.shared_weights import curves, share
 from napari_mrissl.networks import weights
-from napari_mrissl.networks.unet import UNetBackbone
 from napari_mrissl.networks.weight_library import load_unet, weights_named
-from napari_mrissl.training.card import weights_card
-from napari_mrissl.training.events import EventWriter
-from napari_mrissl.training.run import Run
-from napari_mrissl.training.settings import RunSettings
-
-STEPS = 100
+from tests.evaluation.unet_runs import STEPS, unet_run
 
 
 @pytest.fixture
 def run(tmp_path):
-    """A run of a small plain U-Net, with a head, that did 100 steps."""
-    settings = RunSettings.model_validate(
-        {
-            "method": "scratch",
-            "task": {"backbone": {"name": "unet", "width": 8, "depth": 3}},
-            "data": {"kind": "ensembles", "engine": {"side": 16}},
-            "optimisation": {"steps": STEPS, "learning_rate": 0.002},
-        }
-    )
+    """A run of a small plain U-Net, with a head, in a folder whose name is private."""
     place = tmp_path / "secret place"
     place.mkdir()
-    made = Run.create(place / "run", settings)
-    with made.claim(), EventWriter(made.folder) as events:
-        events.chance({"tap13": 2.5})
-        for step in range(1, STEPS + 1):
-            events.step(step, 2 / step, {"tap13": 1 / step}, seconds=0.5)
-        events.validation(STEPS, 0.6, {"tap13": 0.625})
-        events.step(STEPS, 0.25, {"tap13": 0.125}, seconds=0.5)
-        events.state("finished")
-    torch.manual_seed(0)
-    state = {f"backbone.{n}": t for n, t in UNetBackbone(1, 8, 2).state_dict().items()}
-    # Larger than what half precision holds: normalisation is never stored in it.
-    state["backbone.model.1.running_var"] += 1e6
-    state["heads.0.weight"] = torch.ones(3)
-    weights.save(made.folder / "weights.safetensors", state, weights_card(made.folder, STEPS))
-    return made
+    return unet_run(place / "run")
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -71,7 +43,8 @@ def test_the_card_tells_data_settings_steps_and_curves_and_no_place(tmp_path, ru
     assert card["network"] == {
         "kind": "unet", "in_channels": 1, "out_channels": 16, "width": 8, "depth": 2,
     }  # fmt: skip
-    assert "width 8, depth 2" in text
+    assert "width 8, sides halved 2 times" in text
+    assert f"task: `{json.dumps(card['task'], sort_keys=True)}`" in text
     assert "- Learning rate: 0.002" in text
     assert "no scan of anybody" in text
     assert "| chance | |  | 2.5 |" in text
