@@ -88,10 +88,10 @@ def _field(
     shape: tuple[int, int, int], strength: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """A sum of low-order products of Legendre polynomials, largest value ``strength``."""
-    axes = [np.linspace(-1, 1, n) if n > 1 else np.zeros(1) for n in shape]
+    s, a, r = (np.linspace(-1, 1, n) if n > 1 else np.zeros(1) for n in shape)
     coefficients = np.zeros((3, 3, 3))
     for order in np.ndindex(3, 3, 3):
         if 0 < sum(order) <= 2:
             coefficients[order] = rng.uniform(-1, 1)
-    field = np.polynomial.legendre.leggrid3d(*axes, coefficients)
+    field = np.polynomial.legendre.leggrid3d(s, a, r, coefficients)
     return np.asarray(field * (strength / np.abs(field).max()), np.float32)
