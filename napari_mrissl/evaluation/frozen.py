@@ -165,18 +165,20 @@ def compare(
             known = grid.scores(cell) or {}
             mean = np.mean([list(one.values()) for one in known.values()])
             tell(
-                f"{number} of {len(by_cell)}: {cell.source}, {cell.shots} training scans, "
-                f"draw {cell.draw}: Dice {mean:.3f}"
+                f"{number} of {len(by_cell)}: {cell.source}, {cell.shots} training "
+                f"scan{'s' * (cell.shots > 1)}, draw {cell.draw}: Dice {mean:.3f}"
             )
 
     found: dict[Cell, Scores] = {}
     rows: list[Row] = []
+    reference = _reference(sources)
     for source in sources:
         plan = [cell for cell, own in by_cell.items() if own is source]
         before = len(found)
         found |= grid.fill(plan, work, lambda n, cell, made, b=before: done(b + n, cell, made))
-        rows = score_tables.rows_of(found, scans.labels, _reference(sources), settings.seed)
-        score_tables.write(folder, rows, {**protocol, **_extent(settings)}, _about(settings, scans))
+        rows = score_tables.rows_of(found, scans.labels, reference, settings.seed)
+        said = _about(settings, scans, reference)
+        score_tables.write(folder, rows, {**protocol, **_extent(settings)}, said)
     return rows
 
 
@@ -243,7 +245,7 @@ def _extent(settings: FrozenSettings) -> dict[str, Any]:
     return settings.model_dump(mode="json", include={"shots", "draws"})
 
 
-def _about(settings: FrozenSettings, scans: LabelledScans) -> str:
+def _about(settings: FrozenSettings, scans: LabelledScans, reference: str | None) -> str:
     decided = {
         "dice": "background is taken back by the amount that is best on the training voxels",
         "likeliest": "the likeliest class of each voxel counts",
@@ -252,5 +254,6 @@ def _about(settings: FrozenSettings, scans: LabelledScans) -> str:
         "Frozen features and one linear head for each cell, trained on "
         f"{settings.voxels} voxels of each training scan, {settings.draws} draws; "
         f"{decided[settings.decision]}. Measured on {settings.test} of {len(scans.scans)} "
-        f"subjects, never drawn from. Differences are from {RANDOM}, paired by subject."
+        "subjects, never drawn from."
+        + (f" Differences are from {reference}, paired by subject." if reference else "")
     )
