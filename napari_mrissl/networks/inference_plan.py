@@ -12,7 +12,7 @@ from napari_mrissl.networks.unet_layout import UNetSize, final, halvings_at, tap
 
 Shape = tuple[int, int, int]
 
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 4 << 20
 """About how much of a map is worked on at once on a CPU: it stays in the last-level cache."""
 
 _CHUNKS = 14
