@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,7 +106,7 @@ def _write(
             progress(min(first + step, slices) / slices, "writing")
 
 
-def _attributes(stack: FeatureStack, volume: Volume, dtype: str) -> Mapping[str, Any]:
+def _attributes(stack: FeatureStack, volume: Volume, dtype: str) -> dict[str, Any]:
     settings = source_for(stack.settings).settings.model_dump(mode="json")
     return {
         "ome": {

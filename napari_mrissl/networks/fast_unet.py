@@ -47,7 +47,7 @@ _MOST_OF_A_BLOCK = 31 << 20
 
 _LAST = torch.channels_last_3d
 
-_ONEDNN = torch.backends.mkldnn.is_available()
+_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
@@ -255,9 +255,9 @@ class _Pass:
             source = self._joined(coarse, first, level)
             if self.fast.plan.stop == first:
                 return source
-            numbers = (first + 3, first + 6) if level == 0 else (first + 3,)
-            chain = self._chained(source, numbers, level, rectified=False)
-            if self.fast.plan.stop in numbers:
+            ends = (first + 3, first + 6) if level == 0 else (first + 3,)
+            chain = self._chained(source, ends, level, rectified=False)
+            if self.fast.plan.stop in ends:
                 return chain
             # The map takes the place of the skip: a chunk of it is written when no later chunk
             # needs those planes of the skip any more.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import BinaryIO
 
 from napari_mrissl.directories import data_directory, made_directory
 from napari_mrissl.errors import MrisslError
@@ -30,7 +31,11 @@ def remember(identity: str, place: Path) -> None:
     made_directory(_folder())
     note = _folder() / identity
     if not note.is_file() or note.read_bytes() != content:
-        write_atomically(note, lambda file: file.write(content))
+
+        def write(file: BinaryIO) -> None:
+            file.write(content)
+
+        write_atomically(note, write)
 
 
 def place_of(identity: str) -> Path:
