@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,12 +161,12 @@ def compare(
         head = _trained(training, source, settings)
         return {scan.identity: _dice(scan, source, head, scans.labels) for scan in tested}
 
-    def done(number: int, cell: Cell, made: bool) -> None:
+    def done(before: int, number: int, cell: Cell, made: bool) -> None:
         if made:
             known = grid.scores(cell) or {}
             mean = np.mean([list(one.values()) for one in known.values()])
             tell(
-                f"{number} of {len(by_cell)}: {cell.source}, {cell.shots} training "
+                f"{before + number} of {len(by_cell)}: {cell.source}, {cell.shots} training "
                 f"scan{'s' * (cell.shots > 1)}, draw {cell.draw}: Dice {mean:.3f}"
             )
 
@@ -174,8 +175,7 @@ def compare(
     reference = _reference(sources)
     for source in sources:
         plan = [cell for cell, own in by_cell.items() if own is source]
-        before = len(found)
-        found |= grid.fill(plan, work, lambda n, cell, made, b=before: done(b + n, cell, made))
+        found |= grid.fill(plan, work, partial(done, len(found)))
         rows = score_tables.rows_of(found, scans.labels, reference, settings.seed)
         said = _about(settings, scans, reference)
         score_tables.write(folder, rows, {**protocol, **_extent(settings)}, said)
