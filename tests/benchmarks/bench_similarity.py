@@ -95,9 +95,10 @@ def kernels(data: np.ndarray, volume: Volume, rounds: int) -> list[Table]:
         ranges = [range(side)] * 3
 
         def run(number: int) -> None:
-            at = int(voxels[number][axis])
+            voxel = voxels[number % len(voxels)]
+            at = int(voxel[axis])
             ranges[axis] = range(at, at + 1)
-            made.box(made.at(voxels[number]), tuple(ranges))
+            made.box(made.at(voxel), tuple(ranges))
 
         return run
 
