@@ -43,11 +43,11 @@ def choose(panel, text):
 
 def test_clicks_are_classified_by_a_network_that_is_chosen(panel, qtbot, name):
     assert entries(panel) == [
-        "Filter bank", "Network: tiny", "Filters and network: tiny",
+        "Filter bank", "Network: tiny", "Filters + network: tiny",
     ]  # fmt: skip
     user.two_clicks(panel, qtbot)
     before = user.shown(panel).copy()
-    choose(panel, "Filters and network: tiny")
+    choose(panel, "Filters + network: tiny")
     user.settle(panel, qtbot)
     assert panel.settings.features == CombinedSettings(network=NetworkSettings(weights=name))
     stack = panel.controller.session.stack
@@ -77,7 +77,7 @@ def test_the_form_follows_the_choice_and_filters_are_remembered(panel, qtbot):
     assert not any("groups" in path or "weights" in path for path in box.form._editors)
     box.form.magic("features.normalise").value = "none"
     assert panel.settings.features == NetworkSettings(weights="tiny", normalise="none")
-    choose(panel, "Filters and network: tiny")
+    choose(panel, "Filters + network: tiny")
     assert panel.settings.features.filters == chosen
     assert panel.settings.features.network.normalise == "none"
     box.form.magic("features.filters.groups", "hessian").value = False
@@ -90,13 +90,17 @@ def test_weights_that_are_gone_are_said_and_marks_are_kept(panel, qtbot):
     panel.settings = SegmentSettings(features=NetworkSettings(weights="gone"))
     user.settle(panel, qtbot)
     assert entries(panel)[-2:] == [
-        "Network: gone (not here)", "Filters and network: gone (not here)",
+        "Network: gone (not here)", "Filters + network: gone (not here)",
     ]  # fmt: skip
     assert "'gone' is not there" in user.said(panel)
     panel.add_click(user.CENTER, 1)
     panel.add_click(user.SHELL, 2)
     user.settle(panel, qtbot)
     assert "'gone' is not there" in user.said(panel)
+    for weights, shown in (("random", "random"), ("ab" * 32, "abababab")):
+        panel.settings_box.features.show_features(NetworkSettings(weights=weights))
+        assert panel.settings_box.features.combo.currentText() == f"Network: {shown}"
+    panel.settings_box.features.show_features(panel.settings.features)
     assert panel.controller.session.journal_name is not None
     choose(panel, "Filter bank")
     user.settle(panel, qtbot)

@@ -9,8 +9,9 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QWidget
 
 from napari_mrissl.features import FilterBankSettings
 from napari_mrissl.features.combined import CombinedSettings
-from napari_mrissl.features.network import NetworkSettings
+from napari_mrissl.features.network import RANDOM, NetworkSettings
 from napari_mrissl.networks.weight_library import DEFAULT, SHIPPED_DEFAULT, names
+from napari_mrissl.networks.weight_places import is_identity
 
 _FILTERS = "Filter bank"
 _TIP = (
@@ -66,9 +67,9 @@ class FeatureChoice(QWidget):
         current = _name_of(settings)
         gone = () if current is None or current in self._names else (current,)
         for name in (*self._names, *gone):
-            missing = " (not here)" if name in gone else ""
-            self.combo.addItem(f"Network: {name}{missing}", ("network", name))
-            self.combo.addItem(f"Filters and network: {name}{missing}", ("both", name))
+            shown = _shown(name, missing=name in gone)
+            self.combo.addItem(f"Network: {shown}", ("network", name))
+            self.combo.addItem(f"Filters + network: {shown}", ("both", name))
         self.combo.setCurrentIndex(self._place(settings))
         blocker.unblock()
 
@@ -112,6 +113,13 @@ def network_of(settings: BaseModel) -> NetworkSettings | None:
     if isinstance(settings, CombinedSettings):
         return settings.network
     return settings if isinstance(settings, NetworkSettings) else None
+
+
+def _shown(name: str, *, missing: bool) -> str:
+    # Weights outside the library are known by their SHA-256, a run's for instance.
+    if is_identity(name):
+        return name[:8]
+    return f"{name} (not here)" if missing and name != RANDOM else name
 
 
 def _name_of(settings: BaseModel) -> str | None:
