@@ -359,11 +359,12 @@ class Exploration(QObject):
         ordered = sorted(self.explored, key=lambda one: one is not asked)
         for one in ordered:
             self.layers.show_similarity_plane(one, query)
-        self._show_marks()
         self.matching.start(
             lambda control: work.compare(control, ordered, query),
             title="Similar places",
             received=lambda sent: self._on_compared(*sent),
+            # Points are slow to replace: once, and after the slice was shown.
+            done=lambda _: self._show_marks(),
         )
         self.answered.emit()
 
@@ -373,7 +374,6 @@ class Exploration(QObject):
         one.swap()
         self.layers.show_similarity(one)
         self.found[one] = self._found(one, match)
-        self._show_marks()
         self.answered.emit()
 
     def _found(self, one: Explored, match: Any) -> Found:
