@@ -98,3 +98,18 @@ def test_pretrain_and_look(tmp_path):
         line = f"{name}: {report[name]:.3f}, by chance {report[f'chance_{name}']:.3f}"
         assert line in said
     assert report["crops"] == 16
+
+
+def test_features_of_your_mri(tmp_path):
+    said = run("features_of_your_mri.py", tmp_path, "random")
+    report = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert set(report) == {"filter bank", "network"}
+    for name, found in report.items():
+        assert f"{name}: same voxel {found['found']:.3f} (chance {found['chance']:.3f})" in said
+        assert found["chance"] == 0.001
+    assert report["filter bank"]["found"] > 10 * 0.001
+    with Image.open(tmp_path / "colours.png") as picture:
+        colors = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    assert len(np.unique(colors, axis=0)) > 1000
+    assert "| filters | 1 | " in said
+    assert "| intensity | 1 | " in said

@@ -6,7 +6,9 @@ from cyclopts import App
 
 from napari_mrissl import __version__
 from napari_mrissl.cli.benchmark import vectorpose_ablation
+from napari_mrissl.cli.benchmark_features import frozen_features
 from napari_mrissl.cli.demo import demo
+from napari_mrissl.cli.features import features
 from napari_mrissl.cli.info import info
 from napari_mrissl.cli.inspect import vectorpose
 from napari_mrissl.cli.pretrain import pretrain
@@ -16,6 +18,7 @@ from napari_mrissl.cli.segment import segment
 from napari_mrissl.cli.slices import cut
 from napari_mrissl.cli.synthesize import ensembles, heads
 from napari_mrissl.cli.trajectory import clean, export, generate, inspect, repair, validate
+from napari_mrissl.cli.weights import export_weights, import_file, list_weights, verify
 
 
 def application() -> App:
@@ -30,6 +33,7 @@ def application() -> App:
     app.command(info, name="info")
     app.command(cut, name="slice")
     app.command(segment, name="segment")
+    app.command(features, name="features")
     trajectory = App(
         name="trajectory",
         help="Datasets of flights through scans: make, describe, replay, check, mend, export.",
@@ -60,8 +64,15 @@ def application() -> App:
     examined = App(name="inspect", help="What a pretrained network knows of a scan, beside chance.")
     examined.command(vectorpose, name="vectorpose")
     app.command(examined)
-    benchmark = App(name="benchmark", help="Comparisons at equal steps, as tables.")
+    benchmark = App(name="benchmark", help="Comparisons on equal terms, as tables.")
     benchmark.command(vectorpose_ablation, name="vectorpose")
+    benchmark.command(frozen_features, name="features")
     app.command(benchmark)
+    weights = App(name="weights", help="Trained networks: list, import, verify and export them.")
+    weights.command(list_weights, name="list")
+    weights.command(import_file, name="import")
+    weights.command(verify, name="verify")
+    weights.command(export_weights, name="export")
+    app.command(weights)
     app.command(demo, name="demo")
     return app

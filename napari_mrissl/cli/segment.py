@@ -24,6 +24,7 @@ def segment(
     out: Path,
     features: Names = (),
     scales: Names = (),
+    weights: str = "",
     classifier: str = "",
     frame: Frame = None,
     json: Flag = False,
@@ -43,6 +44,9 @@ def segment(
         Groups of the filter bank, e.g. intensity,gaussian,mind; the usual ones if not given.
     scales
         Sigmas of the filters in mm, e.g. 1,2,4; the usual ones if not given.
+    weights
+        Features of this network, by name, run or file; with --features or --scales, besides
+        the filter bank.
     classifier
         A classifier by name; the fast one if not given.
     frame
@@ -55,7 +59,7 @@ def segment(
     from napari_mrissl import segmentation
     from napari_mrissl.volumes import WRITABLE_SUFFIXES, write_labels
 
-    settings = _settings(features, scales, classifier)
+    settings = _settings(features, scales, weights, classifier)
     check_target(out, WRITABLE_SUFFIXES, overwrite=overwrite, source=scan)
     wanted = segmentation.read_prompts(prompts)
     volume = open_scan(scan, frame)
@@ -116,7 +120,7 @@ def summary(
 
 
 def _settings(
-    features: tuple[str, ...], scales: tuple[str, ...], classifier: str
+    features: tuple[str, ...], scales: tuple[str, ...], weights: str, classifier: str
 ) -> SegmentSettings:
     from pydantic import ValidationError
 
@@ -127,12 +131,22 @@ def _settings(
         known = ", ".join(CLASSIFIERS)
         raise MrisslError(f"{classifier!r}", where="--classifier", expected=f"one of {known}")
     chosen: dict[str, Any] = {"classifier": classifier} if classifier else {}
-    filters = {"groups": features, "scales_mm": scales}
-    chosen["features"] = {name: given for name, given in filters.items() if given}
+    given = {"groups": features, "scales_mm": scales}
+    filters = {name: words for name, words in given.items() if words}
+    network = {"kind": "network", "weights": weights}
+    if weights and filters:
+        chosen["features"] = {"kind": "combined", "filters": filters, "network": network}
+    elif weights:
+        chosen["features"] = network
+    elif filters:
+        chosen["features"] = filters
     try:
         return SegmentSettings.model_validate(chosen)
     except ValidationError as reasons:
         first = reasons.errors(include_url=False)[0]
-        place = {"groups": "--features", "scales_mm": "--scales"}
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, MrisslError):
+            raise cause from reasons
+        place = {"groups": "--features", "scales_mm": "--scales", "weights": "--weights"}
         named = next((place[str(p)] for p in first["loc"] if p in place), "settings")
         raise MrisslError(f"{first['input']!r}: {first['msg']}", where=named) from reasons

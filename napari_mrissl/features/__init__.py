@@ -10,6 +10,7 @@ from napari_mrissl.features.cache import (
 )
 from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.features.filter_bank import FilterBankSettings
+from napari_mrissl.features.network import NetworkSettings
 from napari_mrissl.features.source import (
     Estimate,
     FeatureSource,
@@ -24,6 +25,7 @@ __all__ = [
     "FeatureSource",
     "FeatureStack",
     "FilterBankSettings",
+    "NetworkSettings",
     "cache_limit_bytes",
     "cached",
     "clear_cache",

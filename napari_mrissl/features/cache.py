@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,11 +112,9 @@ def compute(
         return found
     source = source_for(settings)
     folder = _folder(volume, source)
-    _clear_unfinished()
+    clear_unfinished()
     _make_room(source.estimate(volume).disk_bytes)
-    unfinished = folder.parent / f"{_UNFINISHED}{os.getpid()}-{uuid.uuid4().hex}"
-    unfinished.mkdir()
-    try:
+    with scratch_folder() as unfinished:
         _write(unfinished, volume, source, progress, cancelled)
         try:
             unfinished.rename(folder)
@@ -122,8 +122,6 @@ def compute(
             if not folder.is_dir():
                 raise
         _sync(folder.parent)
-    finally:
-        _remove(unfinished)
     stack = cached(volume, settings)
     if stack is None:
         raise MrisslError(
@@ -132,6 +130,23 @@ def compute(
             remedy="check the disk",
         )
     return stack
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder beside the entries for a block of work; it goes even if this process is killed.
+
+    Raises
+    ------
+    MrisslError
+        If it cannot be made.
+    """
+    folder = _root() / f"{_UNFINISHED}{os.getpid()}-{uuid.uuid4().hex}"
+    try:
+        made_directory(folder).chmod(0o700)
+        yield folder
+    finally:
+        _remove(folder)
 
 
 def clear_cache() -> None:
@@ -268,7 +283,7 @@ def _size(entry: Path) -> int:
     return sum(f.stat().st_size for f in entry.iterdir() if f.is_file())
 
 
-def _clear_unfinished() -> None:
+def clear_unfinished() -> None:
     """Remove what killed processes left; other living processes are not disturbed."""
     for folder in _root().glob(f"{_UNFINISHED}*"):
         try:

@@ -34,11 +34,24 @@ def normalised(volume: Volume, cancelled: IsCancelled | None = None) -> Image:
 
     Voxels that are NaN or infinite count as the low percentile, 0.
     """
+    return scaled(volume, volume.value_range(), CLIP, cancelled)
+
+
+def scaled(
+    volume: Volume,
+    ends: tuple[float, float],
+    clip: tuple[float, float],
+    cancelled: IsCancelled | None = None,
+) -> Image:
+    """The volume as float32 with two of its values at 0 and 1, then clipped.
+
+    Voxels that are NaN or infinite become 0.
+    """
     from napari_mrissl.features import kernels
 
-    low, high = volume.value_range()
+    low, high = ends
     out = np.empty(volume.shape, np.float32)
-    constants = (volume.slope, volume.intercept, low, 1.0 / (high - low), *CLIP)
+    constants = (volume.slope, volume.intercept, low, 1.0 / (high - low), *clip)
     _in_slabs(
         lambda first, last: kernels.normalise(volume.data, *constants, out, first, last),
         out,

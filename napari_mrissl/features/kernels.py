@@ -190,3 +190,55 @@ def similarity(distances, least, most, first, last):
                 inverse = -1.0 / min(max(mean / channels, least), most)
                 for c in range(channels):
                     distances[c, s, a, r] = math.exp(distances[c, s, a, r] * inverse)
+
+
+@jit
+def channels_first(planes, out, origin, first, last):
+    """Put planes (n, Y, X, C) that begin at `origin` into out (C, S, A, R), where they meet."""
+    channels, slices, rows, columns = out.shape
+    tile = np.empty((channels, 32), np.float32)
+    s0, a0, r0 = origin
+    for plane in range(first, last):
+        s = s0 + plane
+        if s < 0 or s >= slices:
+            continue
+        for a in range(max(a0, 0), min(a0 + planes.shape[1], rows)):
+            stop = min(r0 + planes.shape[2], columns)
+            # In tiles: single numbers at a distance of whole channels would share cache lines'
+            # places and throw each other out.
+            for begin in range(max(r0, 0), stop, 32):
+                width = min(32, stop - begin)
+                for r in range(width):
+                    for c in range(channels):
+                        tile[c, r] = planes[plane, a - a0, begin + r - r0, c]
+                for c in range(channels):
+                    for r in range(width):
+                        out[c, s, a, begin + r] = tile[c, r]
+
+
+@jit
+def normalise_channels(out, standardised, first, last):
+    """Bring the channels of each voxel to length 1, or to mean 0 and deviation 1; in place."""
+    channels, _, rows, columns = out.shape
+    mean = np.empty(columns, np.float32)
+    scale = np.empty(columns, np.float32)
+    for s in range(first, last):
+        for a in range(rows):
+            mean[:] = 0
+            scale[:] = 0
+            if standardised:
+                for c in range(channels):
+                    for r in range(columns):
+                        mean[r] += out[c, s, a, r]
+                for r in range(columns):
+                    mean[r] /= np.float32(channels)
+            for c in range(channels):
+                for r in range(columns):
+                    difference = out[c, s, a, r] - mean[r]
+                    scale[r] += difference * difference
+            for r in range(columns):
+                square = scale[r] / channels if standardised else scale[r]
+                scale[r] = 1 / max(math.sqrt(square), 1e-6)
+            for c in range(channels):
+                for r in range(columns):
+                    out[c, s, a, r] = (out[c, s, a, r] - mean[r]) * scale[r]

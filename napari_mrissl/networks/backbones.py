@@ -46,9 +46,16 @@ def _res2unet_101(settings: BackboneSettings, channels: int) -> Backbone:
     return Res2UNet(settings.width, image_channels=channels)
 
 
+def _unet(settings: BackboneSettings, channels: int) -> Backbone:
+    from napari_mrissl.networks.unet import UNetBackbone
+
+    return UNetBackbone(channels, width=settings.width, depth=settings.depth - 1)
+
+
 BACKBONES: Mapping[str, Callable[[BackboneSettings, int], Backbone]] = {
     "residual_unet": _residual_unet,
     "res2unet_101": _res2unet_101,
+    "unet": _unet,
 }
 """Builders by name, from settings and the number of image channels."""
 

@@ -24,13 +24,23 @@ class GhostBatchNorm3d(nn.Module):
         Samples normalised together; N in training must be a multiple of it.
     momentum, eps
         As in `torch.nn.BatchNorm3d`.
+    counted
+        Whether ``num_batches_tracked`` is among the buffers, as in `torch.nn.BatchNorm3d`;
+        nothing depends on it but the names in files of weights.
     """
 
     running_mean: torch.Tensor
     running_var: torch.Tensor
+    num_batches_tracked: torch.Tensor | None
 
     def __init__(
-        self, channels: int, group: int = 2, momentum: float = 0.1, eps: float = 1e-5
+        self,
+        channels: int,
+        group: int = 2,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+        *,
+        counted: bool = False,
     ) -> None:
         super().__init__()
         self.channels, self.group, self.momentum, self.eps = channels, group, momentum, eps
@@ -38,6 +48,8 @@ class GhostBatchNorm3d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
+        count = torch.zeros((), dtype=torch.long) if counted else None
+        self.register_buffer("num_batches_tracked", count)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise (N, C, Z, Y, X)."""
@@ -51,25 +63,36 @@ class GhostBatchNorm3d(nn.Module):
                 where="batch",
                 expected=f"a multiple of {self.group} for each process and part",
             )
-        # A group's samples become further voxels of it: (G, group, C, ...) -> (G, C, group, ...).
-        groups = x.reshape(-1, self.group, *x.shape[1:]).transpose(1, 2)
-        axes = tuple(range(2, groups.ndim))
-        if groups.dtype in (torch.float16, torch.bfloat16):
-            groups = groups.float()
-        variance, mean = torch.var_mean(groups, dim=axes, correction=0, keepdim=True)
-        result = (groups - mean) * torch.rsqrt(variance + self.eps)
+        groups = len(x) // self.group
+        # Groups become channels of their own: torch's layer then normalises each by itself.
+        wide = _side_by_side(x, groups, self.group)
+        mean = self.running_mean.new_zeros(groups * self.channels)
+        variance = self.running_var.new_ones(groups * self.channels)
+        weight, bias = self.weight.repeat(groups), self.bias.repeat(groups)
+        result = nn.functional.batch_norm(
+            wide, mean, variance, weight, bias, training=True, momentum=1.0, eps=self.eps
+        )
         with torch.no_grad():
-            voxels = groups[0, 0].numel()
-            unbiased = variance * (voxels / max(1, voxels - 1))
-            self.running_mean.lerp_(_over_groups(mean, self.running_mean), self.momentum)
-            self.running_var.lerp_(_over_groups(unbiased, self.running_var), self.momentum)
-        shape = (1, self.channels, *(1 for _ in axes))
-        result = result * self.weight.view(shape) + self.bias.view(shape)
-        return result.transpose(1, 2).reshape(x.shape).to(x.dtype)
+            # With momentum 1 these are now the statistics of the groups.
+            self.running_mean.lerp_(mean.view(groups, -1).mean(dim=0), self.momentum)
+            self.running_var.lerp_(variance.view(groups, -1).mean(dim=0), self.momentum)
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked += 1
+        return _one_after_the_other(result, groups, self.group)
 
 
-def _over_groups(statistic: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    return statistic.flatten(1).mean(dim=0).to(like.dtype)
+def _side_by_side(x: torch.Tensor, groups: int, group: int) -> torch.Tensor:
+    """(group, groups * C, ...) of (groups * group, C, ...)."""
+    if groups == 1:
+        return x
+    return x.reshape(groups, group, *x.shape[1:]).transpose(0, 1).flatten(1, 2)
+
+
+def _one_after_the_other(x: torch.Tensor, groups: int, group: int) -> torch.Tensor:
+    """The inverse of `_side_by_side`."""
+    if groups == 1:
+        return x
+    return x.reshape(group, groups, -1, *x.shape[2:]).transpose(0, 1).flatten(0, 1)
 
 
 def running_statistics(network: nn.Module) -> list[torch.Tensor]:

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 from napari_mrissl.pretext import masked_settings, reconstruction_settings, scratch_settings
 from napari_mrissl.pretext.info import TaskInfo
+from napari_mrissl.pretext.synthesis import settings as synthesis_settings
 from napari_mrissl.pretext.vectorpose import settings as vectorpose_settings
 
 TASKS: Mapping[str, TaskInfo] = {
     info.name: info
     for info in (
         vectorpose_settings.INFO,
+        synthesis_settings.INFO,
         reconstruction_settings.INFO,
         masked_settings.INFO,
         scratch_settings.INFO,

@@ -150,11 +150,16 @@ class EdgeSettings(Settings):
     )
 
 
+class _HasSide(Protocol):
+    @property
+    def side(self) -> int: ...
+
+
 class _HasCrops(Protocol):
     @property
     def backbone(self) -> BackboneSettings: ...
     @property
-    def crop(self) -> CropSettings: ...
+    def crop(self) -> _HasSide: ...
 
 
 Fitting = TypeVar("Fitting", bound=_HasCrops)

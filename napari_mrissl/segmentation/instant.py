@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from napari_mrissl import __version__
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.features import FeatureStack, compute
+from napari_mrissl.features import FeatureStack, source_for
+from napari_mrissl.features.apart import compute_apart
 from napari_mrissl.features.cancel import IsCancelled, Progress, stop_if
 from napari_mrissl.segmentation.classifiers import fit_classifier
 from napari_mrissl.segmentation.models import Model, Outputs
@@ -71,7 +72,7 @@ class InstantSegmenter:
     volume
         The scan.
     stack
-        Its features, from `napari_mrissl.features.compute`.
+        Its features, from `napari_mrissl.features.compute` or `compute_apart`.
     settings
         How to classify.
 
@@ -86,6 +87,10 @@ class InstantSegmenter:
             raise MrisslError("these features belong to another scan", where=volume.name)
         self.volume, self.stack, self.settings = volume, stack, settings
         self.outside = 0
+        # With the identity of weights, not a name that may come to stand for others.
+        self._exact = settings.model_copy(
+            update={"features": source_for(settings.features).settings}
+        )
         self._flat = stack.data.reshape(len(stack.data), -1)
         self._fit: _Fit | None = None
         step = max(1, round((volume.data.size / _POOL) ** (1 / 3)))
@@ -217,7 +222,7 @@ class InstantSegmenter:
         return {
             "software": f"napari-mrissl {__version__}",
             "volume_identity": self.volume.identity,
-            "settings": self.settings.model_dump(mode="json"),
+            "settings": self._exact.model_dump(mode="json"),
             "prompts": prompts.model_dump(mode="json"),
         }
 
@@ -250,7 +255,8 @@ def segment(
         If the prompts do not fit the volume or the disk is too small.
     """
     settings = settings or SegmentSettings()
-    stack = compute(volume, settings.features, _stretch(progress, 0.0, _FEATURES_PART), cancelled)
+    told = _stretch(progress, 0.0, _FEATURES_PART)
+    stack = compute_apart(volume, settings.features, told, cancelled)
     segmenter = InstantSegmenter(volume, stack, settings).fit(prompts)
     return segmenter.predict_volume(_stretch(progress, _FEATURES_PART, 1.0), cancelled)
 

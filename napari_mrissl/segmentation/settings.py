@@ -5,7 +5,11 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from napari_mrissl.features import FilterBankSettings
+from napari_mrissl.features.settings import FeatureSettings
 from napari_mrissl.segmentation.classifiers import DEFAULT
+
+DEFAULT_FEATURES: FeatureSettings = FilterBankSettings()
+"""What clicks are classified by until something else is measured better with few labels."""
 
 
 class SegmentSettings(BaseModel):
@@ -14,7 +18,7 @@ class SegmentSettings(BaseModel):
     Attributes
     ----------
     features
-        What the classifier sees.
+        What the classifier sees: the filter bank, a network, or both.
     classifier
         A name from `classifiers.CLASSIFIERS`.
     probability, uncertainty
@@ -23,7 +27,7 @@ class SegmentSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    features: FilterBankSettings = FilterBankSettings()
+    features: FeatureSettings = DEFAULT_FEATURES
     classifier: str = DEFAULT
     probability: bool = False
     uncertainty: bool = False

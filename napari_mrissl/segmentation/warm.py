@@ -35,8 +35,8 @@ def _segment_something() -> None:
     volume = Volume.from_stored(rng.random((4, 4, 4), np.float32), np.eye(4))
     data = rng.random((2, 4, 4, 4), np.float32)
     data.flags.writeable = False  # as a memory-mapped stack: another type to the compiler
-    settings = SegmentSettings()
-    stack = FeatureStack(data, ("one", "two"), volume.identity, FilterBankSettings())
+    settings = SegmentSettings(features=FilterBankSettings())
+    stack = FeatureStack(data, ("one", "two"), volume.identity, settings.features)
     segmenter = InstantSegmenter(volume, stack, settings)
     segmenter.fit(Prompts.from_arrays([(0, 0, 0), (3, 3, 3)], [1, 2]))
     segmenter.predict_plane(volume.affine, volume.shape)

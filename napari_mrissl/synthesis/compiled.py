@@ -25,6 +25,7 @@ from napari_mrissl.synthesis.operations import (
     gibbs_ball,
     legendre_planes,
     spike_wave,
+    stretch,
 )
 from napari_mrissl.synthesis.templates import Templates
 
@@ -230,7 +231,7 @@ def _extremes(image: Image) -> tuple[float, float]:
 
 def _scale(low: float, high: float) -> tuple[np.float32, np.float32]:
     """What to subtract and to multiply by; a constant volume becomes 0."""
-    return np.float32(low), np.float32(1 / (high - low) if high > low else 0.0)
+    return np.float32(low), np.float32(stretch(low, high))
 
 
 def _smooth(image: Image, sigma: tuple[float, float, float], keep: float, add: float) -> Image:

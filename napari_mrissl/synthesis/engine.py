@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.synthesis.appearance import draw_appearance
-from napari_mrissl.synthesis.augmentation import STAGES, AugmentationDraw, draw_augmentation
 from napari_mrissl.synthesis.ensemble import Kind, Placement, draw_ensemble, mask_nodes, place
-from napari_mrissl.synthesis.noise import nodes_of
-from napari_mrissl.synthesis.operations import Array, Operations, Scaled
+from napari_mrissl.synthesis.operations import Array, Operations
 from napari_mrissl.synthesis.pairs import TITLES, VIEWS, Batch, Pair, Stage
 from napari_mrissl.synthesis.settings import EngineSettings
 from napari_mrissl.synthesis.templates import Templates
+from napari_mrissl.synthesis.views import Keep, operations_on, painted
 
 _BYTES_PER_VOXEL = {True: 24, False: 96}
 """At the peak, on the CPU and elsewhere: views, a spectrum and its copy; 64-bit coordinates."""
-
-Keep = Callable[[str, int | None, Array, bool, dict[str, Any]], None]
 
 
 class Engine:
@@ -82,6 +79,18 @@ class Engine:
         stacked = np.stack([to_numpy(view) for view in views])
         return Pair(stacked, to_numpy(labels), kind, record)
 
+    def labels(self, index: int) -> NDArray[np.uint8]:
+        """The labels of `pair` alone, (S, S, S).
+
+        Raises
+        ------
+        MrisslError
+            If the index is negative.
+        """
+        labels, _, _ = self._labels(checked(index), None)
+        found: NDArray[np.uint8] = self._operations.to_numpy(labels)
+        return found
+
     def batch(self, indices: Iterable[int]) -> Batch:
         """The pairs of these indices, stacked in this order, as tensors on the device."""
         import torch
@@ -121,10 +130,9 @@ class Engine:
     def _make(
         self, index: int, keep: Keep | None
     ) -> tuple[list[Array], Array, Kind, dict[str, Any]]:
-        if index < 0:
-            raise MrisslError(f"index {index}", expected="a whole number >= 0")
-        labels, kind, ensemble = self._labels(index, keep)
-        low, high = self._operations.range_of_labels(labels)
+        labels, kind, ensemble = self._labels(checked(index), keep)
+        run = self._operations
+        low, high = run.range_of_labels(labels)
         record: dict[str, Any] = {
             "seed": self.seed,
             "index": index,
@@ -134,7 +142,8 @@ class Engine:
         }
         views = []
         for view in range(VIEWS):
-            image, drawn = self._view(index, view, labels, (low, high), keep)
+            look = self.settings.appearance, self.settings.augmentation
+            image, drawn = painted(run, labels, (low, high), (self.seed, index, view), look, keep)
             views.append(image)
             record["views"].append(drawn)
         return views, labels, kind, record
@@ -185,90 +194,15 @@ class Engine:
         alone = run.paint(place((last, last), self.templates, side), side)
         keep("copy", None, alone, True, vars(last))
 
-    def _view(
-        self,
-        index: int,
-        view: int,
-        labels: Array,
-        ends: tuple[int, int],
-        keep: Keep | None,
-    ) -> tuple[Array, dict[str, Any]]:
-        run, settings = self._operations, self.settings
-        look = draw_appearance(self.seed, index, view, settings.appearance)
-        chain = draw_augmentation(self.seed, index, view, settings.augmentation, self.side)
-        record = {"appearance": look.record(*ends), "augmentation": chain.record()}
-        scaled = run.mixture(labels, *look.tables(ends[0]), look.key)
-        if keep:
-            keep("mixture", view, run.unit(scaled), True, record["appearance"])
-        scales, amplitude = settings.appearance.noise_scales, settings.appearance.noise_amplitude
-        scaled = run.modulate(scaled, nodes_of(scales), look.coarse, amplitude)
-        if keep:
-            keep("noise", view, run.unit(scaled), amplitude > 0, {"stds": look.noise_stds})
 
-        def after(stage: str, image: Array) -> None:
-            if keep:
-                drawn = record["augmentation"][stage]
-                keep(stage, view, image, drawn is not None, {stage: drawn})
-
-        image = augmented(run, scaled, chain, after)
-        image = run.finish(image)
-        if keep:
-            keep("final", view, image, True, {})
-        return image, record
-
-
-def augmented(
-    run: Operations,
-    scaled: Scaled,
-    chain: AugmentationDraw,
-    after: Callable[[str, Array], None] | None = None,
-) -> Array:
-    """The chain of augmentations on one image, each in its published place.
-
-    Parameters
-    ----------
-    run
-        What computes the stages.
-    scaled
-        (S, S, S) grey values; may be changed in place.
-    chain
-        What was drawn.
-    after
-        Called with the name and the image after each stage, acting or not.
-    """
-    image = run.unit(scaled) if chain.bias is None else run.bias(scaled, chain.bias)
-    for stage in STAGES:
-        if stage == "spike" and chain.spike:
-            image = run.spike(image, chain.spike.location, chain.spike.intensity)
-        elif stage == "contrast" and chain.contrast is not None:
-            image = run.contrast(image, chain.contrast)
-        elif stage == "smooth" and chain.smooth:
-            image = run.smooth(image, chain.smooth)
-        elif stage == "gibbs" and chain.gibbs is not None:
-            image = run.gibbs(image, chain.gibbs)
-        elif stage == "sharpen" and chain.sharpen:
-            image = run.sharpen(
-                image, chain.sharpen.sigma, chain.sharpen.second, chain.sharpen.alpha
-            )
-        elif stage == "low_resolution" and chain.low_resolution is not None:
-            image = run.low_resolution(image, chain.low_resolution)
-        if after is not None:
-            after(stage, image)
-    return image
-
-
-def operations_on(device: str) -> Operations:
-    """Compiled kernels for ``"cpu"``, tensors for any other device.
+def checked(index: int) -> int:
+    """An index that pairs can have.
 
     Raises
     ------
     MrisslError
-        If there is no such device.
+        If it is negative.
     """
-    if device == "cpu":
-        from napari_mrissl.synthesis.compiled import CompiledOperations
-
-        return CompiledOperations()
-    from napari_mrissl.synthesis.torch_operations import TorchOperations
-
-    return TorchOperations(device)
+    if index < 0:
+        raise MrisslError(f"index {index}", expected="a whole number >= 0")
+    return index

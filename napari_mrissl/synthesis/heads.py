@@ -16,7 +16,6 @@ from napari_mrissl.synthesis.augmentation import draw_augmentation
 from napari_mrissl.synthesis.compiled import CompiledOperations
 from napari_mrissl.synthesis.deformation import DeformationSettings, Sampler, draw_deformation
 from napari_mrissl.synthesis.draws import generator
-from napari_mrissl.synthesis.engine import augmented
 from napari_mrissl.synthesis.head_templates import (
     HeadTemplate,
     Split,
@@ -41,6 +40,7 @@ from napari_mrissl.synthesis.settings import (
     SpikeSettings,
 )
 from napari_mrissl.synthesis.tissues import CONTRASTS, LOOKS, SOFT_TISSUE, structure_of
+from napari_mrissl.synthesis.views import augmented
 from napari_mrissl.volumes import Volume
 
 _MARGIN = 1.06

@@ -20,6 +20,8 @@ Array = Any
 
 WHOLE = 1 << 32
 
+_SMALLEST_RANGE = 1e-20
+
 
 class Placements(NamedTuple):
     """Affine maps from voxels to templates, in whole numbers that wrap around as they do.
@@ -139,6 +141,15 @@ class Operations(Protocol):
 
     def to_numpy(self, array: Array) -> NDArray[Any]:
         """As a numpy array."""
+
+
+def stretch(low: float, high: float) -> float:
+    """What grey values are multiplied by to fill [0, 1]; 0 for a volume that is constant.
+
+    A spike in the k-space of a black volume leaves a range so small that single precision
+    could not hold its reciprocal.
+    """
+    return 1 / (high - low) if high - low > _SMALLEST_RANGE else 0.0
 
 
 def gaussian_taps(sigma: float) -> NDArray[np.float32]:

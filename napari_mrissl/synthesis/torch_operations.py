@@ -26,6 +26,7 @@ from napari_mrissl.synthesis.operations import (
     gibbs_ball,
     legendre_planes,
     spike_wave,
+    stretch,
 )
 from napari_mrissl.synthesis.templates import Templates
 
@@ -254,7 +255,7 @@ class TorchOperations:
     def unit(self, scaled: Scaled) -> Tensor:
         """See `Operations.unit`."""
         image, low, high = scaled
-        result: Tensor = (image - low) * (1 / (high - low) if high > low else 0.0)
+        result: Tensor = (image - low) * stretch(low, high)
         return result
 
     def copy(self, array: Tensor) -> Tensor:

@@ -86,6 +86,12 @@ class OptimisationSettings(_Settings):
     )
     weight_decay: float = Field(default=0.0, ge=0, title="Weight decay", description="Of AdamW.")
     betas: tuple[float, float] = Field(default=(0.9, 0.999), title="Betas", description="Of AdamW.")
+    schedule: Literal["cosine", "stages"] = Field(
+        default="cosine",
+        title="Schedule",
+        description="How the rate falls: by half a cosine, or in five equal stages, by a fifth of "
+        "the peak each.",
+    )
     warmup: int = Field(
         default=50, ge=0, title="Warm-up", description="Steps until the peak learning rate."
     )
@@ -94,7 +100,7 @@ class OptimisationSettings(_Settings):
         ge=0,
         le=1,
         title="Final rate",
-        description="Last learning rate as a share of the peak (cosine).",
+        description="Last learning rate as a share of the peak, for a cosine.",
     )
     clip: float = Field(
         default=1.0, ge=0, title="Clip", description="Largest gradient norm; 0 does not clip."

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 VIEWS, NAVIGATOR = "Slice views", "Slice navigator"
 RECORDER, SEGMENTER = "Flight recorder", "Click segmentation"
 STUDIO, PRETRAINING = "Data engine studio", "Pretraining"
-INSPECTOR = "Inspector"
+INSPECTOR, EXPLORER = "Inspector", "Feature explorer"
 
 WIDE = 1500
 """Pixels of window width from which slices and navigator stand side by side."""
@@ -58,6 +58,7 @@ WORKSPACES = {
         Workspace("synthesize", (VIEWS,), (STUDIO,)),
         Workspace("pretrain", (VIEWS,), (PRETRAINING,)),
         Workspace("inspect", (VIEWS,), (INSPECTOR,)),
+        Workspace("explore", (VIEWS,), (EXPLORER,)),
     )
 }
 """A task with docks of its own joins by one entry here and one command in the manifest."""
@@ -91,6 +92,11 @@ def pretrain() -> None:
 def inspect() -> None:
     """Slice views and Inspector of the current viewer."""
     open_workspace(_viewer(), "inspect")
+
+
+def explore() -> None:
+    """Slice views and feature explorer of the current viewer."""
+    open_workspace(_viewer(), "explore")
 
 
 def open_workspace(viewer: ViewerModel, key: str) -> None:

@@ -3,7 +3,11 @@ import json
 import nibabel
 import numpy as np
 import pytest
+import small_networks
 
+from napari_mrissl.features import FilterBankSettings
+from napari_mrissl.features.combined import CombinedSettings
+from napari_mrissl.features.network import NetworkSettings
 from napari_mrissl.segmentation import (
     Prompts,
     SegmentSettings,
@@ -174,3 +178,34 @@ def test_targets_that_must_not_be_written(scan, clicks, refused, run, tmp_path):
     assert run(*words, tmp_path / "seg.nii.gz", "--overwrite").code == 0
     assert nibabel.load(tmp_path / "seg.nii.gz").shape == scan.values.shape
     assert scan.path.read_bytes() == before
+
+
+def test_a_network_is_chosen_by_name_or_file_alone_or_beside_filters(
+    scan, clicks, run, refused, tmp_path
+):
+    path = small_networks.save(tmp_path / "private folder.safetensors")
+    name = small_networks.imported(tmp_path, "tiny")
+    words = ["segment", scan.path, "--prompts", clicks, "--json"]
+    alone = run(*words, "--out", tmp_path / "1.nii.gz", "--weights", path)
+    assert alone.code == 0, alone.err
+    assert "private folder" not in alone.out
+    assert json.loads(alone.out)["settings"]["features"]["kind"] == "network"
+    both = run(*words, "--out", tmp_path / "2.nii.gz", "--weights", name, "--features", "intensity")
+    assert both.code == 0, both.err
+    volume = read(scan.path)
+    for number, features in (
+        (1, NetworkSettings(weights=name)),
+        (2, CombinedSettings(
+            filters=FilterBankSettings(groups=("intensity",)),
+            network=NetworkSettings(weights=name),
+        )),
+    ):  # fmt: skip
+        wanted = segment(volume, read_prompts(clicks), SegmentSettings(features=features))
+        found = np.asanyarray(nibabel.load(tmp_path / f"{number}.nii.gz").dataobj)
+        np.testing.assert_array_equal(found, volume.to_stored(wanted.labels))
+    out = tmp_path / "3.nii.gz"
+    said = refused(*words[:-1], "--out", out, "--weights", tmp_path / "gone.safetensors")
+    assert "'gone.safetensors' is not there" in said
+    assert str(tmp_path) not in said
+    assert "'gone' is not there" in refused(*words[:-1], "--out", out, "--weights", "gone")
+    assert not out.exists()

@@ -60,6 +60,17 @@ def test_in_evaluation_it_is_torchs_layer():
     torch.testing.assert_close(ghost.eval()(x), peer.eval()(x), rtol=0, atol=1e-12)
 
 
+def test_it_may_have_all_names_of_torchs_layer_and_count_batches():
+    ghost = GhostBatchNorm3d(3, 2, counted=True)
+    peer = torch.nn.BatchNorm3d(3)
+    for _ in range(3):
+        ghost(batch().float())
+    peer.load_state_dict(ghost.state_dict(), strict=True)
+    assert list(ghost.state_dict()) == list(peer.state_dict())
+    assert peer.num_batches_tracked == 3
+    assert "num_batches_tracked" not in GhostBatchNorm3d(3, 2).state_dict()
+
+
 def test_half_precision_comes_out_as_it_went_in():
     ghost = GhostBatchNorm3d(3, 2)
     x = batch().to(torch.bfloat16)

@@ -145,6 +145,26 @@ def test_ensembles_of_training_and_validation_share_no_shape(tmp_path: Path) -> 
     assert len({s.scan(k).identity for s in (train, held) for k in range(len(s))}) == 3
 
 
+def test_a_presets_side_of_heads_is_that_of_ensembles_too() -> None:
+    short = DataSettings(kind="ensembles", engine={"side": 32}, heads=2)
+    long = DataSettings(kind="ensembles", engine={"ensemble": {"side": 32}}, heads=2)
+    assert painted_bytes(short) == painted_bytes(long) == 3 * 2 * 32**3
+    one, other = (painted_subjects(settings, 0, "train") for settings in (short, long))
+    np.testing.assert_array_equal(one.scan(1).volume.data, other.scan(1).volume.data)
+    with pytest.raises(MrisslError, match="spacing"):
+        painted_subjects(
+            DataSettings(kind="ensembles", engine={"side": 32, "spacing": 2.0}), 0, "train"
+        )
+
+
+def test_new_ensembles_are_those_of_the_engine_and_kept_ones_are_too() -> None:
+    settings = DataSettings(kind="ensembles", engine={"side": 32}, heads=2)
+    train, held = (painted_subjects(settings, 4, part) for part in ("train", "validation"))
+    np.testing.assert_array_equal(train.fresh(1), train.scan(1).labels)
+    np.testing.assert_array_equal(held.fresh(2), held.scan(0).labels)
+    assert not np.array_equal(train.fresh(10**15), train.fresh(10**15 + 1))
+
+
 def test_copies_of_a_label_map_stay_on_one_side(tmp_path: Path) -> None:
     for number in range(8):
         write_scan(tmp_path / f"{number}.nii", voxels(number % 5, "u1") % 3)

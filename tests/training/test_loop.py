@@ -227,6 +227,18 @@ def test_the_learning_rate_warms_up_and_follows_a_cosine():
     assert learning_rate(0, OptimisationSettings(steps=1, warmup=50)) == 1e-3
 
 
+def test_the_learning_rate_falls_in_five_equal_stages():
+    options = OptimisationSettings(steps=50, warmup=0, learning_rate=2e-4, schedule="stages")
+    rates = [learning_rate(step, options) for step in range(50)]
+    expected = [2e-4 * share for share in (1.0, 0.8, 0.6, 0.4, 0.2) for _ in range(10)]
+    np.testing.assert_allclose(rates, expected)
+    warmed = OptimisationSettings(steps=60, warmup=10, learning_rate=2e-4, schedule="stages")
+    np.testing.assert_allclose(
+        [learning_rate(step, warmed) for step in range(60)],
+        [*np.linspace(2e-5, 2e-4, 10), *expected],
+    )
+
+
 def test_a_run_begins_from_given_weights(tmp_path):
     first, _ = trained(tmp_path / "first", toy_settings())
     given, _ = weights.load(first.folder / "weights.safetensors")

@@ -4,6 +4,7 @@ import pytest
 
 from napari_mrissl.pretext.task import LossTerm
 from napari_mrissl.training.collective import Alone
+from tests.pretext.synthesis.small import small_synthesis
 from tests.pretext.vectorpose.small import small_vectorpose
 from tests.training.toy import Toy, toy_settings
 from tests.training.worlds import BOUNDS, Leg, World, assert_worlds_agree, difference, train
@@ -11,11 +12,12 @@ from tests.training.worlds import BOUNDS, Leg, World, assert_worlds_agree, diffe
 
 @pytest.mark.untraced
 def test_two_processes_agree_with_one_and_hand_over_to_one(tmp_path):
-    """A toy that weighs the whole batch, and a method of which each process paints its own."""
+    """A toy that weighs the whole batch, and methods of which each process paints its own."""
     toy = toy_settings(optimisation={"batch": 8, "ema": 0.9, "accumulation": 2})
     painted = small_vectorpose(boundary_in_paint=True, cosine=0.5)
-    worlds = World(toy), World(painted, steps=6, precisions=("float64",))
-    assert_worlds_agree(*worlds, folder=tmp_path)
+    compared = small_synthesis(rarity="raw")
+    methods = (World(one, steps=6, precisions=("float64",)) for one in (painted, compared))
+    assert_worlds_agree(World(toy), *methods, folder=tmp_path)
 
 
 @pytest.mark.slow

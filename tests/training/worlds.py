@@ -21,6 +21,7 @@ from napari_mrissl.pretext.registry import TASKS
 from napari_mrissl.training.batches import Batches
 from napari_mrissl.training.building import task_of
 from napari_mrissl.training.collective import Alone, Processes, joined
+from napari_mrissl.training.data.engine_subjects import painted_subjects
 from napari_mrissl.training.settings import Precision, RunSettings
 from napari_mrissl.training.trainer import Trainer
 from tests.training.toy import REGISTRY, Blobs
@@ -52,9 +53,10 @@ def train(leg: Leg, collective: Alone | Processes) -> None:
         parts = {k: {n[len(k) + 1 :]: t for n, t in state.items() if n.startswith(f"{k}|")}
                  for k in kinds}  # fmt: skip
         trainer.restore({k: v for k, v in parts.items() if v}, {"averaged": leg.first})
+    engine = settings.data.kind == "ensembles"
     with Batches(
         task,
-        Blobs(side=leg.side),
+        painted_subjects(settings.data, settings.seed, "train") if engine else Blobs(side=leg.side),
         seed=settings.seed,
         batch=settings.optimisation.batch,
         numbers=trainer.numbers,
@@ -106,7 +108,7 @@ class World:
     steps, precisions
         How long, in which precisions; the hand-over is tried in the first of them.
     side
-        Voxels along each side of the generated scans.
+        Voxels along each side of the generated scans; label ensembles are the engine's.
     """
 
     settings: RunSettings

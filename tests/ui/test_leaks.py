@@ -39,6 +39,7 @@ DOCKS = (
     "Data engine studio",
     "Pretraining",
     "Inspector",
+    "Feature explorer",
 )
 # napari keeps the last state of every background job for its activity list. Ours hold no
 # scan, layer or panel any more by then.
@@ -164,8 +165,31 @@ def use(widget) -> None:
         while not widget.run_box.curves.plots and time.monotonic() < until:
             QApplication.processEvents()
             widget.run_box.refresh()
+    elif hasattr(widget, "exploration"):
+        explore(widget)
     elif hasattr(widget, "state"):
         widget.state.move([0, 0, 0.1, 0.2, 0, 0, 0])
+
+
+def explore(widget) -> None:
+    """Features computed, a click answered, colours shown and a histogram drawn."""
+    wait_for(lambda: not widget.busy)
+    widget.scans.choose_source("intensity")
+    widget.compute()
+    wait_for(lambda: not widget.busy)
+    widget.match_tab.tool.setChecked(True)
+    widget.exploration.pick((10.0, 10.0, 10.0))
+    widget.exploration.show_colours()
+    widget.meter_tab.side.setCurrentIndex(0)
+    widget.measure()
+    wait_for(lambda: not widget.busy)
+
+
+def wait_for(state) -> None:
+    until = time.monotonic() + 60
+    while not state() and time.monotonic() < until:
+        QApplication.processEvents()
+        time.sleep(0.005)
 
 
 def finished_run() -> Path:

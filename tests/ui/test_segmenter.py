@@ -240,7 +240,7 @@ def test_cancelled_features_leave_nothing_and_can_be_started_again(panel, qtbot,
             time.sleep(0.01)
         raise Cancelled
 
-    monkeypatch.setattr(work, "compute", slow)
+    monkeypatch.setattr(work, "compute_apart", slow)
     panel.add_click(CENTER, 1)
     panel.add_click(SHELL, 2)
     qtbot.waitUntil(begun.is_set)
@@ -251,7 +251,7 @@ def test_cancelled_features_leave_nothing_and_can_be_started_again(panel, qtbot,
     assert "Cancelled" in said(panel)
     assert panel.controller.session.stack is None
     assert panel.result_layer is None
-    monkeypatch.setattr(work, "compute", real)
+    monkeypatch.setattr(work, "compute_apart", real)
     panel.run_box.segment.click()
     settle(panel, qtbot)
     assert (shown(panel) == expected(panel)).all()

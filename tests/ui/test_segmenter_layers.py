@@ -83,7 +83,7 @@ def test_a_scan_deleted_while_its_features_are_computed(panel, qtbot, monkeypatc
             time.sleep(0.002)
         raise Cancelled
 
-    monkeypatch.setattr(work, "compute", slow)
+    monkeypatch.setattr(work, "compute_apart", slow)
     two = threading.active_count()
     panel.add_click(CENTER, 1)
     panel.add_click(SHELL, 2)
@@ -108,7 +108,7 @@ def test_closing_the_viewer_while_computing(viewer, qtbot, monkeypatch):
         ended.set()
         raise Cancelled
 
-    monkeypatch.setattr(work, "compute", slow)
+    monkeypatch.setattr(work, "compute_apart", slow)
     add_volume(viewer, ball())
     panel = docked(viewer, qtbot)
     panel.add_click(CENTER, 1)
@@ -290,7 +290,7 @@ def test_opened_from_the_plugin_menu_it_knows_its_layers(viewer, qtbot):
 
 
 def test_a_second_scan_gets_its_features_after_the_first(panel, viewer, qtbot, monkeypatch):
-    real, go, begun = work.compute, threading.Event(), threading.Event()
+    real, go, begun = work.compute_apart, threading.Event(), threading.Event()
 
     def held(volume, settings, progress=None, cancelled=None):
         if volume.name == "ball":
@@ -298,7 +298,7 @@ def test_a_second_scan_gets_its_features_after_the_first(panel, viewer, qtbot, m
             assert go.wait(30)
         return real(volume, settings, progress, cancelled)
 
-    monkeypatch.setattr(work, "compute", held)
+    monkeypatch.setattr(work, "compute_apart", held)
     panel.add_click(CENTER, 1)
     panel.add_click(SHELL, 2)
     qtbot.waitUntil(begun.is_set)

@@ -28,6 +28,7 @@ from napari_mrissl.synthesis.head_templates import (
     subjects_of_mni152,
 )
 from napari_mrissl.synthesis.heads import Heads, HeadSettings
+from napari_mrissl.synthesis.settings import AppearanceSettings, AugmentationSettings
 from napari_mrissl.training.data.cache import GIB, DecodedCache
 from napari_mrissl.training.data.places import check_known, read_known
 from napari_mrissl.training.data.preprocessing import limits
@@ -45,6 +46,9 @@ M = TypeVar("M", bound=BaseModel)
 Painted = tuple[Volume, NDArray[np.integer], str]
 """Image, labels and subject."""
 
+Look = tuple[AppearanceSettings, AugmentationSettings]
+"""How label maps are to be painted."""
+
 
 class PaintedSubjects:
     """Scans of the data engine: number k is the same for the same settings and seed.
@@ -60,6 +64,8 @@ class PaintedSubjects:
         Makes image (S, A, R) uint8, labels, affine and subject of one number.
     settings
         Of the run's data.
+    look
+        How the engine paints, for methods that paint these label maps anew.
     """
 
     def __init__(
@@ -67,7 +73,9 @@ class PaintedSubjects:
         count: int,
         paint: Callable[[int], Painted],
         settings: DataSettings,
+        look: Look,
     ) -> None:
+        self.look = look
         self._count = count
         self._paint = paint
         self._preprocessing = settings.preprocessing
@@ -113,6 +121,34 @@ class PaintedSubjects:
             self._labels_on_disk[scan.identity] = labels.identity
 
 
+class EnsembleSubjects(PaintedSubjects):
+    """Label ensembles of the data engine: some that are kept, and new ones without end.
+
+    Parameters
+    ----------
+    engine
+        With the shapes of one part of a run.
+    count, first, settings
+        How many are kept, the engine's index of the first of them, and of the run's data.
+    """
+
+    def __init__(self, engine: Engine, count: int, first: int, settings: DataSettings) -> None:
+        affine = cubic_affine(np.zeros(3), engine.side, 1.0)
+
+        def paint(number: int) -> Painted:
+            pair = engine.pair(first + number)
+            name = f"ensemble-{first + number + 1:05d}"
+            return cubic_volume(pair.views_as_bytes()[0], affine, name), pair.labels, name
+
+        look = engine.settings.appearance, engine.settings.augmentation
+        super().__init__(count, paint, settings, look)
+        self._engine = engine
+
+    def fresh(self, index: int) -> NDArray[np.uint8]:
+        """The labels (S, S, S) of the engine's pair of any index; they are not kept."""
+        return self._engine.labels(index)
+
+
 def painted_subjects(settings: DataSettings, seed: int, part: Part) -> PaintedSubjects:
     """The painted heads or ensembles of a part of a run.
 
@@ -125,10 +161,13 @@ def painted_subjects(settings: DataSettings, seed: int, part: Part) -> PaintedSu
     """
     _check_percentiles(settings.preprocessing)
     count = settings.heads if part == "train" else _validation_count(settings)
-    paint = (
-        _heads(settings, seed, part) if settings.kind == "heads" else _views(settings, seed, part)
-    )
-    return PaintedSubjects(count, paint, settings)
+    if settings.kind == "ensembles":
+        # Training and validation draw from different shapes and different numbers.
+        first = 0 if part == "train" else settings.heads
+        return EnsembleSubjects(_engine(settings, seed, part), count, first, settings)
+    of_heads = validated(HeadSettings, settings.engine)
+    look = of_heads.appearance, of_heads.augmentation
+    return PaintedSubjects(count, _heads(settings, of_heads, seed, part), settings, look)
 
 
 def remarks_on(settings: DataSettings) -> tuple[str, ...]:
@@ -143,7 +182,7 @@ def painted_bytes(settings: DataSettings) -> int:
     side = (
         validated(HeadSettings, settings.engine).side
         if settings.kind == "heads"
-        else validated(EngineSettings, settings.engine).ensemble.side
+        else engine_settings(settings.engine).ensemble.side
     )
     label_bytes = 2 if settings.kind == "heads" else 1
     count = settings.heads + _validation_count(settings)
@@ -170,6 +209,20 @@ def validated(model: type[M], values: dict[str, Any]) -> M:
         raise MrisslError(f"{field}: {first['msg']}", where="data engine") from error
 
 
+def engine_settings(values: dict[str, Any]) -> EngineSettings:
+    """Settings of label ensembles; ``{"side": 64}``, as presets have it for heads, will do.
+
+    Raises
+    ------
+    MrisslError
+        If a value is refused; says which.
+    """
+    if "side" in values:
+        ensemble = {"side": values["side"], **values.get("ensemble", {})}
+        values = {k: v for k, v in values.items() if k != "side"} | {"ensemble": ensemble}
+    return validated(EngineSettings, values)
+
+
 def _check_percentiles(preprocessing: Preprocessing) -> None:
     if preprocessing.kind != "percentile":
         raise MrisslError(
@@ -179,14 +232,11 @@ def _check_percentiles(preprocessing: Preprocessing) -> None:
         )
 
 
-def _heads(settings: DataSettings, seed: int, part: Part) -> Callable[[int], Painted]:
+def _heads(
+    settings: DataSettings, of_heads: HeadSettings, seed: int, part: Part
+) -> Callable[[int], Painted]:
     subjects = _head_subjects(settings.subjects)
-    heads = Heads(
-        subjects,
-        validated(HeadSettings, settings.engine),
-        seed,
-        "train" if part == "train" else "test",
-    )
+    heads = Heads(subjects, of_heads, seed, "train" if part == "train" else "test")
 
     def paint(number: int) -> Painted:
         # A validation head shares no drawn shape, contrast or noise with a training head.
@@ -216,24 +266,20 @@ def _head_subject(record: SubjectRecord) -> Subject:
     return Subject(record.subject, split, load)
 
 
-def _views(settings: DataSettings, seed: int, part: Part) -> Callable[[int], Painted]:
-    engine_settings = validated(EngineSettings, settings.engine)
+def _engine(settings: DataSettings, seed: int, part: Part) -> Engine:
+    of_engine = engine_settings(settings.engine)
     pool = (
-        _part_of(Templates.procedural(), part)
+        _part_of(procedural_shapes(), part)
         if not settings.subjects
         else _read_pool(settings.subjects, part)
     )
-    engine = Engine(pool, engine_settings, seed)
-    affine = cubic_affine(np.zeros(3), engine_settings.ensemble.side, 1.0)
+    return Engine(pool, of_engine, seed)
 
-    def paint(number: int) -> Painted:
-        # Training and validation draw from different shapes and different numbers.
-        index = number if part == "train" else settings.heads + number
-        pair = engine.pair(index)
-        name = f"ensemble-{index + 1:05d}"
-        return cubic_volume(pair.views_as_bytes()[0], affine, name), pair.labels, name
 
-    return paint
+@cache
+def procedural_shapes() -> Templates:
+    """The shapes that runs without label maps are made of; made once, for both parts."""
+    return Templates.procedural()
 
 
 def _part_of(pool: Templates, part: Part) -> Templates:

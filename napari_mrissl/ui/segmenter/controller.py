@@ -222,8 +222,10 @@ class Controller(JobBoard):
         if session is not self.session:
             return
         self.session_changed.emit()
-        if session.stack is None and not session.wanted:
-            self.say("info", words.cost(opened.needed))
+        if opened.needed is None:
+            self.say("error", opened.problem)
+        elif session.stack is None and not session.wanted:
+            self.say("info", " ".join((words.cost(opened.needed), *opened.remarks)))
         elif session.wanted or not session.state.empty:
             self.segment()
         else:

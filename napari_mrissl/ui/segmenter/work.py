@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.features import Estimate, FeatureStack, cached, compute, estimate
+from napari_mrissl.features import Estimate, FeatureStack, cached, estimate
+from napari_mrissl.features.apart import compute_apart
+from napari_mrissl.features.settings import remarks_on
 from napari_mrissl.geometry import apply_affine
 from napari_mrissl.segmentation import (
     InstantSegmenter,
@@ -42,15 +44,21 @@ class Opened(NamedTuple):
     stack
         Its features, when they are cached.
     needed
-        What computing them would take.
+        What computing them would take; None if they cannot be computed.
     unfinished
         Prompts an earlier session left.
+    problem
+        Why they cannot, in a sentence.
+    remarks
+        Sentences to read before trusting these features of this scan.
     """
 
     identity: str
     stack: FeatureStack | None
-    needed: Estimate
+    needed: Estimate | None
     unfinished: Unfinished | None
+    problem: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 class Segmented(NamedTuple):
@@ -75,17 +83,22 @@ def open_scan(volume: Volume, settings: SegmentSettings, control: Control) -> Op
     """Identify a scan and look for its features and left-over prompts."""
     control.progress(0.0, "Reading the scan")
     identity = volume.identity
-    return Opened(
-        identity,
-        cached(volume, settings.features),
-        estimate(volume, settings.features),
-        find_unfinished(identity),
-    )
+    unfinished = find_unfinished(identity)
+    try:
+        stack, needed = cached(volume, settings.features), estimate(volume, settings.features)
+        remarks = remarks_on(volume, settings.features)
+    except MrisslError as error:
+        # Weights that are gone are no reason to lose marks: the journal is kept all the same.
+        return Opened(identity, None, None, unfinished, str(error))
+    return Opened(identity, stack, needed, unfinished, remarks=remarks)
 
 
 def compute_features(volume: Volume, settings: SegmentSettings, control: Control) -> FeatureStack:
-    """Features from the cache, or computed into it; cancelled, nothing is left."""
-    return compute(volume, settings.features, control.progress, control.cancelled)
+    """Features from the cache, or computed into it; cancelled, nothing is left.
+
+    A network's are computed in a process of their own: torch never enters the viewer's.
+    """
+    return compute_apart(volume, settings.features, control.progress, control.cancelled)
 
 
 def segment_view_first(

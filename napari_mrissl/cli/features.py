@@ -1,0 +1,113 @@
+"""``mrissl features``: what a trained network says of every voxel of a scan."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_mrissl.cli.arguments import Flag, Frame, Scan, Whole
+from napari_mrissl.cli.files import check_target, open_scan
+from napari_mrissl.cli.terminal import Progress, one_sentence, say, show, show_json
+from napari_mrissl.errors import MrisslError
+
+if TYPE_CHECKING:
+    from napari_mrissl.features import NetworkSettings
+
+
+def features(
+    scan: Scan,
+    /,
+    *,
+    out: Path,
+    weights: str = "default",
+    layer: Whole | None = None,
+    normalise: Literal["l2", "standardised", "none"] = "l2",
+    window: tuple[float, float] | None = None,
+    half: Flag = False,
+    frame: Frame = None,
+    json: Flag = False,
+) -> None:
+    """Write the features of a scan as a zarr store, (C, S, A, R), with its affine.
+
+    They are kept in the cache: the same scan and weights are not computed again.
+
+    Parameters
+    ----------
+    scan
+        NIfTI, MGH, NRRD or MetaImage file, or a folder with one DICOM series.
+    out
+        The store to make; it must end in .zarr and not be there.
+    weights
+        A name of mrissl weights list, the folder of a run, a safetensors file, or random.
+    layer
+        Number of an inner layer instead of the features, e.g. 27, 31, 38, 45 or 52.
+    normalise
+        Bring the channels of each voxel to length 1, or to mean 0 and deviation 1, or not.
+    window
+        Two values of the scan that become 0 and 1, e.g. -450 450 for a CT.
+    half
+        Write float16: half the size, three digits.
+    frame
+        Which frame of a file with several, from 0; without it the first.
+    json
+        Print one JSON object.
+    """
+    from napari_mrissl.features import compute, source_for
+    from napari_mrissl.features.export import SUFFIX, write_features
+    from napari_mrissl.features.network import NetworkFeatures
+
+    if out.exists():
+        raise MrisslError("is there already", where=out, remedy="give another name")
+    check_target(out, (SUFFIX,), overwrite=False)
+    settings = _settings(weights, layer, normalise, window)
+    source = source_for(settings)
+    volume = open_scan(scan, frame)
+    if isinstance(source, NetworkFeatures):
+        for remark in source.remarks(volume):
+            say(one_sentence(remark))
+    expected = source.estimate(volume)
+    say(
+        f"about {expected.seconds:.0f} s on two cores, {expected.ram_bytes / 2**30:.1f} GiB of "
+        f"memory, {expected.disk_bytes / 2**30:.2f} GiB of cache"
+    )
+    start = time.perf_counter()
+    stack = compute(volume, settings, Progress("computing features"))
+    seconds = time.perf_counter() - start
+    dtype: Literal["float32", "float16"] = "float16" if half else "float32"
+    write_features(out, stack, volume, dtype, Progress("writing"))
+    facts: dict[str, Any] = {
+        "shape": list(stack.data.shape),
+        "dtype": dtype,
+        "scan": volume.identity,
+        "features": source.settings.model_dump(mode="json"),
+        "seconds": round(seconds, 3),
+    }
+    if json:
+        show_json(facts)
+        return
+    show(
+        {
+            "channels": len(stack.names),
+            "voxels": " x ".join(map(str, volume.shape)),
+            "type": dtype,
+            "seconds": f"{seconds:.1f}",
+        }
+    )
+
+
+def _settings(
+    weights: str, layer: int | None, normalise: str, window: tuple[float, float] | None
+) -> NetworkSettings:
+    from pydantic import ValidationError
+
+    from napari_mrissl.features import NetworkSettings
+
+    content = {"weights": weights, "tap": layer, "normalise": normalise, "window": window}
+    try:
+        return NetworkSettings(**content)
+    except ValidationError as reasons:
+        first = reasons.errors(include_url=False)[0]
+        field = str(first["loc"][0]) if first["loc"] else "window"
+        where = "--layer" if field == "tap" else f"--{field}"
+        raise MrisslError(first["msg"].removeprefix("Value error, "), where=where) from reasons

@@ -1,0 +1,259 @@
+"""Does pretraining help? Frozen features and a linear head, from few labelled scans, in one table.
+
+Every source of features goes through the same protocol: features of whole scans, the same
+voxels of the same training scans, one head (`linear_head`), the same test scans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_mrissl import features
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.evaluation import linear_head, score_tables
+from napari_mrissl.evaluation.cells import Cell, Grid, Scores
+from napari_mrissl.evaluation.labelled_scans import LabelledScan, LabelledScans, drawn
+from napari_mrissl.evaluation.score_tables import Row
+from napari_mrissl.features import FilterBankSettings
+from napari_mrissl.features.network import RANDOM
+from napari_mrissl.metrics import dice
+from napari_mrissl.synthesis.draws import generator
+
+FILTERS, INTENSITY = "filters", "intensity"
+RANDOM_SEEDS = 3
+_HEAD = "multinomial logistic regression 1"
+
+Tell = Callable[[str], object]
+
+
+class FrozenSettings(BaseModel):
+    """The protocol; two calls with the same seed, test and voxels can share a folder.
+
+    Attributes
+    ----------
+    shots
+        Numbers of training scans.
+    draws
+        How often they are drawn; what one draw gives depends on its number only.
+    test
+        Test scans, never drawn from.
+    voxels
+        Of each training scan, drawn evenly; all of a smaller one.
+    decision
+        How the head's scores become labels, see `linear_head`.
+    seed
+        Of split, draws and voxels.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shots: tuple[int, ...] = Field(default=(1, 3, 10), min_length=1)
+    draws: int = Field(default=3, ge=1, le=1000)
+    test: int = Field(default=40, ge=1)
+    voxels: int = Field(default=30_000, ge=100)
+    decision: linear_head.Decision = "dice"
+    seed: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Something that gives features.
+
+    Attributes
+    ----------
+    name
+        What the table calls it; several seeds may share one.
+    seed
+        Of a random network.
+    settings
+        What `features.compute` takes.
+    identity
+        Its settings in full, with the SHA-256 of the weights where there are some.
+    known
+        Identities of the scans it was trained on, where its run says so.
+    """
+
+    name: str
+    seed: int
+    settings: BaseModel
+    identity: str
+    known: frozenset[str] = frozenset()
+
+
+def plain_source(name: str) -> Source:
+    """The filter bank, or grey values alone.
+
+    Raises
+    ------
+    MrisslError
+        If it is neither.
+    """
+    chosen = {
+        FILTERS: FilterBankSettings(),
+        INTENSITY: FilterBankSettings(groups=("intensity",)),
+    }.get(name)
+    if chosen is None:
+        raise MrisslError(f"features {name!r}", expected=f"{FILTERS} or {INTENSITY}")
+    return Source(name, 0, chosen, chosen.model_dump_json())
+
+
+def compare(
+    folder: Path,
+    sources: Sequence[Source],
+    scans: LabelledScans,
+    settings: FrozenSettings | None = None,
+    *,
+    tell: Tell = lambda text: None,
+) -> list[Row]:
+    """Measure each source; what is finished is not done again.
+
+    Parameters
+    ----------
+    folder
+        New, or of an earlier call on the same scans. A cell is kept as soon as it is done,
+        and the tables are written after each source.
+    sources
+        In the order of the table.
+    scans
+        Split by subject here.
+    settings
+        The protocol.
+    tell
+        Is told what happens.
+
+    Raises
+    ------
+    MrisslError
+        If a source was trained on a test scan, the folder holds another comparison, or there
+        are fewer scans than asked for.
+    """
+    settings = settings or FrozenSettings()
+    tested, pool = scans.split(settings.test, settings.seed)
+    for shots in settings.shots:
+        drawn(pool, shots, 0, settings.seed)
+    refuse_overlap(sources, tested)
+    protocol = {
+        "comparison": "frozen features, linear head",
+        "head": _HEAD,
+        "data": scans.fingerprint,
+        "labels": list(scans.labels),
+        **settings.model_dump(mode="json", include={"test", "voxels", "decision", "seed"}),
+    }
+    grid = Grid(folder, protocol, command_of(sources, settings))
+    by_cell = {
+        Cell(source.name, shots, draw, source.seed, source.identity): source
+        for source in sources
+        for shots in sorted(set(settings.shots))
+        for draw in range(settings.draws)
+    }
+
+    def work(cell: Cell) -> Scores:
+        source = by_cell[cell].settings
+        training = drawn(pool, cell.shots, cell.draw, settings.seed)
+        head = _trained(training, source, settings)
+        return {scan.identity: _dice(scan, source, head, scans.labels) for scan in tested}
+
+    def done(before: int, number: int, cell: Cell, made: bool) -> None:
+        if made:
+            known = grid.scores(cell) or {}
+            mean = np.mean([list(one.values()) for one in known.values()])
+            tell(
+                f"{before + number} of {len(by_cell)}: {cell.source}, {cell.shots} training "
+                f"scan{'s' * (cell.shots > 1)}, draw {cell.draw}: Dice {mean:.3f}"
+            )
+
+    found: dict[Cell, Scores] = {}
+    rows: list[Row] = []
+    reference = _reference(sources)
+    for source in sources:
+        plan = [cell for cell, own in by_cell.items() if own is source]
+        found |= grid.fill(plan, work, partial(done, len(found)))
+        rows = score_tables.rows_of(found, scans.labels, reference, settings.seed)
+        said = _about(settings, scans, reference)
+        score_tables.write(folder, rows, {**protocol, **_extent(settings)}, said)
+    return rows
+
+
+def refuse_overlap(sources: Sequence[Source], tested: Sequence[LabelledScan]) -> None:
+    """Let nothing be measured on scans that it was trained on.
+
+    Raises
+    ------
+    MrisslError
+        If a source's run lists a test scan among its own.
+    """
+    test = {scan.identity for scan in tested}
+    for source in sources:
+        if both := len(test & source.known):
+            raise MrisslError(
+                f"was pretrained on {both} of the {len(test)} test scans",
+                where=source.name,
+                expected="weights that never saw them",
+                remedy="choose other weights, or another seed",
+            )
+
+
+def command_of(sources: Sequence[Source], settings: FrozenSettings) -> str:
+    """The command that makes a comparison, with words for the places of this machine."""
+    names = ",".join(dict.fromkeys(source.name for source in sources))
+    shots = ",".join(map(str, settings.shots))
+    return (
+        f"mrissl benchmark features --weights {names} --data DATA --out OUT --shots {shots} "
+        f"--draws {settings.draws} --test {settings.test} --voxels {settings.voxels} "
+        f"--decision {settings.decision} --seed {settings.seed}"
+    )
+
+
+def _trained(
+    training: Sequence[LabelledScan], source: BaseModel, settings: FrozenSettings
+) -> linear_head.LinearHead:
+    rows: list[NDArray[np.floating]] = []
+    labels: list[NDArray[np.integer]] = []
+    for scan in training:
+        volume, truth = scan.read()
+        stack = features.compute(volume, source)
+        # From the scan, not from its place in a draw: the same voxels for every source.
+        rng = generator(settings.seed, int(scan.identity[:12], 16), "training voxels")
+        count = min(settings.voxels, truth.size)
+        chosen = np.sort(rng.choice(truth.size, count, replace=False))
+        rows.append(stack.data.reshape(len(stack.data), -1)[:, chosen].T)
+        labels.append(truth.reshape(-1)[chosen].astype(np.int64))
+    return linear_head.fit(rows, labels, settings.decision)
+
+
+def _dice(
+    scan: LabelledScan, source: BaseModel, head: linear_head.LinearHead, labels: Sequence[int]
+) -> dict[int, float]:
+    volume, truth = scan.read()
+    return dice(head.predict(features.compute(volume, source).data), truth, labels)
+
+
+def _reference(sources: Sequence[Source]) -> str | None:
+    """Random weights, where there are any: what pretraining is compared with."""
+    return next((source.name for source in sources if source.name == RANDOM), None)
+
+
+def _extent(settings: FrozenSettings) -> dict[str, Any]:
+    return settings.model_dump(mode="json", include={"shots", "draws"})
+
+
+def _about(settings: FrozenSettings, scans: LabelledScans, reference: str | None) -> str:
+    decided = {
+        "dice": "background is taken back by the amount that is best on the training voxels",
+        "likeliest": "the likeliest class of each voxel counts",
+    }
+    return (
+        "Frozen features and one linear head for each cell, trained on "
+        f"{settings.voxels} voxels of each training scan, {settings.draws} draws; "
+        f"{decided[settings.decision]}. Measured on {settings.test} of {len(scans.scans)} "
+        "subjects, never drawn from."
+        + (f" Differences are from {reference}, paired by subject." if reference else "")
+    )

@@ -1,0 +1,236 @@
+"""Features of a trained plain U-Net: which weights, which layer, how prepared; without torch.
+
+What needs torch is in `napari_mrissl.features.torch_network` and imported when it computes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.features.cancel import IsCancelled, Progress
+from napari_mrissl.features.source import Estimate, register_source
+from napari_mrissl.networks.inference_plan import InferencePlan
+from napari_mrissl.networks.unet_layout import (
+    DEPTH,
+    MOST_DEPTH,
+    MOST_WIDTH,
+    OUT_CHANNELS,
+    WIDTH,
+    UNetSize,
+)
+from napari_mrissl.networks.weight_library import DEFAULT, WeightFile, weights_named
+from napari_mrissl.networks.weight_places import is_identity, place_of, remember
+from napari_mrissl.volumes import Volume
+
+RANDOM = "random"
+"""The name of weights that are drawn: a network that learned nothing."""
+
+ANISOTROPIC = 2.5
+"""Longest over shortest side of a voxel from which a remark is made."""
+
+_SECONDS_PER_MULTIPLY_ADD = 1.3e-11
+_SECONDS_TO_START = 4.0
+"""On two cores: of the pass, and of importing torch and reading the weights."""
+
+_TORCH_BYTES = 250 << 20
+"""What torch and its libraries take in memory."""
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+class NetworkSettings(BaseModel):
+    """Which network, and what of it.
+
+    Attributes
+    ----------
+    weights
+        A name of the library, ``"random"``, or a SHA-256. A run's folder or a file may be
+        given too: this user's private index remembers its place, and here stands its SHA-256.
+    tap
+        Number of a convolution whose result is wanted, before its normalisation, brought to
+        the volume's grid by linear interpolation; None for the network's features.
+    normalise
+        What is done to the channels of each voxel on the final grid: divided by their length,
+        brought to mean 0 and standard deviation 1, or left.
+    percentiles
+        Of the scan, that become 0 and 1; nothing is clipped. As in training by the source's
+        code; its inference uses the least and greatest value (corrected: one bright voxel
+        would make all others alike).
+    window
+        Values of the scan that become 0 and 1 instead, clipped: -450 and 450 HU for a CT.
+    precision
+        ``"bfloat16"`` is for GPUs, where it is twice as fast and 2e-3 less exact.
+    seed, width, depth
+        Of a random network.
+
+    Raises
+    ------
+    MrisslError
+        If a place is given that holds no weights of a plain U-Net.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["network"] = "network"
+    weights: str = Field(default=DEFAULT, min_length=1, max_length=4096)
+    tap: int | None = None
+    normalise: Literal["l2", "standardised", "none"] = "l2"
+    percentiles: tuple[Percent, Percent] = (0.0, 99.99)
+    window: tuple[float, float] | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: int = Field(default=0, ge=0)
+    width: int = Field(default=WIDTH, ge=1, le=MOST_WIDTH)
+    depth: int = Field(default=DEPTH, ge=1, le=MOST_DEPTH)
+
+    def __init__(self, **content: Any) -> None:
+        # Not a validator: pydantic would make a long story of the sentence about a file.
+        weights = content.get("weights")
+        if isinstance(weights, str | Path) and _is_place(weights):
+            file = weights_named(weights)
+            remember(file.identity, file.path)
+            content["weights"] = file.identity
+        super().__init__(**content)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> NetworkSettings:
+        for low, high in (self.percentiles, self.window or (0, 1)):
+            if not low < high:
+                raise ValueError(f"{low:g} to {high:g} is no range")
+        return self
+
+
+class NetworkFeatures:
+    """A network as a `FeatureSource`.
+
+    Parameters
+    ----------
+    settings
+        What is wanted.
+
+    Attributes
+    ----------
+    file
+        The weights; None for random ones.
+    settings
+        With the identity of the weights in place of their name, so that other weights under
+        the same name are other features.
+    plan
+        Sizes of the network and of its pass.
+
+    Raises
+    ------
+    MrisslError
+        If there are no such weights, they are not those of a plain U-Net for images of one
+        channel, or the layer is none of its taps.
+    """
+
+    name = "network"
+    version = 1
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        self.file = None if settings.weights == RANDOM else _file(settings.weights)
+        if self.file is None:
+            size = UNetSize(1, OUT_CHANNELS, settings.width, settings.depth)
+            self.settings = settings
+        else:
+            size = self.file.size
+            own = {"weights": self.file.identity, "seed": 0, "width": WIDTH, "depth": DEPTH}
+            self.settings = settings.model_copy(update=own)
+        if size.in_channels != 1:
+            raise MrisslError(
+                f"the network takes images of {size.in_channels} channels",
+                where="weights",
+                expected="1",
+                remedy="choose other weights",
+            )
+        self.plan = InferencePlan(size, settings.tap)
+
+    def channel_names(self) -> tuple[str, ...]:
+        """One name per channel, by number; of a layer with the number of the layer."""
+        layer = "" if self.settings.tap is None else f"layer {self.settings.tap} "
+        return tuple(f"{layer}feature {number}" for number in range(self.plan.channels))
+
+    def estimate(self, volume: Volume) -> Estimate:
+        """RAM, disk and time that `compute_into` will take on two cores."""
+        voxels = volume.data.size
+        padded = 4 * int(np.prod(self.plan.padded(volume.shape)))
+        coarse = padded * self.plan.channels // 8**self.plan.level if self.plan.level else 0
+        return Estimate(
+            ram_bytes=_TORCH_BYTES + self.plan.memory(volume.shape) + 2 * padded + coarse,
+            disk_bytes=4 * voxels * self.plan.channels + 4096,
+            seconds=_SECONDS_TO_START
+            + _SECONDS_PER_MULTIPLY_ADD * self.plan.multiply_adds(volume.shape),
+        )
+
+    def remarks(self, volume: Volume) -> tuple[str, ...]:
+        """Sentences about this scan that a user should see before trusting its features."""
+        found = []
+        spacing = volume.spacing
+        if spacing.max() > ANISOTROPIC * spacing.min():
+            sides = " x ".join(f"{side:.2g}" for side in spacing)
+            found.append(
+                f"Voxels of {sides} mm are far from cubes, which the network was trained on: "
+                "resample the scan for better features."
+            )
+        if self.settings.window is None and volume.display_window() != volume.value_range():
+            found.append("This looks like a CT: give a window such as -450 to 450 HU.")
+        return tuple(found)
+
+    def compute_into(
+        self,
+        volume: Volume,
+        out: NDArray[np.float32],
+        progress: Progress | None = None,
+        cancelled: IsCancelled | None = None,
+    ) -> None:
+        """Fill `out`, (C, S, A, R) float32; asks `cancelled` between chunks of planes.
+
+        Raises
+        ------
+        Cancelled
+            If `cancelled` answered True; `out` is half filled.
+        MrisslError
+            If all voxels have the same value, torch is not installed, or the weights cannot
+            be read.
+        """
+        try:
+            from napari_mrissl.features import torch_network
+        except ModuleNotFoundError as error:
+            raise MrisslError(
+                "features of networks need torch, which is not installed",
+                remedy='run: pip install "napari-mrissl[train]"',
+            ) from error
+        torch_network.compute_into(self, volume, out, progress, cancelled)
+
+
+def _is_place(weights: str | Path) -> bool:
+    if isinstance(weights, Path) or "/" in weights or "\\" in weights:
+        return True
+    # A name goes before a file of the same name, as in the library.
+    if weights in ("", RANDOM, DEFAULT) or is_identity(weights):
+        return False
+    return Path(weights).exists() and not _known(weights)
+
+
+def _known(name: str) -> bool:
+    return weights_named(name).origin in {"shipped", "imported"}
+
+
+def _file(weights: str) -> WeightFile:
+    if not is_identity(weights):
+        return weights_named(weights)
+    file = weights_named(place_of(weights))
+    if file.identity != weights:
+        raise MrisslError(
+            "has changed since it was chosen", where="weights", remedy="choose the weights again"
+        )
+    return file
+
+
+register_source(NetworkSettings, NetworkFeatures)

@@ -1,0 +1,79 @@
+"""The multi-positive contrastive loss: each voxel against all others of a pair of views.
+
+After arXiv:2411.02372: "SupCon" (arXiv:2004.11362) with the mean over positives outside the
+logarithm, and both views as anchors. Options of its later code: weights of rare labels, and
+the balanced denominator of arXiv:2207.09052. Its memory grows with the square of the number
+of voxels, and not with the number of labels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from napari_mrissl.pretext.synthesis.settings import Rarity
+
+
+def contrast(
+    embeddings: torch.Tensor,
+    labels: torch.Tensor,
+    temperature: float,
+    *,
+    rarity: Rarity = "none",
+    balanced: bool = False,
+) -> torch.Tensor:
+    """The loss of every anchor; every label has to occur at least twice in its pair.
+
+    For anchor i with the positives P(i), the others of its label, it is the mean over p in
+    P(i) of -log(exp(s(i, p)) / sum over a != i of exp(s(i, a))), s being the cosine over the
+    temperature. Identical embeddings of n anchors have log(n - 1) each; with ``balanced``,
+    where the denominator adds the mean of each label, the logarithm of the number of labels.
+
+    Parameters
+    ----------
+    embeddings
+        (P, A, D): A anchors, of both views, for each of P pairs.
+    labels
+        (P, A) whole numbers.
+    temperature
+        Positive.
+    rarity
+        Anchors weigh the same, or as one over the (root of the) count of their label, with a
+        mean weight of 1 in each pair (inferred).
+    balanced
+        Whether each label weighs the same in the denominator.
+
+    Returns
+    -------
+    torch.Tensor
+        (P, A), weighted, in the type of the embeddings.
+    """
+    units = functional.normalize(embeddings, dim=2)
+    similar = units @ units.transpose(1, 2) / temperature
+    same = labels[:, :, None] == labels[:, None, :]
+    oneself = torch.eye(similar.shape[1], dtype=torch.bool, device=similar.device)
+    counts = same.sum(dim=2)
+    others = similar.masked_fill(oneself, -torch.inf)
+    if balanced:
+        # An anchor is not among its own label's samples.
+        size = counts[:, None, :] - same.to(counts.dtype)
+        others = others - size.clamp(min=1).to(similar.dtype).log()
+    denominator = torch.logsumexp(others, dim=2)
+    positives = similar.masked_fill(~same | oneself, 0).sum(dim=2) / (counts - 1)
+    loss = denominator - positives
+    if rarity == "none":
+        return loss
+    weights = counts.to(loss.dtype) ** (-0.5 if rarity == "sqrt" else -1.0)
+    return loss * weights / weights.mean(dim=1, keepdim=True)
+
+
+def nearest_in_other_view(features: torch.Tensor) -> torch.Tensor:
+    """(P, n) which voxel of the second view is most similar to each of the first.
+
+    Parameters
+    ----------
+    features
+        (P, 2n, C): of n voxels in the first view, then of the same in the second.
+    """
+    first, second = functional.normalize(features, dim=2).chunk(2, dim=1)
+    return (first @ second.transpose(1, 2)).argmax(dim=2)

@@ -1,0 +1,435 @@
+"""The state behind the panel: explored scans, clicks and their answers, and the jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel
+from qtpy.QtCore import QObject, Signal
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.features import set_cache_limit
+from napari_mrissl.features.projections import Projection
+from napari_mrissl.features.similarity import Compared, Comparison
+from napari_mrissl.ui.explorer import work
+from napari_mrissl.ui.explorer.explored import Explored, Found, Place
+from napari_mrissl.ui.explorer.layers import CHANNEL, COLOURS, ExplorerLayers
+from napari_mrissl.ui.explorer.sources import SourceChoice, network_settings
+from napari_mrissl.ui.history import SettingsHistory
+from napari_mrissl.ui.jobs import JobRunner
+from napari_mrissl.ui.layers import reading_of
+from napari_mrissl.ui.navigator.units import position_of, world_of
+from napari_mrissl.ui.preferences import preferences
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+
+class Exploration(QObject):
+    """Computes features of scans, answers clicks, and shows what it finds as layers.
+
+    Parameters
+    ----------
+    viewer
+        The main viewer, not a proxy of it.
+
+    Attributes
+    ----------
+    explored : list of Explored
+        The scans with features, as they were ticked.
+    history : SettingsHistory
+        The clicks; None is no click.
+    found : dict
+        The answer of each scan to the present click, as far as it is there.
+    changed : Signal()
+        Other scans or features are explored.
+    answered : Signal()
+        There is another click, or another answer to it.
+    projected : Signal(object)
+        Colours were made by this basis.
+    gridded : Signal(object)
+        Slices of all channels.
+    measured : Signal(object)
+        What the invariance meter found.
+    said, failed : Signal(str)
+        A sentence for the user.
+    progressed : Signal(float, str)
+        Of what is being done in the background.
+    busy_changed : Signal()
+        Something began or ended.
+    """
+
+    changed = Signal()
+    answered = Signal()
+    projected = Signal(object)
+    gridded = Signal(object)
+    measured = Signal(object)
+    said = Signal(str)
+    failed = Signal(str)
+    progressed = Signal(float, str)
+    busy_changed = Signal()
+
+    def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._truth = False
+        self._asking: list[Image] = []
+        self._comparison: Comparison = "plain"
+        self.explored: list[Explored] = []
+        self.found: dict[Explored, Found] = {}
+        self.history: SettingsHistory[Place | None] = SettingsHistory(None)
+        self.layers = ExplorerLayers(viewer)
+        self.computing = JobRunner(self)
+        self.measuring = JobRunner(self)
+        self.matching = JobRunner(self, listed=False)
+        self.showing = JobRunner(self, listed=False)
+        self.drawing = JobRunner(self, listed=False)
+        for runner in self.runners:
+            runner.failed.connect(self.failed)
+            runner.idle.connect(self.busy_changed)
+        for runner in (self.computing, self.measuring, self.showing):
+            runner.progressed.connect(self.progressed)
+        for runner in (self.computing, self.measuring):
+            runner.cancelled.connect(
+                lambda: self.said.emit("Cancelled; nothing half-done is kept.")
+            )
+
+    @property
+    def runners(self) -> tuple[JobRunner, ...]:
+        """All background work."""
+        return self.computing, self.measuring, self.matching, self.showing, self.drawing
+
+    @property
+    def busy(self) -> bool:
+        """Whether something goes on in the background."""
+        return any(runner.running for runner in self.runners)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the channels."""
+        return self.explored[0].stack.names if self.explored else ()
+
+    @property
+    def place(self) -> Place | None:
+        """The click that is answered."""
+        return self.history.present
+
+    def compute(
+        self, layers: Sequence[Image], choice: SourceChoice, tap: int | None, comparison: Comparison
+    ) -> None:
+        """Compute the features of some scans in the background, or take them from the cache."""
+        reads = []
+        try:
+            reads = [reading_of(layer) for layer in layers]
+        except MrisslError as error:
+            self.failed.emit(str(error))
+            return
+        if not reads:
+            self.failed.emit("Tick at least one scan: any 3-D image of the viewer.")
+            return
+        self.matching.cancel()
+        self.showing.cancel()
+        self._asking = list(layers)
+        self._comparison = comparison
+        fresh: dict[int, Explored] = {}
+        set_cache_limit(preferences().feature_cache_gib)
+        self.computing.start(
+            partial(
+                work.compute, reads=reads, settings=settings_of(choice, tap), comparison=comparison
+            ),
+            title=f"Computing features of {len(reads)} scan{'s' if len(reads) > 1 else ''}",
+            received=partial(self._on_ready, fresh),
+            done=lambda _: self._on_computed(fresh),
+        )
+        self.busy_changed.emit()
+
+    def compare_by(self, comparison: Comparison) -> None:
+        """Compare the features that are there in another way."""
+        if comparison == self._comparison or not self.explored or self.computing.running:
+            return
+        explored = list(self.explored)
+        self.matching.cancel()
+        self.computing.start(
+            lambda control: work.recompare(control, explored, comparison),
+            title="Comparing features in another way",
+            done=lambda made: self._on_recompared(explored, made, comparison),
+        )
+        self.busy_changed.emit()
+
+    def prepare_clicks(self) -> None:
+        """Make the layers that a click fills, so that the first click is as fast as others."""
+        for one in self.explored:
+            self.layers.need_marks(one.layer)
+            if self.place is None:
+                self.layers.show_similarity(one)
+
+    def pick(self, world: tuple[float, float, float]) -> None:
+        """Ask for places like this one; in the active scan, or the topmost that has it."""
+        asked = self._scan_at(world)
+        if asked is None:
+            self.failed.emit(
+                "The click lies outside all scans that have features."
+                if self.explored
+                else "Compute features first, then click."
+            )
+            return
+        self.ask(Place(asked.layer.name, world))
+
+    def ask(self, place: Place | None) -> None:
+        """Answer a click, or none; can be taken back."""
+        self.history.change(place)
+        self._answer()
+
+    def step_back(self) -> None:
+        """The click before."""
+        if self.history.undo():
+            self._answer()
+
+    def step_forward(self) -> None:
+        """The click that was taken back."""
+        if self.history.redo():
+            self._answer()
+
+    def set_truth(self, truth: bool) -> None:
+        """Whether the same millimetre is the same anatomy in all scans."""
+        self._truth = truth
+        self.found = {one: self._found(one, held.match) for one, held in self.found.items()}
+        self.answered.emit()
+
+    def show_colours(self) -> None:
+        """Show the features of all scans as colours on one basis."""
+        explored, standardised = list(self.explored), self._comparison == "standardised"
+        if not explored:
+            return
+        self.layers.hide(CHANNEL)
+        self.showing.start(
+            lambda control: work.colour(control, explored, standardised),
+            title="Colours of features",
+            received=lambda made: self._if_there(made[0], self.layers.show_colours, made[1]),
+            done=self._on_projected,
+        )
+        self.busy_changed.emit()
+
+    def show_channel(self, number: int | None) -> None:
+        """Show a channel of all scans, or with None the length of the features."""
+        explored = list(self.explored)
+        if not explored:
+            return
+        self.layers.hide(COLOURS)
+        self.showing.start(
+            lambda control: work.channel(control, explored, number),
+            title="A channel of features",
+            done=self._on_channel,
+        )
+        self.busy_changed.emit()
+
+    def hide(self) -> None:
+        """Hide colours and channels."""
+        self.showing.cancel()
+        self.layers.hide(COLOURS, CHANNEL)
+
+    def draw_grid(self, number: int) -> None:
+        """Find the slice in view of every channel of a scan."""
+        if not 0 <= number < len(self.explored):
+            return
+        one = self.explored[number]
+        axis, index = self._slice_of(one)
+        self.drawing.start(
+            lambda control: work.grid(control, one, axis, index),
+            title="Channels in the slice",
+            done=self.gridded.emit,
+        )
+
+    def measure_pair(
+        self, choice: SourceChoice, tap: int | None, standardised: bool, drawn: tuple[int, int, int]
+    ) -> None:
+        """Measure the invariance on a pair of views: seed, number of the pair, and side."""
+        seed, index, side = drawn
+        settings = settings_of(choice, tap)
+        self._measure(
+            lambda control: work.measure_pair(control, settings, seed, index, side, standardised)
+        )
+
+    def measure_recoloured(
+        self, choice: SourceChoice, tap: int | None, standardised: bool, layer: Any, change: Any
+    ) -> None:
+        """Measure the invariance on a scan and a recoloured copy of it."""
+        try:
+            read = reading_of(layer)
+        except MrisslError as error:
+            self.failed.emit(str(error))
+            return
+        settings = settings_of(choice, tap)
+        self._measure(
+            lambda control: work.measure_recoloured(control, settings, read, change, standardised)
+        )
+
+    def go_to(self, world: tuple[float, float, float]) -> None:
+        """Bring the main view to a place in RAS mm."""
+        dims = self._viewer.dims
+        if dims.ndim >= 3:
+            dims.set_point(range(dims.ndim - 3, dims.ndim), position_of(self._viewer, world))
+
+    def forget(self, layer: Image) -> None:
+        """Let go of a scan that has left the viewer."""
+        for one in [one for one in self.explored if one.layer is layer]:
+            self.matching.cancel()
+            self.showing.cancel()
+            self.explored.remove(one)
+            self.found.pop(one, None)
+            self.layers.forget(one)
+            self.changed.emit()
+            self._show_marks()
+            self.answered.emit()
+
+    def cancel(self) -> None:
+        """Stop what goes on in the background."""
+        for runner in self.runners:
+            runner.cancel()
+
+    def shut_down(self) -> None:
+        """End all work and remove the layers."""
+        for runner in self.runners:
+            runner.close()
+        self.layers.remove()
+        self.explored.clear()
+        self.found.clear()
+        self._asking.clear()
+
+    def _measure(self, job: Any) -> None:
+        self.measuring.start(job, title="Measuring invariance", done=self.measured.emit)
+        self.busy_changed.emit()
+
+    def _on_ready(self, fresh: dict[int, Explored], ready: work.Ready) -> None:
+        layer = self._asking[ready.number]
+        if layer in self._viewer.layers:
+            fresh[ready.number] = Explored(layer, ready.volume, ready.stack, ready.compared)
+
+    def _on_computed(self, fresh: dict[int, Explored]) -> None:
+        for one in self.explored:
+            self.layers.forget(one)
+        self.found.clear()
+        self.explored = [one for one in fresh.values() if one.layer in self._viewer.layers]
+        self._asking.clear()
+        self.changed.emit()
+        if self.place is not None:
+            self._answer()
+
+    def _on_recompared(
+        self, explored: list[Explored], made: list[Compared], comparison: Comparison
+    ) -> None:
+        self._comparison = comparison
+        for one, compared in zip(explored, made, strict=True):
+            one.compared = compared
+        self._answer()
+
+    def _on_projected(self, projection: Projection) -> None:
+        self.projected.emit(projection)
+
+    def _on_channel(self, made: list[tuple[Explored, work.ChannelShown]]) -> None:
+        for one, shown in made:
+            self._if_there(one, self.layers.show_channel, *shown)
+
+    def _if_there(self, one: Explored, show: Any, *what: Any) -> None:
+        if one in self.explored:
+            show(one, *what)
+
+    def _answer(self) -> None:
+        """Show what is like the present click: the planes in view now, the rest in a moment."""
+        place = self.place
+        self.matching.cancel()
+        self.found.clear()
+        asked = self._asked(place)
+        if place is None or asked is None:
+            self.layers.clear_similarity(self.explored)
+            self.answered.emit()
+            return
+        voxel = asked.voxel_at(place.world)
+        query = None if voxel is None else asked.compared.at(voxel)
+        if query is None or not np.any(query):
+            self.layers.clear_similarity(self.explored)
+            self.answered.emit()
+            self.failed.emit("The features of this place are all zero: nothing is similar to it.")
+            return
+        # The scan that was clicked is what the user looks at.
+        ordered = sorted(self.explored, key=lambda one: one is not asked)
+        for one in ordered:
+            self.layers.show_similarity_plane(one, query)
+        self.matching.start(
+            lambda control: work.compare(control, ordered, query),
+            title="Similar places",
+            received=lambda sent: self._on_compared(*sent),
+            # Points are slow to replace: once, and after the slice was shown.
+            done=lambda _: self._show_marks(),
+        )
+        self.answered.emit()
+
+    def _on_compared(self, one: Explored, match: Any) -> None:
+        if one not in self.explored:
+            return
+        one.swap()
+        self.layers.show_similarity(one)
+        self.found[one] = self._found(one, match)
+        self.answered.emit()
+
+    def _found(self, one: Explored, match: Any) -> Found:
+        world = one.world_of(match.voxel)
+        place, distance = self.place, None
+        if place is not None and (self._truth or one is self._asked(place)):
+            distance = float(np.linalg.norm(np.subtract(world, place.world)))
+        return Found(match, world, distance)
+
+    def _show_marks(self) -> None:
+        place = self.place
+        asked = self._asked(place)
+        matches = {
+            one.volume.name: found.world for one, found in self.found.items() if one is not asked
+        }
+        clicked = None if place is None or asked is None else (place.scan, place.world)
+        self.layers.show_marks(clicked, matches, None if asked is None else asked.layer)
+
+    def _asked(self, place: Place | None) -> Explored | None:
+        """The scan that a click asks; by its name, else any that has the place."""
+        if place is None:
+            return None
+        named = [one for one in self.explored if one.layer.name == place.scan]
+        for one in [*named, *self.explored]:
+            if one.voxel_at(place.world) is not None:
+                return one
+        return None
+
+    def _scan_at(self, world: tuple[float, float, float]) -> Explored | None:
+        inside = [one for one in self.explored if one.voxel_at(world) is not None]
+        active = self._viewer.layers.selection.active
+        seen = [one for one in inside if one.layer.visible] or inside
+        order = list(self._viewer.layers)
+        chosen = [one for one in inside if one.layer is active]
+        if chosen:
+            return chosen[0]
+        return max(seen, key=lambda one: order.index(one.layer), default=None)
+
+    def _slice_of(self, one: Explored) -> tuple[int, int]:
+        """Axis and index of the voxel plane of a scan nearest to what the main view shows."""
+        dims = self._viewer.dims
+        extra = dims.ndim - 3
+        across = [axis - extra for axis in dims.not_displayed if axis >= extra]
+        axis = across[0] if across else 0
+        world = world_of(self._viewer, dims.point)
+        index = np.rint(one.volume.to_index @ [*world, 1])[axis]
+        return axis, int(np.clip(index, 0, one.volume.shape[axis] - 1))
+
+
+def settings_of(choice: SourceChoice, tap: int | None) -> Any:
+    """A function that gives what computes the features; networks are looked up when called."""
+
+    def settings() -> BaseModel:
+        if choice.settings is not None:
+            return choice.settings
+        assert choice.weights is not None  # noqa: S101 - it has the one or the other
+        return network_settings(choice.weights, tap)
+
+    return settings

@@ -1,0 +1,97 @@
+"""A scan with its features, made ready for clicks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_mrissl.features import FeatureStack
+from napari_mrissl.features.similarity import Compared, Match
+from napari_mrissl.geometry import apply_affine
+from napari_mrissl.volumes import Volume
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+
+class Place(NamedTuple):
+    """A click.
+
+    Attributes
+    ----------
+    scan
+        Name of the layer whose features are asked for.
+    world
+        RAS mm.
+    """
+
+    scan: str
+    world: tuple[float, float, float]
+
+
+class Found(NamedTuple):
+    """What one scan answers to a click.
+
+    Attributes
+    ----------
+    match
+        Its voxel most like the one that was clicked.
+    world
+        RAS mm of that voxel.
+    distance
+        Millimetres from the click, where both scans show one anatomy in one place.
+    """
+
+    match: Match
+    world: tuple[float, float, float]
+    distance: float | None
+
+
+@dataclass(eq=False)
+class Explored:
+    """A scan of the viewer with computed features.
+
+    Attributes
+    ----------
+    layer
+        That shows the scan.
+    volume
+        The scan.
+    stack
+        Its features, of which a few numbers per voxel may be memory-mapped.
+    compared
+        The same, ready for comparisons.
+    front, spare
+        (S, A, R) cosines that are shown, and what the next ones are written into.
+    """
+
+    layer: Image
+    volume: Volume
+    stack: FeatureStack
+    compared: Compared
+    front: NDArray[np.float32] = field(init=False)
+    spare: NDArray[np.float32] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.front = np.zeros(self.volume.shape, np.float32)
+        self.spare = np.zeros(self.volume.shape, np.float32)
+
+    def voxel_at(self, world: ArrayLike) -> tuple[int, int, int] | None:
+        """The voxel (s, a, r) that holds a place in RAS mm, or None outside."""
+        index = np.rint(apply_affine(self.volume.to_index, world)).astype(int)
+        if not ((index >= 0) & (index < self.volume.shape)).all():
+            return None
+        s, a, r = (int(n) for n in index)
+        return s, a, r
+
+    def world_of(self, voxel: tuple[int, int, int]) -> tuple[float, float, float]:
+        """RAS mm of the centre of a voxel."""
+        r, a, s = (float(v) for v in apply_affine(self.volume.affine, voxel))
+        return r, a, s
+
+    def swap(self) -> None:
+        """Show what was written into the spare array."""
+        self.front, self.spare = self.spare, self.front

@@ -1,0 +1,377 @@
+"""The dock widget "Feature explorer"."""
+
+from __future__ import annotations
+
+import weakref
+from functools import partial
+from typing import Any
+
+import napari.viewer
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QEvent, QSize, QTimer
+from qtpy.QtWidgets import (
+    QApplication,
+    QFrame,
+    QProgressBar,
+    QScrollArea,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.ui.docks import tab_with_others
+from napari_mrissl.ui.explorer import remembered, sources, work
+from napari_mrissl.ui.explorer.colour_tab import ColourTab
+from napari_mrissl.ui.explorer.exploration import Exploration, settings_of
+from napari_mrissl.ui.explorer.match_tab import MatchTab
+from napari_mrissl.ui.explorer.meter_tab import PAIR, MeterTab
+from napari_mrissl.ui.explorer.picking import Picking
+from napari_mrissl.ui.explorer.scans_box import ScansBox
+from napari_mrissl.ui.jobs import JobRunner
+from napari_mrissl.ui.layers import add_volume, reading_of
+from napari_mrissl.ui.navigator.sharing import real_viewer
+from napari_mrissl.ui.pretraining.curves import Look
+from napari_mrissl.ui.recorder.parts import button, row, sentence
+from napari_mrissl.ui.wheel import leave_wheel_alone
+
+_ERROR = "color: #e5484d; font-weight: bold;"
+_SETTLED_MS = 200
+SIMILAR, LOOK, INVARIANCE = range(3)
+"""The tabs."""
+
+
+class FeatureExplorer(QWidget):
+    """Shows features of scans: where they are alike, what they look like, what they ignore.
+
+    Parameters
+    ----------
+    viewer
+        Gives scans, and shows results as layers.
+
+    Attributes
+    ----------
+    session_key : str
+        Under which a session keeps `session_state`.
+    exploration : Exploration
+        Scans, clicks and jobs.
+    """
+
+    session_key = "explorer"
+
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = real_viewer(viewer)
+        self._docked = False
+        self._closed = False
+        self._failure = False
+        self.exploration = Exploration(self._viewer, self)
+        self.costing = JobRunner(self, listed=False)
+        self.listing = JobRunner(self, listed=False)
+        self.picking = Picking(self._viewer, self)
+        self.scans = ScansBox(self._viewer)
+        self.match_tab = MatchTab()
+        self.colour_tab = ColourTab()
+        self.meter_tab = MeterTab()
+        self.message = sentence("What was done last, or what went wrong")
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1000)
+        self.progress.setMaximumWidth(110)
+        self.progress.setTextVisible(False)
+        self.progress.setToolTip("How much of what is being done is done")
+        self.cancel = button("Cancel", "Stop what is being done")
+        # A child, so that it ends with the panel.
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(_SETTLED_MS)
+        self._arrange()
+        leave_wheel_alone(self)
+        self._connect()
+        self._take_theme()
+        self._on_changed()
+        self._show_busy()
+        self._find_cost()
+        self.listing.start(
+            lambda _: sources.known_networks(), title="list of weights", done=self.scans.offer
+        )
+
+    @property
+    def busy(self) -> bool:
+        """Whether something goes on in the background."""
+        return self.exploration.busy or self.costing.running or self.listing.running
+
+    def compute(self) -> None:
+        """Compute the features of the ticked scans in the background."""
+        self._say("")
+        box = self.scans
+        self.exploration.compute(box.ticked, box.choice, box.chosen_tap, box.chosen_comparison)
+
+    def measure(self) -> None:
+        """Make two images of one anatomy, and compare their features."""
+        box, tab = self.scans, self.meter_tab
+        self._say("")
+        how = (box.choice, box.chosen_tap, box.chosen_comparison == "standardised")
+        if tab.kind == PAIR:
+            drawn = (tab.seed.value(), tab.index.value(), tab.chosen_side)
+            self.exploration.measure_pair(*how, drawn)
+        elif box.ticked:
+            self.exploration.measure_recoloured(*how, box.ticked[0], tab.change)
+        else:
+            self._say_failure("Tick a scan to be recoloured, or measure a pair of views.")
+
+    def add_images(self) -> None:
+        """Add the two images that were measured to the viewer, and tick them."""
+        measured = self.meter_tab.measured
+        if measured is None:
+            return
+        names = {layer.name for layer in self._viewer.layers}
+        added = []
+        for volume in (measured.before, measured.after):
+            if volume.name not in names:
+                add_volume(self._viewer, volume)
+            added.append(volume.name)
+        self.scans.choose_scans(added)
+        self.match_tab.truth.setChecked(True)
+
+    def session_state(self) -> dict[str, Any]:
+        """What a session keeps: scans, features, click and tabs."""
+        return remembered.state_of(self)
+
+    def restore_session(self, state: dict[str, Any]) -> None:
+        """Take up what a session kept, computing nothing; what is not usable is said."""
+        wrong = remembered.take_up(self, state)
+        self._show_answer()
+        if wrong:
+            self._say_failure(f"Not restored, because not usable: {', '.join(wrong)}.")
+
+    def shut_down(self) -> None:
+        """Let go of everything; the widget is of no more use."""
+        if self._closed:
+            return
+        self._closed = True
+        self._settled.stop()
+        self.picking.shut_down()
+        for runner in (self.costing, self.listing):
+            runner.close()
+        self.scans.disconnect_viewer()
+        self.exploration.shut_down()
+        self.meter_tab.shut_down()
+        self._viewer.events.theme.disconnect(self._take_theme)
+        self._viewer.dims.events.point.disconnect(self._on_moved)
+        self._viewer.dims.events.order.disconnect(self._on_moved)
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.disconnect(self.shut_down)
+
+    def event(self, event: QEvent) -> bool:
+        """Notice being docked and being taken out of the window again."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self._docked and self.parent() is None:
+                self.shut_down()
+                # Python cannot collect what Qt's connections to functions hold.
+                self.deleteLater()
+            elif self.parent() is not None and not self._docked:
+                tab_with_others(self)
+            self._docked = self.parent() is not None
+        return bool(super().event(event))
+
+    def closeEvent(self, event: QEvent) -> None:
+        """Closed on its own, outside a dock."""
+        self.shut_down()
+        super().closeEvent(event)
+
+    def minimumSizeHint(self) -> QSize:
+        """Never narrower than the controls."""
+        parts = (self.scans, self.match_tab, self.colour_tab, self.meter_tab)
+        return QSize(max(part.minimumSizeHint().width() for part in parts) + 22, 360)
+
+    def sizeHint(self) -> QSize:
+        """No higher than a small screen."""
+        return QSize(max(430, self.minimumSizeHint().width()), 660)
+
+    def _arrange(self) -> None:
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        for part, title, tip in (
+            (self.match_tab, "Similar", "Click a place and see where scans have the like of it"),
+            (self.colour_tab, "Look", "Features as colours and channel by channel"),
+            (_scrolled(self.meter_tab), "Invariance", "Two appearances of one anatomy compared"),
+        ):
+            self.tabs.addTab(part, title)
+            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
+        bottom = row((self.message, 1), self.progress, self.cancel)
+        bottom.setContentsMargins(6, 0, 6, 4)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(3)
+        outer.addWidget(self.scans)
+        outer.addWidget(self.tabs, 1)
+        outer.addLayout(bottom)
+
+    def _connect(self) -> None:
+        scans, match, colour = self.scans, self.match_tab, self.colour_tab
+        held = self.exploration
+        scans.compute_wanted.connect(self.compute)
+        scans.changed.connect(self._find_cost)
+        scans.compared.connect(lambda: held.compare_by(scans.chosen_comparison))
+        scans.gone.connect(held.forget)
+        match.tool_toggled.connect(self._on_tool)
+        match.back_wanted.connect(held.step_back)
+        match.forward_wanted.connect(held.step_forward)
+        match.clear_wanted.connect(lambda: held.ask(None))
+        match.go_wanted.connect(self._go)
+        match.truth_toggled.connect(held.set_truth)
+        colour.colours_wanted.connect(held.show_colours)
+        colour.channel_wanted.connect(held.show_channel)
+        colour.length_wanted.connect(lambda: held.show_channel(None))
+        colour.hide_wanted.connect(held.hide)
+        colour.grid_changed.connect(self._draw_grid)
+        self.meter_tab.measure_wanted.connect(self.measure)
+        self.meter_tab.show_wanted.connect(self.add_images)
+        self.picking.picked.connect(held.pick)
+        self.picking.refused.connect(self._say_failure)
+        held.changed.connect(self._on_changed)
+        held.answered.connect(self._show_answer)
+        held.projected.connect(lambda found: colour.show_projection(found, len(held.explored)))
+        held.gridded.connect(colour.show_grid)
+        held.measured.connect(self.meter_tab.show_measured)
+        held.said.connect(self._say)
+        held.failed.connect(self._say_failure)
+        held.progressed.connect(self._on_progress)
+        held.busy_changed.connect(self._show_busy)
+        for runner in (self.costing, self.listing):
+            runner.idle.connect(self._show_busy)
+        self.listing.failed.connect(self._say_failure)
+        self.costing.failed.connect(scans.facts.setText)
+        self.cancel.clicked.connect(held.cancel)
+        self.tabs.currentChanged.connect(lambda _: self._draw_grid())
+        self._settled.timeout.connect(self._draw_grid)
+        self._viewer.dims.events.point.connect(self._on_moved)
+        self._viewer.dims.events.order.connect(self._on_moved)
+        self._viewer.events.theme.connect(self._take_theme)
+        QApplication.instance().aboutToQuit.connect(self.shut_down)
+        runners = [weakref.ref(one) for one in (self.costing, self.listing, *held.runners)]
+        self.destroyed.connect(partial(_on_destroyed, runners))
+
+    def _on_tool(self, wanted: bool) -> None:
+        self.picking.set_on(wanted)
+        if wanted:
+            self.exploration.prepare_clicks()
+            self._say("Click into a scan; press Click again to end.")
+        else:
+            self._say("")
+
+    def _on_changed(self) -> None:
+        held = self.exploration
+        self.colour_tab.present([one.volume.name for one in held.explored], held.names)
+        self.match_tab.tool.setEnabled(bool(held.explored))
+        if not held.explored:
+            self.match_tab.tool.setChecked(False)
+        self._show_answer()
+        self._draw_grid()
+        self._find_cost()
+
+    def _show_answer(self) -> None:
+        held, tab = self.exploration, self.match_tab
+        there = held.place if held.explored else None
+        tab.show_place(there)
+        answers = [(one.volume.name, held.found.get(one)) for one in held.explored]
+        tab.show_found(answers if there is not None else [])
+        tab.show_history(back=held.history.can_undo, forward=held.history.can_redo)
+
+    def _go(self, line: int) -> None:
+        held = self.exploration
+        if line < 0:
+            if held.place is not None:
+                held.go_to(held.place.world)
+        elif line < len(held.explored) and held.explored[line] in held.found:
+            held.go_to(held.found[held.explored[line]].world)
+
+    def _on_moved(self, _: Any = None) -> None:
+        if self.tabs.currentIndex() == LOOK and self.exploration.explored:
+            self._settled.start()
+
+    def _draw_grid(self) -> None:
+        if self.tabs.currentIndex() == LOOK and not self._closed:
+            self.exploration.draw_grid(self.colour_tab.chosen_scan)
+
+    def _find_cost(self) -> None:
+        """Say what the ticked scans would take, while nothing is being computed."""
+        box = self.scans
+        box.compute.setEnabled(bool(box.ticked))
+        if not box.ticked:
+            box.facts.setText("Open a scan and tick it.")
+            return
+        try:
+            reads = [reading_of(layer) for layer in box.ticked]
+        except MrisslError as error:
+            box.facts.setText(str(error))
+            return
+        settings = settings_of(box.choice, box.chosen_tap)
+        self.costing.start(
+            lambda control: work.cost(control, reads, settings),
+            title="what features take",
+            done=self._show_cost,
+        )
+
+    def _show_cost(self, found: work.Cost) -> None:
+        self.scans.offer_layers(found.layers)
+        self.scans.facts.setText(" ".join((_cost_words(found), *found.remarks)))
+
+    def _on_progress(self, part: float, words: str) -> None:
+        self.progress.setValue(round(1000 * part))
+        if words and not self._failure:
+            self._say(f"{words}...")
+
+    def _show_busy(self) -> None:
+        held = self.exploration
+        working = any(one.running for one in (held.computing, held.measuring, held.showing))
+        self.progress.setVisible(working)
+        self.cancel.setVisible(working)
+        self.scans.compute.setEnabled(bool(self.scans.ticked) and not held.computing.running)
+        if not working:
+            self.progress.setValue(0)
+            if self.message.text().endswith("..."):
+                self._say("")
+
+    def _take_theme(self, _: object = None) -> None:
+        theme = get_theme(self._viewer.theme)
+        self.meter_tab.set_look(Look(theme.background.as_hex(), theme.text.as_hex()))
+
+    def _say(self, text: str) -> None:
+        self._failure = False
+        self.message.setStyleSheet("")
+        self.message.setText(text)
+
+    def _say_failure(self, text: str) -> None:
+        self._failure = True
+        self.message.setStyleSheet(_ERROR)
+        self.message.setText(text)
+
+
+def _cost_words(found: work.Cost) -> str:
+    if not found.missing:
+        return "Computed before: they are read from the cache."
+    needed = found.needed
+    scans = "the scan" if found.scans == 1 else f"{found.missing} of {found.scans} scans"
+    return (
+        f"For {scans} about {max(needed.seconds, 1):.0f} s, "
+        f"{needed.ram_bytes / 2**30:.1f} GiB of memory and "
+        f"{needed.disk_bytes / 2**30:.2f} GiB of disk."
+    )
+
+
+def _scrolled(part: QWidget) -> QScrollArea:
+    scroll = QScrollArea()
+    scroll.setWidget(part)
+    scroll.setWidgetResizable(True)
+    scroll.setFrameShape(QFrame.Shape.NoFrame)
+    return scroll
+
+
+def _on_destroyed(held: list[weakref.ref[JobRunner]], _: object = None) -> None:
+    """The window was closed with the dock in it."""
+    for one in held:
+        runner = one()
+        if runner is not None:
+            runner.close()

@@ -1,0 +1,312 @@
+"""What the explorer does off the GUI thread: plain functions of a `Control`, no layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from napari_mrissl.features import (
+    Estimate,
+    FeatureStack,
+    FilterBankSettings,
+    cached,
+    source_for,
+)
+from napari_mrissl.features.apart import compute_apart
+from napari_mrissl.features.cancel import Cancelled, Progress
+from napari_mrissl.features.invariance import Invariance, measure_invariance
+from napari_mrissl.features.network import NetworkFeatures
+from napari_mrissl.features.projections import Projection, fit_projection
+from napari_mrissl.features.recolouring import Recolouring, recoloured
+from napari_mrissl.features.similarity import (
+    Compared,
+    Comparison,
+    channels_at,
+    foreground_sample,
+    prepare,
+)
+from napari_mrissl.synthesis import Engine, EngineSettings, Templates
+from napari_mrissl.ui.explorer.explored import Explored
+from napari_mrissl.ui.explorer.sources import layers_of
+from napari_mrissl.volumes import Volume
+
+if TYPE_CHECKING:
+    from napari_mrissl.ui.jobs import Control
+
+Settings = Callable[[], BaseModel]
+_SHOWN = (1.0, 99.0)
+_PLACES = 1000
+
+
+class Ready(NamedTuple):
+    """A scan whose features are computed.
+
+    Attributes
+    ----------
+    number
+        Which of the scans that were asked for.
+    """
+
+    number: int
+    volume: Volume
+    stack: FeatureStack
+    compared: Compared
+
+
+class Cost(NamedTuple):
+    """What computing will take.
+
+    Attributes
+    ----------
+    missing
+        How many of the scans have no such features yet.
+    scans
+        How many were asked for.
+    needed
+        For those that are missing: time and disk summed up, memory of the largest.
+    layers
+        Number and stride of the layers that a network can give features of.
+    remarks
+        What should be known before such features of these scans are trusted.
+    """
+
+    missing: int
+    scans: int
+    needed: Estimate
+    layers: tuple[tuple[int, int], ...]
+    remarks: tuple[str, ...]
+
+
+class ChannelShown(NamedTuple):
+    """One number per voxel, and the ends of the range to show."""
+
+    values: NDArray[np.float32]
+    title: str
+    limits: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What the invariance meter found.
+
+    Attributes
+    ----------
+    what
+        The two images, in words.
+    before, after
+        The images.
+    labels
+        (S, A, R) where the anatomy is known.
+    result
+        The numbers.
+    names
+        Of the channels.
+    """
+
+    what: str
+    before: Volume
+    after: Volume
+    labels: NDArray[np.uint8] | None
+    result: Invariance
+    names: tuple[str, ...]
+
+
+def cost(control: Control, reads: Sequence[Callable[[], Volume]], settings: Settings) -> Cost:
+    """What computing the features of some scans will take, and how many are there already."""
+    found = settings()
+    source = source_for(found)
+    missing, ram, disk, seconds = 0, 0, 0, 0.0
+    remarks: dict[str, None] = {}
+    for read in reads:
+        _stop_if(control)
+        volume = read()
+        if isinstance(source, NetworkFeatures):
+            remarks |= dict.fromkeys(source.remarks(volume))
+        if cached(volume, found) is not None:
+            continue
+        needed = source.estimate(volume)
+        missing += 1
+        ram, disk = max(ram, needed.ram_bytes), disk + needed.disk_bytes
+        seconds += needed.seconds
+    total = Estimate(ram, disk, seconds)
+    return Cost(missing, len(reads), total, layers_of(found), tuple(remarks))
+
+
+def compute(
+    control: Control,
+    reads: Sequence[Callable[[], Volume]],
+    settings: Settings,
+    comparison: Comparison,
+) -> int:
+    """Compute the features of some scans, one after the other, and send each when it is ready."""
+    control.progress(0.0, "Reading the scans")
+    found = settings()
+    prepare()
+    for number, read in enumerate(reads):
+        _stop_if(control)
+        volume = read()
+
+        def tell(part: float, step: str, number: int = number, name: str = volume.name) -> None:
+            control.progress((number + 0.95 * part) / len(reads), f"{name}: {step}")
+
+        stack = compute_apart(volume, found, tell, control.cancelled)
+        tell(1.0, "lengths")
+        compared = Compared.of(stack.data, volume, comparison, control.cancelled)
+        control.send(Ready(number, volume, stack, compared))
+    return len(reads)
+
+
+def compare(control: Control, explored: Sequence[Explored], query: NDArray[np.float32]) -> None:
+    """Compare a feature vector with all voxels of all scans; sends each scan and its match."""
+    for one in explored:
+        _, match = one.compared.whole(query, one.spare, control.cancelled)
+        control.send((one, match))
+
+
+def recompare(
+    control: Control, explored: Sequence[Explored], comparison: Comparison
+) -> list[Compared]:
+    """Make features ready for another way of comparing them."""
+    made = []
+    for number, one in enumerate(explored):
+        control.progress(number / len(explored), f"{one.volume.name}: lengths")
+        made.append(Compared.of(one.stack.data, one.volume, comparison, control.cancelled))
+    return made
+
+
+def colour(control: Control, explored: Sequence[Explored], standardised: bool) -> Projection:
+    """Fit one basis to all scans and send the colours of each."""
+    control.progress(0.0, "Finding the directions")
+    pairs = [(one.volume, one.stack.data) for one in explored]
+    projection = fit_projection(pairs, standardised=standardised, cancelled=control.cancelled)
+    for number, one in enumerate(explored):
+        control.progress((1 + number) / (1 + len(explored)), f"Colours of {one.volume.name}")
+        control.send((one, projection.colours(one.stack.data, control.cancelled)))
+    return projection
+
+
+def channel(
+    control: Control, explored: Sequence[Explored], number: int | None
+) -> list[tuple[Explored, ChannelShown]]:
+    """One channel of all scans, or with None the length of the features; one range for all."""
+    made, samples = [], []
+    for one in explored:
+        _stop_if(control)
+        numbers = foreground_sample(one.volume)
+        if number is None:
+            values = one.compared.lengths()
+            samples.append(values.reshape(-1)[numbers])
+        else:
+            values = np.asarray(one.stack.data[number])
+            samples.append(channels_at(values[None], numbers)[0])
+        title = "length of features" if number is None else one.stack.names[number]
+        made.append((one, values, title))
+    low, high = (float(v) for v in np.percentile(np.concatenate(samples), _SHOWN))
+    if low < 0 < high:
+        high = max(-low, high)
+        low = -high
+    if high <= low:
+        high = low + 1.0
+    return [(one, ChannelShown(values, title, (low, high))) for one, values, title in made]
+
+
+def grid(
+    control: Control, one: Explored, axis: int, index: int
+) -> list[tuple[str, NDArray[np.float32]]]:
+    """The slice of each channel through a voxel plane, each on its own range, 0 to 1."""
+    made = []
+    for name, values in zip(one.stack.names, one.stack.data, strict=True):
+        _stop_if(control)
+        plane = np.asarray(np.take(values, index, axis=axis), np.float32)
+        low, high = (float(v) for v in np.percentile(plane, _SHOWN))
+        made.append((name, (plane - low) / (high - low if high > low else 1.0)))
+    return made
+
+
+def measure_pair(
+    control: Control, settings: Settings, seed: int, index: int, side: int, standardised: bool
+) -> Measured:
+    """Two views of one label map of the data engine, and what features make of them."""
+    control.progress(0.0, "Painting a pair of views")
+    engine = Engine(Templates.procedural(seed=seed), EngineSettings.of_side(side), seed)
+    pair = engine.pair(index)
+    affine = np.zeros((4, 4))
+    affine[2, 0] = affine[1, 1] = affine[0, 2] = affine[3, 3] = 1
+    affine[:3, 3] = -(side - 1) / 2
+    views = [
+        Volume.from_stored(view, affine, name=f"pair {index}, view {number}")
+        for number, view in enumerate(pair.views, 1)
+    ]
+    numbers = np.flatnonzero(pair.labels).astype(np.int64)
+    what = f"pair {index} of seed {seed}, {side} voxels a side"
+    return _measured(control, settings, what, views, pair.labels, numbers, standardised)
+
+
+def measure_recoloured(
+    control: Control,
+    settings: Settings,
+    read: Callable[[], Volume],
+    change: Recolouring,
+    standardised: bool,
+) -> Measured:
+    """A scan and the same scan with another appearance, and what features make of them."""
+    control.progress(0.0, "Changing the appearance")
+    volume = read()
+    after = recoloured(volume, change, control.cancelled)
+    numbers = foreground_sample(volume)
+    what = f"{volume.name}, as it is and recoloured"
+    return _measured(control, settings, what, [volume, after], None, numbers, standardised)
+
+
+def _measured(
+    control: Control,
+    settings: Settings,
+    what: str,
+    images: Sequence[Volume],
+    labels: NDArray[np.uint8] | None,
+    numbers: NDArray[np.int64],
+    standardised: bool,
+) -> Measured:
+    found = settings()
+    stacks = []
+    for number, image in enumerate(images):
+
+        def tell(part: float, step: str, number: int = number) -> None:
+            control.progress(0.05 + 0.45 * (number + part), f"{step} of image {number + 1}")
+
+        stacks.append(_features(control, image, found, tell))
+    _stop_if(control)
+    control.progress(0.96, "Searching every place in the other image")
+    result = measure_invariance(
+        stacks[0],
+        stacks[1],
+        numbers,
+        images[0].spacing,
+        labels,
+        places=_PLACES,
+        standardised=standardised,
+    )
+    names = source_for(found).channel_names()
+    return Measured(what, images[0], images[1], labels, result, names)
+
+
+def _features(
+    control: Control, image: Volume, settings: BaseModel, tell: Progress
+) -> NDArray[np.float32]:
+    """Features of an image that is looked at once: filters leave nothing in the cache."""
+    if not isinstance(settings, FilterBankSettings):
+        return compute_apart(image, settings, tell, control.cancelled).data
+    source = source_for(settings)
+    out = np.empty((len(source.channel_names()), *image.shape), np.float32)
+    source.compute_into(image, out, tell, control.cancelled)
+    return out
+
+
+def _stop_if(control: Control) -> None:
+    if control.cancelled():
+        raise Cancelled

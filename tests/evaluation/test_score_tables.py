@@ -1,0 +1,89 @@
+"""Means, spreads and intervals against hand-made numbers and scipy."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from napari_mrissl.evaluation import score_tables
+from napari_mrissl.evaluation.cells import Cell
+
+
+def cell(source, draw, seed=0, shots=1):
+    return Cell(source, shots, draw, seed, "x")
+
+
+HAND = {
+    cell("net", 0): {"a": {1: 0.6, 2: 0.2}, "b": {1: 0.8, 2: 0.4}},
+    cell("net", 1): {"a": {1: 0.4, 2: 0.2}, "b": {1: 1.0, 2: 0.4}},
+    cell("random", 0, 0): {"a": {1: 0.1, 2: 0.1}, "b": {1: 0.5, 2: 0.3}},
+}
+
+
+def row(rows, source, label):
+    (found,) = (r for r in rows if r.source == source and r.label == label)
+    return found
+
+
+def test_hand_made_numbers():
+    rows = score_tables.rows_of(HAND, (1, 2), "random")
+    net = row(rows, "net", "1")
+    assert net.mean == pytest.approx(0.7)
+    # Both draws have a mean of 0.7.
+    assert net.sd == pytest.approx(0.0)
+    assert net.worst == pytest.approx(0.5)
+    assert (net.draws, net.subjects) == (2, 2)
+    assert net.difference == pytest.approx(0.4)
+    both = row(rows, "net", "mean")
+    assert both.mean == pytest.approx((0.7 + 0.3) / 2)
+    # With two subjects the interval of a mean goes from the one to the other.
+    assert (both.low, both.high) == pytest.approx((0.35, 0.65))
+    assert both.difference == pytest.approx(0.5 - 0.25)
+    other = row(rows, "random", "mean")
+    assert (other.difference, other.sd) == (None, 0.0)
+
+
+def test_spread_is_that_of_draws():
+    cells = {
+        cell("net", draw): {"a": {1: value}, "b": {1: value + 0.1}}
+        for draw, value in enumerate((0.2, 0.5, 0.6))
+    }
+    (one, _) = score_tables.rows_of(cells, (1,))
+    assert one.sd == pytest.approx(np.std((0.2, 0.5, 0.6), ddof=1))
+
+
+def test_intervals_are_those_of_scipy():
+    random = np.random.default_rng(0)
+    own, other = random.beta(4, 2, 40), random.beta(3, 3, 40)
+    cells = {
+        cell("net", 0): {f"{k:02d}": {1: v} for k, v in enumerate(own)},
+        cell("random", 0): {f"{k:02d}": {1: v} for k, v in enumerate(other)},
+    }
+    found = row(score_tables.rows_of(cells, (1,), "random"), "net", "1")
+    for values, low, high in (
+        (own, found.low, found.high),
+        (own - other, found.difference_low, found.difference_high),
+    ):
+        rng = np.random.default_rng(1)
+        wanted = stats.bootstrap(
+            (values,), np.mean, n_resamples=20_000, method="percentile", rng=rng
+        ).confidence_interval
+        tolerance = 0.05 * (wanted.high - wanted.low)
+        assert low == pytest.approx(wanted.low, abs=tolerance)
+        assert high == pytest.approx(wanted.high, abs=tolerance)
+
+
+def test_three_tables_say_the_same(tmp_path):
+    rows = score_tables.rows_of(HAND, (1, 2), "random")
+    score_tables.write(tmp_path, rows, {"test": 2}, "Measured on nothing.")
+    written = list(csv.DictReader((tmp_path / "table.csv").read_text("utf-8").splitlines()))
+    assert [float(line["mean"]) for line in written] == pytest.approx([r.mean for r in rows])
+    assert written[-1]["difference"] == ""
+    content = json.loads((tmp_path / "table.json").read_text("utf-8"))
+    assert content["rows"][0]["mean"] == rows[0].mean
+    text = (tmp_path / "table.md").read_text("utf-8")
+    assert "| net | 1 | 0.700 ± 0.000 [0.500, 0.900] |" in text
+    assert "+0.250" in text
+    assert "label 2" in text
