@@ -230,7 +230,7 @@ def test_the_cost_is_told_before_and_the_features_are_kept(viewer, qtbot):
 
 def test_cancelled_features_leave_nothing_and_can_be_started_again(panel, qtbot, monkeypatch):
     begun = threading.Event()
-    real = work.compute
+    real = work.compute_apart
 
     def slow(volume, settings, progress=None, cancelled=None):
         begun.set()

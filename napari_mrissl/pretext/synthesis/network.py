@@ -72,8 +72,8 @@ class ContrastiveNetwork(nn.Module):
         super().__init__()
         self.backbone = UNet3d(width=width, depth=depth)
         self.taps = taps(depth)
-        channels = (self.backbone.model[tap].out_channels for tap in self.taps)
-        self.heads = nn.ModuleList(SampleHead(int(count), hidden) for count in channels)
+        layers = self.backbone.size.layers()
+        self.heads = nn.ModuleList(SampleHead(layers[tap].channels[1], hidden) for tap in self.taps)
 
     def forward(
         self, views: torch.Tensor, places: Sequence[torch.Tensor]
@@ -90,7 +90,7 @@ class ContrastiveNetwork(nn.Module):
         """
         _, maps = self.backbone.forward_taps(views.flatten(0, 1)[:, None], self.taps)
         chosen = [
-            at_places(one.unflatten(0, (len(views), 2)), where)
+            at_places(one.view(len(views), 2, *one.shape[1:]), where)
             for one, where in zip(maps, places, strict=True)
         ]
         embedded = [head(one) for head, one in zip(self.heads, chosen, strict=True)]

@@ -104,11 +104,13 @@ def moved(image: torch.Tensor, rng: np.random.Generator, settings: OnlineSetting
         for spectrum, first, last in zip(spectra, ends[:-1], ends[1:], strict=True)
     ]
     filled = torch.fft.ifftshift(torch.cat(parts), dim=0)
-    return torch.fft.ifftn(filled).real.to(image.dtype)
+    back: torch.Tensor = torch.fft.ifftn(filled).real.to(image.dtype)
+    return back
 
 
 def _spectrum(image: torch.Tensor) -> torch.Tensor:
-    return torch.fft.fftshift(torch.fft.fftn(image), dim=0)
+    spectrum: torch.Tensor = torch.fft.fftshift(torch.fft.fftn(image), dim=0)
+    return spectrum
 
 
 def _rigid(image: torch.Tensor, angles: np.ndarray, shift: np.ndarray) -> torch.Tensor:

@@ -153,7 +153,8 @@ class Synthesis(Task[SynthesisSettings]):
         middle = views.shape[2] // 2
         with torch.no_grad():
             features = network.backbone(views.flatten(0, 1)[:, None])  # type: ignore[operator]
-        units = functional.normalize(exact(features), dim=1).unflatten(0, (len(views), 2))
+        units = functional.normalize(exact(features), dim=1)
+        units = units.reshape(len(views), 2, *units.shape[1:])
         asked = units[:, 0, :, middle, middle, middle]
         similar = torch.einsum("pc,pvcyx->pvyx", asked, units[:, :, :, middle]).clamp(0, 1)
         rows = {
@@ -183,7 +184,8 @@ class Synthesis(Task[SynthesisSettings]):
 
     def _painter(self, device: str) -> Painter:
         if device not in self._painters:
-            self._painters[device] = Painter(*(self._look or ()), device=device)
+            appearance, augmentation = self._look or (None, None)
+            self._painters[device] = Painter(appearance, augmentation, device)
         return self._painters[device]
 
 
