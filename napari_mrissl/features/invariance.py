@@ -116,7 +116,8 @@ def measure_invariance(
     chosen = [channels_at(stack, numbers).astype(np.float64) for stack in (one, other)]
     correlation = _correlations(*chosen)
     cosines = _directions(chosen[0], standardised).T @ _directions(chosen[1], standardised)
-    where = np.stack(np.unravel_index(numbers, one.shape[1:]), axis=1) * np.asarray(spacing)
+    index = np.stack(np.unravel_index(numbers, one.shape[1:]), axis=1)
+    where = np.asarray(index * np.asarray(spacing), np.float64)
     best = _best(cosines)
     distances = np.linalg.norm(where - where[best], axis=1)
     itself = np.eye(count, dtype=bool)
