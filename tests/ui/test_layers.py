@@ -14,6 +14,7 @@ from napari_mrissl.ui.layers import (
     add_volume,
     convention_of,
     edge_letters,
+    image_layer,
     labels_array,
     orient_camera,
     set_labels,
@@ -107,6 +108,17 @@ def test_outside_of_an_oblique_scan_is_its_lowest_value(make_geometry):
     voxels[:2] = -1000
     layer = add_volume(ViewerModel(), Volume.from_stored(voxels, geometry.affine))
     assert layer.data[0, 0, 0] == -1000
+
+
+@pytest.mark.parametrize("degrees", [0.0, 17.0])
+def test_other_data_put_into_a_layer_are_its_volume(degrees, make_geometry, marker_volume):
+    geometry = make_geometry(degrees=degrees)
+    layer = add_volume(ViewerModel(), marker_volume(geometry))
+    other = Volume.from_stored(np.full(geometry.shape, 7, np.float32), geometry.affine)
+    layer.data = image_layer(other)[0]
+    found = volume_of(layer)
+    np.testing.assert_array_equal(found.data, other.data)
+    np.testing.assert_allclose(found.affine, other.affine, atol=1e-9)
 
 
 @pytest.mark.parametrize("degrees", [0.0, 17.0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -213,6 +213,9 @@ def _find_reading(layer: Layer) -> Callable[[], Volume]:
     origin = layer.metadata.get(METADATA_KEY, {}).get("origin")
     if not isinstance(origin, _Origin) or getattr(layer, "ndim", 0) != 3:
         return foreign_reading(layer)
+    if isinstance(layer.data, RenderedImage):
+        # Also where it replaces another, as when features are computed again.
+        origin = replace(origin, volume=layer.data.volume, data=layer.data)
     moved = not np.allclose(layer_matrix(layer), origin.matrix, rtol=0, atol=1e-6)
     if not moved and (origin.data is None or _same(layer.data, origin.data)):
         return lambda: origin.volume
