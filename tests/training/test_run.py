@@ -70,7 +70,7 @@ def test_an_error_within_a_claim_is_said_in_the_run(run):
     with pytest.raises(MrisslError), run.claim():
         raise MrisslError("is odd", where="scan")
     state = run.state()
-    assert (state.name, state.reason) == ("failed", "scan: is odd.")
+    assert (state.name, state.reason) == ("failed", "scan: is odd")
 
 
 def test_an_interrupted_claim_is_a_stop(run):

@@ -125,6 +125,7 @@ def test_a_session_keeps_the_choice(panel, make_napari_viewer, qtbot):
 SCRIPT = """
 import sys, time
 import napari
+import numpy as np
 from qtpy.QtWidgets import QApplication
 from napari_mrissl.features.network import NetworkSettings
 from napari_mrissl.segmentation import SegmentSettings
