@@ -1,7 +1,5 @@
 """The view of the crop: linked with the main view, turned as the network got it, gone with it."""
 
-import gc
-import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,10 +12,8 @@ from scipy.spatial.transform import Rotation
 from napari_mrissl.pretext import cube
 from napari_mrissl.pretext.crops import crop_at, cut
 from napari_mrissl.pretext.subjects import Scan
-from napari_mrissl.ui.inspector import Inspector
 from napari_mrissl.ui.inspector.vectorpose.crop_view import LinkedCrop
 from napari_mrissl.ui.layers import add_volume
-from tests.inspected import shared_run
 
 pytestmark = pytest.mark.gui
 
@@ -46,6 +42,8 @@ def shown(scan, qapp):
     yield view, viewer
     view.shut_down()
     view.deleteLater()
+    # Napari's own fixtures look for canvases that outlive their test.
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 @pytest.fixture
@@ -177,33 +175,3 @@ def test_another_crop_takes_the_place_and_none_is_empty(view, scan):
     view.clear()
     assert not layer.visible
     view.viewer.dims.set_point(0, 1.0)
-
-
-def shown_in(viewer, qtbot, run):
-    """The inspector's dock with a run, and what its canvas is held by."""
-    inspector = Inspector(viewer)
-    dock = viewer.window.add_dock_widget(inspector, name="Inspector")
-    qtbot.waitUntil(lambda: not inspector.busy, timeout=60_000)
-    inspector.load(run)
-    qtbot.waitUntil(lambda: inspector.panel is not None, timeout=60_000)
-    qtbot.waitUntil(lambda: not inspector.busy, timeout=60_000)
-    view = inspector.panel.crop_tab.view
-    assert view.layer is not None
-    return dock, view, weakref.ref(view.qt_viewer)
-
-
-@pytest.mark.parametrize("window_first", [False, True])
-def test_it_ends_with_its_dock_and_with_the_window(
-    make_napari_viewer, qtbot, scan, tmp_path_factory, window_first
-):
-    viewer = make_napari_viewer(show=True)
-    add_volume(viewer, scan.volume)
-    dock, view, canvas = shown_in(viewer, qtbot, shared_run(tmp_path_factory))
-    assert canvas() is not None
-    if window_first:
-        viewer.close()
-    else:
-        viewer.window.remove_dock_widget(dock)
-    assert view.qt_viewer is None
-    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-    qtbot.waitUntil(lambda: gc.collect() >= 0 and canvas() is None, timeout=20_000)
