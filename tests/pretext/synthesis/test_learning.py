@@ -62,6 +62,7 @@ def _easy(folder: Path, steps: int, *, shuffled: bool) -> dict[str, float]:
     return _worth(folder, settings, train, held, 32)
 
 
+@pytest.mark.slow
 def test_voxels_are_found_again_in_unseen_maps(tmp_path: Path) -> None:
     below = _easy(tmp_path / "run", 100, shuffled=False)
     assert below["misplaced"] > 0.02, below
