@@ -18,6 +18,7 @@ from napari_mrissl.volumes.atomic import write_atomically
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
 _KEY = "napari-mrissl"
 _MOST_CARD = 1 << 22
@@ -52,6 +53,44 @@ def save(path: str | Path, state: Mapping[str, torch.Tensor], card: Mapping[str,
         file.write(content)
 
     write_atomically(path, write)
+
+
+def save_arrays(
+    path: str | Path, state: Mapping[str, NDArray[Any]], card: Mapping[str, Any]
+) -> None:
+    """As `save`, of arrays and without torch.
+
+    Raises
+    ------
+    WriteError, MrisslError
+    """
+    from safetensors.numpy import save as serialised
+
+    content = serialised(dict(state), {"format": "pt", _KEY: _card_text(card, Path(path))})
+
+    def write(file: BinaryIO) -> None:
+        file.write(content)
+
+    write_atomically(path, write)
+
+
+def load_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
+    """The tensors of a file that `save` wrote, as arrays and without torch.
+
+    Raises
+    ------
+    MrisslError
+        If it is no such file, or numpy has no such type, as for bfloat16.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = Path(path)
+    read_card(path)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+        raise _refused(path, _reason(error)) from error
 
 
 def load(path: str | Path, device: str = "cpu") -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
