@@ -120,6 +120,11 @@ class SavedSegmenter:
         """The shortest side of an image, in voxels."""
         return self.settings.backbone.least_side
 
+    @property
+    def mirrored(self) -> tuple[int, ...]:
+        """Axes of (S, A, R), by number, along which its crops were mirrored in training."""
+        return (0, 1) if self.settings.spatial.mirror == "safe" else ()
+
     def limits(self, volume: Volume) -> tuple[float, float]:
         """The values of a scan that become 0 and 1; what lies outside is clipped, NaN is 0."""
         return limits(volume, self.preprocessing)
