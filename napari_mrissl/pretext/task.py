@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -132,10 +133,13 @@ class Task(ABC, Generic[S]):
         Arrays of a `Sample` that the network is to predict and never sees. A run whose
         settings say ``shuffled`` takes them from another sample of the batch; a task that
         names none has no such null control.
+    rates
+        Learning rates as shares of the run's, by how names of parameters begin; 1 for others.
     """
 
     info: ClassVar[TaskInfo]
     targets: tuple[str, ...] = ()
+    rates: Mapping[str, float] = MappingProxyType({})
 
     def __init__(self, settings: S) -> None:
         self.settings = settings
@@ -183,4 +187,10 @@ class Task(ABC, Generic[S]):
 
     def show(self, network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> list[Shown]:
         """Pictures of a few samples of a batch; the network is in evaluation mode."""
+        return []
+
+    def preview(
+        self, network: torch.nn.Module, train: Subjects, validation: Subjects | None
+    ) -> list[Shown]:
+        """Pictures of whole subjects, where a task has any; as `show` otherwise."""
         return []

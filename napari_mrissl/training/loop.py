@@ -111,11 +111,12 @@ class _Fit:
         self.settings = run.settings
         self.collective = collective
         self.reports = reports
-        self.train, held_out = subjects
+        self.train, self.held_out = subjects
         self.task = task_of(run.settings, registry)
         self.trainer = Trainer(self.task, run.settings, device, collective)
         self.validation = None
-        if held_out is not None and len(held_out) and run.settings.checkpoint.validate_every:
+        held_out, measuring = self.held_out, run.settings.checkpoint.validate_every
+        if held_out is not None and len(held_out) and measuring:
             self.validation = Validation(self.trainer, held_out)
         self.best: float | None = None
         self.losses: list[float] = []
@@ -277,7 +278,9 @@ class _Fit:
             return
         with torch.no_grad():
             batch = self.task.prepare(self.trainer.on_device(part), part.keys)
-            for shown in self.task.show(self.trainer.shown.eval(), batch):
+            network = self.trainer.shown.eval()
+            pictures = self.task.show(network, batch)
+            for shown in [*pictures, *self.task.preview(network, self.train, self.held_out)]:
                 self.reports.image(done, shown)
 
     def _save(self, done: int, measured: float | None, *, ending: bool) -> None:

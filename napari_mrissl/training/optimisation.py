@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -36,18 +37,49 @@ def learning_rate(step: int, settings: OptimisationSettings) -> float:
     return peak * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(part, 1.0))))
 
 
-def optimiser(network: torch.nn.Module, settings: OptimisationSettings) -> torch.optim.AdamW:
-    """AdamW; weights decay, the offsets and scales of layers (one axis) do not."""
-    trained = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
+def optimiser(
+    network: torch.nn.Module,
+    settings: OptimisationSettings,
+    rates: Mapping[str, float] = MappingProxyType({}),
+) -> torch.optim.AdamW:
+    """AdamW; weights decay, the offsets and scales of layers (one axis) do not.
+
+    Parameters
+    ----------
+    network, settings
+        What is trained, and how.
+    rates
+        Learning rates as shares of the run's, by how names of parameters begin. A group's
+        share is its ``share``; `set_rate` heeds it.
+    """
+    trained = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    shares = {name: _share(name, rates) for name, _ in trained}
+    groups: list[dict[str, Any]] = []
+    for share in dict.fromkeys([*shares.values(), 1.0]):
+        own = [p for name, p in trained if shares[name] == share]
+        groups += [
+            {
+                "params": [p for p in own if p.ndim > 1],
+                "weight_decay": settings.weight_decay,
+                "share": share,
+            },
+            {"params": [p for p in own if p.ndim < 2], "weight_decay": 0.0, "share": share},
+        ]
     return torch.optim.AdamW(
         [group for group in groups if group["params"]],
         lr=settings.learning_rate,
         betas=settings.betas,
     )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Let each group of parameters have its share of a learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("share", 1.0)
+
+
+def _share(name: str, rates: Mapping[str, float]) -> float:
+    return next((share for begin, share in rates.items() if name.startswith(begin)), 1.0)
 
 
 def average_of(network: torch.nn.Module, decay: float) -> AveragedModel | None:

@@ -26,6 +26,7 @@ from napari_mrissl.training.optimisation import (
     optimiser_tensors,
     restore_optimiser,
     seed_torch,
+    set_rate,
     stored_type,
 )
 from napari_mrissl.training.settings import RunSettings
@@ -107,7 +108,7 @@ class Trainer:
         if options.compile:
             self.network.compile()
         self.average = average_of(self.network, options.ema)
-        self.optimiser = optimiser(self.network, options)
+        self.optimiser = optimiser(self.network, options, task.rates)
         self._scaler = torch.amp.GradScaler(
             device.type, enabled=options.precision == "float16" and device.type == "cuda"
         )
@@ -148,8 +149,7 @@ class Trainer:
         """
         options = self.settings.optimisation
         rate = learning_rate(step, options)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimiser, rate)
         # Masks of dropout differ between processes, as they do between samples.
         seed_torch(self.settings.seed, f"step {step}, process {self.collective.rank}")
         self.network.train()
