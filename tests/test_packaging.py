@@ -27,7 +27,7 @@ RESOURCES = sorted(
     for path in (CHECKOUT / "resources").rglob("*")
     if path.is_file()
 )
-LEARNING = {"networks", "pretext", "training", "evaluation"}
+LEARNING = {"networks", "pretext", "training", "segmentation", "evaluation"}
 TRAINING = {"torch", "monai", "safetensors"}
 ABSENT = ("torch", "napari", "PyQt6", "PySide6", "pyqtgraph", "SimpleITK", "pytest", "vispy")
 

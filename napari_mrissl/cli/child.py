@@ -27,7 +27,7 @@ from napari_mrissl.training.states import RunState
 
 
 def train(
-    run: Run, interrupted: threading.Event, registry: Mapping[str, TaskInfo] = TASKS
+    run: Run, interrupted: threading.Event, registry: Mapping[str, TaskInfo] | None = None
 ) -> RunState:
     """Find a run's scans and train it in this process.
 
@@ -40,11 +40,24 @@ def train(
     from napari_mrissl.training.data import cohort
     from napari_mrissl.training.loop import fit
 
+    if registry is None:
+        registry = _known_to(run)
     scans = cohort.subjects(run.settings, "train")
     if scans is None:
         raise MrisslError("no scan is for training", where="data")
     held_out = cohort.subjects(run.settings, "validation")
     return fit(run, registry, scans, held_out, interrupted=interrupted, initial=initial.of(run))
+
+
+def _known_to(run: Run) -> Mapping[str, TaskInfo]:
+    """The methods there are; where it is a finetuning, this machine then knows its labels."""
+    if run.settings.method in TASKS:
+        return TASKS
+    from napari_mrissl.segmentation import finetuning
+
+    if run.settings.method in finetuning.REGISTRY:
+        finetuning.place_labels(run)
+    return {**TASKS, **finetuning.REGISTRY}
 
 
 @contextlib.contextmanager

@@ -67,8 +67,10 @@ def _lines(run: Run) -> Iterator[str]:
     settings, facts = run.settings, summary(run)
     yield f"# Model card: {_plain(settings.method)}"
     yield ""
+    labelled = any(record.labels is not None for record in settings.data.subjects)
+    how = "trained on labelled scans" if labelled else "pretrained without manual labels"
     yield (
-        "Weights of a network for 3D medical images, pretrained without manual labels. For "
+        f"Weights of a network for 3D medical images, {how}. For "
         "research; not a medical device. They were measured only as far as this card says."
     )
     yield from _section("Training")
