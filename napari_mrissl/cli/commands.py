@@ -11,6 +11,7 @@ from napari_mrissl.cli.demo import demo
 from napari_mrissl.cli.features import features
 from napari_mrissl.cli.info import info
 from napari_mrissl.cli.inspect import vectorpose
+from napari_mrissl.cli.predict import predict
 from napari_mrissl.cli.pretrain import pretrain
 from napari_mrissl.cli.replay import render, replay
 from napari_mrissl.cli.run import list_runs, resume, show_run, stop
@@ -61,6 +62,7 @@ def application() -> App:
     run.command(stop, name="stop")
     app.command(run)
     app.command(pretrain, name="pretrain")
+    app.command(predict, name="predict")
     examined = App(name="inspect", help="What a pretrained network knows of a scan, beside chance.")
     examined.command(vectorpose, name="vectorpose")
     app.command(examined)
