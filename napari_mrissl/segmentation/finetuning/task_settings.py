@@ -87,6 +87,24 @@ class AppearanceSettings(Settings):
     )
 
 
+class PreviewSettings(Settings):
+    """Which slice is shown while the network learns.
+
+    Attributes
+    ----------
+    identity
+        Of one of the run's scans; without it the first held-out one, or else the first.
+    at_mm
+        World RAS mm of a place in the slice; without it the middle of the labels.
+    axis
+        That the slice is perpendicular to: 0, 1 or 2 of the scan's (S, A, R).
+    """
+
+    identity: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    at_mm: tuple[float, float, float] | None = None
+    axis: Literal[0, 1, 2] = 0
+
+
 class FinetuneTaskSettings(TaskSettings):
     """A finetuning run's own settings, as its folder keeps them.
 
@@ -145,6 +163,7 @@ class FinetuneTaskSettings(TaskSettings):
     )
     spatial: SpatialSettings = Field(default=SpatialSettings(), title="Shape")
     appearance: AppearanceSettings = Field(default=AppearanceSettings(), title="Appearance")
+    preview: PreviewSettings = PreviewSettings()
     started_from: str = Field(default="scratch", max_length=80, title="Weights")
 
     @model_validator(mode="after")
