@@ -9,6 +9,7 @@ from napari_mrissl.cli.benchmark import vectorpose_ablation
 from napari_mrissl.cli.benchmark_features import frozen_features
 from napari_mrissl.cli.demo import demo
 from napari_mrissl.cli.features import features
+from napari_mrissl.cli.finetune import finetune
 from napari_mrissl.cli.info import info
 from napari_mrissl.cli.inspect import vectorpose
 from napari_mrissl.cli.predict import predict
@@ -62,6 +63,7 @@ def application() -> App:
     run.command(stop, name="stop")
     app.command(run)
     app.command(pretrain, name="pretrain")
+    app.command(finetune, name="finetune")
     app.command(predict, name="predict")
     examined = App(name="inspect", help="What a pretrained network knows of a scan, beside chance.")
     examined.command(vectorpose, name="vectorpose")

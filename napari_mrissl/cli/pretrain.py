@@ -128,8 +128,8 @@ def pretrain(
     settings = settings_for(method, chosen, preset, changes)
     run = _created(out, settings, weights)
     if not prepare:
-        state = _trained(run, processes)
-        _report(run, state, json=json)
+        state = trained(run, processes)
+        report(run, state, json=json)
     elif json:
         show_json({"name": "queued", "step": 0, "steps": settings.optimisation.steps})
 
@@ -217,7 +217,7 @@ def _created(out: Path, settings: RunSettings, weights: Path | None) -> Run:
     return run
 
 
-def _trained(run: Run, processes: int) -> RunState:
+def trained(run: Run, processes: int) -> RunState:
     """Train in this process, or in several children, with a line of progress."""
     from napari_mrissl.cli.child import show_cause, stopping_on_signals, train
 
@@ -287,7 +287,8 @@ def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.4g}"
 
 
-def _report(run: Run, state: RunState, *, json: bool) -> None:
+def report(run: Run, state: RunState, *, json: bool) -> None:
+    """Say where a run stopped; raises if it failed."""
     if state.name == "failed":
         raise MrisslError(state.reason or "failed", where=run.folder)
     say(f"{state.name} at step {state.step} of {state.steps}")

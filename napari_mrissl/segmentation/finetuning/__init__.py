@@ -36,7 +36,11 @@ from napari_mrissl.segmentation.finetuning.inputs import LabelledInput
 from napari_mrissl.segmentation.finetuning.pairing import labelled_pairs
 from napari_mrissl.segmentation.finetuning.preparing import place_labels, prepare
 from napari_mrissl.segmentation.finetuning.saved import SavedSegmenter
-from napari_mrissl.segmentation.finetuning.settings import SCRATCH, FinetuneSettings
+from napari_mrissl.segmentation.finetuning.settings import (
+    SCRATCH,
+    FinetuneSettings,
+    chosen_settings,
+)
 from napari_mrissl.segmentation.finetuning.task_settings import (
     INFO,
     REGISTRY,
@@ -55,6 +59,7 @@ __all__ = [
     "LabelClass",
     "LabelledInput",
     "SavedSegmenter",
+    "chosen_settings",
     "finetune",
     "go_on",
     "labelled_pairs",

@@ -10,6 +10,7 @@ from pydantic import Field
 from napari_mrissl.networks.weight_library import DEFAULT
 from napari_mrissl.pretext.settings import Settings
 from napari_mrissl.segmentation.finetuning.task_settings import LabelClass, Millimetres, Mode, Side
+from napari_mrissl.training.building import checked
 
 SCRATCH = "scratch"
 """In place of weights: a network that is drawn."""
@@ -85,3 +86,14 @@ class FinetuneSettings(Settings):
     )
     classes: tuple[LabelClass, ...] = ()
     changes: Mapping[str, Any] = Field(default_factory=dict)
+
+
+def chosen_settings(content: Mapping[str, Any]) -> FinetuneSettings:
+    """Settings from plain data.
+
+    Raises
+    ------
+    MrisslError
+        On the first field that is wrong.
+    """
+    return checked(FinetuneSettings, content, where="finetuning settings")
