@@ -9,7 +9,7 @@ class, and distances are in millimetres.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -223,6 +223,15 @@ def any_class(rng: np.random.Generator) -> Next:
         return _one_of((truth == rng.choice(classes)) & ~moment.clicked, rng)
 
     return choose
+
+
+def voxel_at(volume: Volume, place: Sequence[float]) -> Index | None:
+    """The voxel nearest to a place in RAS mm; None outside the scan."""
+    index = np.rint(apply_affine(volume.to_index, place)).astype(np.intp)
+    if not ((index >= 0) & (index < volume.shape)).all():
+        return None
+    s, a, r = (int(part) for part in index)
+    return s, a, r
 
 
 def _one_of(voxels: NDArray[np.bool_], rng: np.random.Generator) -> Index | None:

@@ -26,6 +26,9 @@ Plane = Literal["axial", "coronal", "sagittal"]
 ON_BY_DEFAULT = False
 """Whether the robot's clicks at suggested places were measured to beat clicks by chance."""
 
+VERSION = 1
+"""Raised when the same scans give other suggestions: what was measured of earlier ones ends."""
+
 _VOXELS = 4000
 """Looked at in all scans together; their likeness is a matrix of this side."""
 
