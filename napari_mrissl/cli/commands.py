@@ -7,7 +7,9 @@ from cyclopts import App
 from napari_mrissl import __version__
 from napari_mrissl.cli.benchmark import vectorpose_ablation
 from napari_mrissl.cli.benchmark_features import frozen_features
+from napari_mrissl.cli.benchmark_fewshot import few_shot
 from napari_mrissl.cli.demo import demo
+from napari_mrissl.cli.evaluate import evaluate
 from napari_mrissl.cli.features import features
 from napari_mrissl.cli.finetune import finetune
 from napari_mrissl.cli.info import info
@@ -36,6 +38,7 @@ def application() -> App:
     app.command(cut, name="slice")
     app.command(segment, name="segment")
     app.command(features, name="features")
+    app.command(evaluate, name="evaluate")
     trajectory = App(
         name="trajectory",
         help="Datasets of flights through scans: make, describe, replay, check, mend, export.",
@@ -71,6 +74,7 @@ def application() -> App:
     benchmark = App(name="benchmark", help="Comparisons on equal terms, as tables.")
     benchmark.command(vectorpose_ablation, name="vectorpose")
     benchmark.command(frozen_features, name="features")
+    benchmark.command(few_shot, name="fewshot")
     app.command(benchmark)
     weights = App(name="weights", help="Trained networks: list, import, verify and export them.")
     weights.command(list_weights, name="list")

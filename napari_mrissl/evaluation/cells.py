@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,14 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.volumes.atomic import write_text
 
 Scores = dict[str, dict[int, float]]
-"""Dice by subject, by label."""
+"""A measure, of Dice unless another is named, by subject, by label."""
 
+DICE = "dice"
 CELLS, PROTOCOL = "cells", "protocol.json"
-_FORMAT = 1
+_FORMAT = 2
+_READABLE = (1, 2)
+"""Cells of format 1 have Dice only, and do not say how they were made."""
+
 _MOST_BYTES = 1 << 24
 
 
@@ -37,6 +41,8 @@ class Cell:
         Of what is random in the source; 0 where nothing is.
     identity
         Of the source's weights or settings: other weights are another cell.
+    mode
+        What was trained on top of the source, where a comparison has several kinds of that.
     """
 
     source: str
@@ -44,6 +50,7 @@ class Cell:
     draw: int
     seed: int
     identity: str
+    mode: str = ""
 
     @property
     def name(self) -> str:
@@ -55,13 +62,37 @@ class Cell:
 
     def facts(self) -> dict[str, Any]:
         """All that tells it apart, JSON-ready."""
-        return {
+        facts = {
             "source": self.source,
             "shots": self.shots,
             "draw": self.draw,
             "seed": self.seed,
             "identity": self.identity,
         }
+        return facts | ({"mode": self.mode} if self.mode else {})
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a cell came to, and how.
+
+    Attributes
+    ----------
+    scores
+        Dice.
+    further
+        Other measures by name, of the same subjects and labels.
+    how
+        Facts such as the number of steps and the learning rate, JSON-ready; no file, no person.
+    """
+
+    scores: Scores
+    further: Mapping[str, Scores] = field(default_factory=dict)
+    how: Mapping[str, Any] = field(default_factory=dict)
+
+    def measures(self) -> dict[str, Scores]:
+        """All measures by name, Dice first."""
+        return {DICE: self.scores, **self.further}
 
 
 class Grid:
@@ -113,33 +144,57 @@ class Grid:
             )
 
     def scores(self, cell: Cell) -> Scores | None:
+        """The Dice of a cell; None where it is missing or damaged, and has to be made."""
+        made = self.made(cell)
+        return None if made is None else made.scores
+
+    def made(self, cell: Cell) -> Made | None:
         """What a cell came to; None where it is missing or damaged, and has to be made."""
         try:
             content = _read(self.folder / CELLS / cell.name)
-            if content["cell"] != cell.facts() or content["format"] != _FORMAT:
+            if content["cell"] != cell.facts() or content["format"] not in _READABLE:
                 return None
-            return {
-                str(subject): {int(label): float(value) for label, value in of_labels.items()}
-                for subject, of_labels in content["dice"].items()
+            further = {
+                str(name): _scores(scores) for name, scores in content.get("further", {}).items()
             }
+            return Made(_scores(content["dice"]), further, dict(content.get("how", {})))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
-    def keep(self, cell: Cell, scores: Scores, seconds: float) -> None:
-        """Write a cell, whole.
+    def cells(self) -> dict[Cell, Made]:
+        """All whole cells of the folder, the newest last; damaged ones are left out."""
+        found = []
+        for path in (self.folder / CELLS).glob("*.json"):
+            try:
+                facts = _read(path)["cell"]
+                cell = Cell(**facts)
+                when = path.stat().st_mtime_ns
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            made = self.made(cell) if cell.name == path.name else None
+            if made is not None:
+                found.append((when, cell.name, cell, made))
+        return {cell: made for *_, cell, made in sorted(found, key=lambda one: one[:2])}
+
+    def keep(self, cell: Cell, made: Made | Scores, seconds: float) -> None:
+        """Write a cell, whole, with the command, the seed, and how long it took.
 
         Raises
         ------
         WriteError
             If the disk refuses.
         """
+        made = made if isinstance(made, Made) else Made(made)
         content = {
             "format": _FORMAT,
             "software": f"napari-mrissl {__version__}",
             "command": self.command,
             "cell": cell.facts(),
             "seconds": round(seconds, 3),
-            "dice": scores,
+            "minutes": round(seconds / 60, 2),
+            "how": dict(made.how),
+            "dice": made.scores,
+            "further": dict(made.further),
         }
         text = json.dumps(content, indent=1, allow_nan=False)
         write_text(self.folder / CELLS / cell.name, text + "\n")
@@ -147,10 +202,10 @@ class Grid:
     def fill(
         self,
         plan: Sequence[Cell],
-        work: Callable[[Cell], Scores],
+        work: Callable[[Cell], Made | Scores],
         done: Callable[[int, Cell, bool], object] = lambda number, cell, made: None,
     ) -> dict[Cell, Scores]:
-        """All cells of a plan; those that are here already are only read.
+        """The Dice of all cells of a plan; those that are here already are only read.
 
         Parameters
         ----------
@@ -161,16 +216,34 @@ class Grid:
         done
             Is told how many there are now, the newest, and whether it was made just now.
         """
-        found: dict[Cell, Scores] = {}
+        return {cell: made.scores for cell, made in self.fill_whole(plan, work, done).items()}
+
+    def fill_whole(
+        self,
+        plan: Sequence[Cell],
+        work: Callable[[Cell], Made | Scores],
+        done: Callable[[int, Cell, bool], object] = lambda number, cell, made: None,
+    ) -> dict[Cell, Made]:
+        """As `fill`, with all measures of each cell and how it was made."""
+        found: dict[Cell, Made] = {}
         for number, cell in enumerate(plan, 1):
-            known = self.scores(cell)
-            start = time.perf_counter()
-            scores = work(cell) if known is None else known
+            known = self.made(cell)
             if known is None:
-                self.keep(cell, scores, time.perf_counter() - start)
-            found[cell] = scores
+                start = time.perf_counter()
+                result = work(cell)
+                self.keep(cell, result, time.perf_counter() - start)
+                found[cell] = result if isinstance(result, Made) else Made(result)
+            else:
+                found[cell] = known
             done(number, cell, known is None)
         return found
+
+
+def _scores(content: Mapping[str, Mapping[str, Any]]) -> Scores:
+    return {
+        str(subject): {int(label): float(value) for label, value in of_labels.items()}
+        for subject, of_labels in content.items()
+    }
 
 
 def _read(path: Path) -> Any:

@@ -6,7 +6,7 @@ voxels of the same training scans, one head (`linear_head`), the same test scans
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -139,7 +139,7 @@ def compare(
     tested, pool = scans.split(settings.test, settings.seed)
     for shots in settings.shots:
         drawn(pool, shots, 0, settings.seed)
-    refuse_overlap(sources, tested)
+    refuse_overlap({source.name: source.known for source in sources}, tested)
     protocol = {
         "comparison": "frozen features, linear head",
         "head": _HEAD,
@@ -158,7 +158,7 @@ def compare(
     def work(cell: Cell) -> Scores:
         source = by_cell[cell].settings
         training = drawn(pool, cell.shots, cell.draw, settings.seed)
-        head = _trained(training, source, settings)
+        head = linear_head.fit(*training_voxels(training, source, settings), settings.decision)
         return {scan.identity: _dice(scan, source, head, scans.labels) for scan in tested}
 
     def done(before: int, number: int, cell: Cell, made: bool) -> None:
@@ -182,20 +182,27 @@ def compare(
     return rows
 
 
-def refuse_overlap(sources: Sequence[Source], tested: Sequence[LabelledScan]) -> None:
-    """Let nothing be measured on scans that it was trained on.
+def refuse_overlap(known: Mapping[str, frozenset[str]], tested: Sequence[LabelledScan]) -> None:
+    """Let nothing be measured on scans that it was trained on, or on others of their subjects.
+
+    Parameters
+    ----------
+    known
+        Identities of the scans that each source was trained on, by its name.
+    tested
+        The test scans.
 
     Raises
     ------
     MrisslError
-        If a source's run lists a test scan among its own.
+        If a source's run lists one of a test subject's scans among its own.
     """
-    test = {scan.identity for scan in tested}
-    for source in sources:
-        if both := len(test & source.known):
+    for name, scans in known.items():
+        both = sum(bool(({scan.identity} | scan.own) & scans) for scan in tested)
+        if both:
             raise MrisslError(
-                f"was pretrained on {both} of the {len(test)} test scans",
-                where=source.name,
+                f"was pretrained on {both} of the {len(tested)} test scans",
+                where=name,
                 expected="weights that never saw them",
                 remedy="choose other weights, or another seed",
             )
@@ -212,9 +219,20 @@ def command_of(sources: Sequence[Source], settings: FrozenSettings) -> str:
     )
 
 
-def _trained(
+def training_voxels(
     training: Sequence[LabelledScan], source: BaseModel, settings: FrozenSettings
-) -> linear_head.LinearHead:
+) -> tuple[list[NDArray[np.floating]], list[NDArray[np.integer]]]:
+    """Features (n, C) and labels (n,) of the voxels of each scan that a head is fitted to.
+
+    Parameters
+    ----------
+    training
+        The scans.
+    source
+        Of the features.
+    settings
+        How many voxels, and the seed they are drawn by.
+    """
     rows: list[NDArray[np.floating]] = []
     labels: list[NDArray[np.integer]] = []
     for scan in training:
@@ -226,7 +244,7 @@ def _trained(
         chosen = np.sort(rng.choice(truth.size, count, replace=False))
         rows.append(stack.data.reshape(len(stack.data), -1)[:, chosen].T)
         labels.append(truth.reshape(-1)[chosen].astype(np.int64))
-    return linear_head.fit(rows, labels, settings.decision)
+    return rows, labels
 
 
 def _dice(

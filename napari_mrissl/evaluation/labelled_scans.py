@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.evaluation.label_maps import check_grid, whole_numbers
 from napari_mrissl.synthesis.draws import generator
 from napari_mrissl.training.data.facts import facts_of
 from napari_mrissl.training.data.groups import grouped
@@ -32,11 +33,15 @@ class LabelledScan:
         Of the scan's volume: what it is called in results.
     image, labels
         Their files; never shown and never saved.
+    own
+        Identities of all scans of this subject in the folder, copies too: whoever was trained
+        on one of them knows the subject.
     """
 
     identity: str
     image: Path = field(repr=False)
     labels: Path = field(repr=False)
+    own: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
 
     def read(self) -> tuple[Volume, NDArray[np.integer]]:
         """The scan and its labels, both (S, A, R).
@@ -46,8 +51,9 @@ class LabelledScan:
         MrisslError
             If one cannot be read, or they are on different grids.
         """
-        volume = read(self.image)
-        return volume, _whole_numbers(read(self.labels), volume, self.labels)
+        volume, labels = read(self.image), read(self.labels)
+        check_grid(labels, volume, self.labels, "its scan")
+        return volume, whole_numbers(labels, self.labels)
 
 
 @dataclass(frozen=True)
@@ -147,28 +153,18 @@ def labelled_scans(folder: str | Path, progress: Progress | None = None) -> Labe
         if progress is not None:
             progress(number / len(entries))
     first: dict[int, LabelledScan] = {}
+    own: dict[int, set[str]] = {}
     groups = grouped(keys)
     for group, scan in sorted(zip(groups, scans, strict=True), key=lambda pair: pair[1].identity):
         first.setdefault(group, scan)
+        own.setdefault(group, set()).add(scan.identity)
     wanted = tuple(sorted(values - {0}))
     if not wanted:
         raise MrisslError("hold nothing but 0", where=labels, expected="labels from 1")
+    chosen = [replace(scan, own=frozenset(own[group])) for group, scan in first.items()]
     return LabelledScans(
-        tuple(sorted(first.values(), key=lambda scan: scan.identity)),
+        tuple(sorted(chosen, key=lambda scan: scan.identity)),
         wanted,
         hashlib.sha256("\n".join(sorted(contents)).encode()).hexdigest(),
         len(scans) - len(first),
     )
-
-
-def _whole_numbers(labels: Volume, volume: Volume, path: Path) -> NDArray[np.integer]:
-    if labels.shape != volume.shape or not np.allclose(labels.affine, volume.affine, atol=1e-3):
-        raise MrisslError("is on another grid than its scan", where=path)
-    if labels.data.dtype.kind in "ui" and (labels.slope, labels.intercept) == (1.0, 0.0):
-        whole: NDArray[np.integer] = labels.data
-        return whole
-    values = labels.slope * labels.data.astype(np.float64) + labels.intercept
-    rounded = np.rint(values)
-    if not (np.isfinite(values).all() and (rounded == values).all()):
-        raise MrisslError("holds labels that are no whole numbers", where=path)
-    return rounded.astype(np.int32)

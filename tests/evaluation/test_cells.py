@@ -1,11 +1,12 @@
 """Cells are made once, whole, and only for the comparison they belong to."""
 
 import dataclasses
+import json
 
 import pytest
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.evaluation.cells import CELLS, Cell, Grid
+from napari_mrissl.evaluation.cells import CELLS, Cell, Grid, Made
 
 PLAN = [Cell("net", shots, draw, 0, "abc") for shots in (1, 3) for draw in range(2)]
 SCORES = {"subject": {1: 0.25, 2: 1.0}}
@@ -78,3 +79,43 @@ def test_names_are_safe_and_different():
     names = [cell.name for cell in odd]
     assert len(set(names)) == len(names)
     assert all(len(name) < 120 and "/" not in name and ".." not in name for name in names)
+
+
+def test_a_cell_keeps_all_measures_and_how_it_was_made(tmp_path):
+    made = Made(SCORES, {"hd95_mm": {"subject": {1: 2.5, 2: 0.0}}}, {"steps": 40, "rate": 1e-3})
+    cell = Cell("net", 1, 0, 3, "abc", "full")
+    found = grid(tmp_path).fill_whole([cell], lambda _: made)
+    assert found == grid(tmp_path).fill_whole([cell], Work()) == {cell: made}
+    assert list(made.measures()) == ["dice", "hd95_mm"]
+    content = json.loads((tmp_path / CELLS / cell.name).read_text("utf-8"))
+    assert content["command"] == "mrissl benchmark ..."
+    assert content["cell"]["seed"] == 3
+    assert content["how"]["steps"] == 40
+    assert content["minutes"] == round(content["seconds"] / 60, 2)
+    other = dataclasses.replace(cell, mode="linear")
+    assert grid(tmp_path).made(other) is None
+
+
+def test_cells_of_the_first_format_are_read(tmp_path):
+    """As that version wrote them, under the name that it gave them."""
+    made = grid(tmp_path)
+    name = "net_seed0_1shots_draw0_c22a77288a.json"
+    assert PLAN[0].name == name
+    content = {
+        "format": 1, "software": "napari-mrissl 0.1.0", "command": "mrissl benchmark ...",
+        "cell": {"source": "net", "shots": 1, "draw": 0, "seed": 0, "identity": "abc"},
+        "seconds": 0.5, "dice": {"subject": {"1": 0.25, "2": 1.0}},
+    }  # fmt: skip
+    (tmp_path / CELLS / name).write_text(json.dumps(content), encoding="utf-8")
+    work = Work()
+    assert made.fill_whole(PLAN[:1], work) == {PLAN[0]: Made(SCORES)}
+    assert not work.made
+
+
+def test_all_whole_cells_are_found_again(tmp_path):
+    one = grid(tmp_path)
+    assert one.cells() == {}
+    one.fill(PLAN, Work())
+    (tmp_path / CELLS / PLAN[1].name).write_bytes(b"{")
+    (tmp_path / CELLS / "other.json").write_bytes((tmp_path / CELLS / PLAN[0].name).read_bytes())
+    assert set(one.cells()) == {PLAN[0], *PLAN[2:]}

@@ -83,7 +83,10 @@ def test_it_goes_on_where_it_stopped_and_takes_more(scans, tmp_path, monkeypatch
 def test_weights_that_saw_the_test_scans_are_refused(scans, tmp_path):
     test, pool = scans.split(3, 0)
     source = plain_source("intensity")
-    frozen.refuse_overlap([dataclasses.replace(source, known=frozenset({pool[0].identity}))], test)
+    frozen.refuse_overlap({"net": frozenset({pool[0].identity})}, test)
+    other = dataclasses.replace(test[0], own=frozenset({"another scan of the same person"}))
+    with pytest.raises(MrisslError, match="net: was pretrained on 1 of the 1 test scans"):
+        frozen.refuse_overlap({"net": other.own}, [other])
     saw = dataclasses.replace(source, known=frozenset({test[1].identity, pool[0].identity}))
     with pytest.raises(MrisslError, match="was pretrained on 1 of the 3 test scans"):
         frozen.compare(tmp_path / "out", [saw], scans, SETTINGS)

@@ -1,0 +1,317 @@
+"""Few-shot segmentation: what each source of weights is worth from a few labelled scans.
+
+One protocol for all: the same training scans, the same test scans, the same measures. A cell is
+one source, number of training scans and draw; all cells of a folder make one table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.evaluation import score_tables
+from napari_mrissl.evaluation.cells import Cell, Grid, Made
+from napari_mrissl.evaluation.contenders import (
+    FULL,
+    LINEAR,
+    NONLINEAR,
+    Contender,
+    Frozen,
+    Lesson,
+)
+from napari_mrissl.evaluation.frozen import FrozenSettings, refuse_overlap
+from napari_mrissl.evaluation.frozen_sources import named
+from napari_mrissl.evaluation.labelled_scans import LabelledScan, LabelledScans, drawn
+from napari_mrissl.evaluation.score_rows import Row, rows_of
+from napari_mrissl.evaluation.segmentations import HD95, NSD, SIZE_ML, score
+from napari_mrissl.evaluation.trained_contenders import (
+    MONAI,
+    check_words,
+    trained,
+)
+from napari_mrissl.features.network import RANDOM
+from napari_mrissl.metrics.surfaces import library
+from napari_mrissl.segmentation.finetuning import SCRATCH, FinetuneSettings
+
+Mode = Literal["linear", "nonlinear", "full"]
+Tell = Callable[[str], object]
+
+RUNS = "runs"
+REFERENCES = {LINEAR: RANDOM, NONLINEAR: RANDOM, FULL: SCRATCH}
+"""What pretraining is compared with, by mode."""
+
+
+class FewShotSettings(BaseModel):
+    """The protocol; calls with the same seed, test and tolerance can share a folder.
+
+    Attributes
+    ----------
+    shots
+        Numbers of training scans.
+    draws
+        How often they are drawn; what one draw gives depends on its number only.
+    test
+        Test scans, never drawn from.
+    seed
+        Of split, draws, voxels and training.
+    tolerance_mm
+        Of NSD.
+    mode
+        ``"linear"`` or ``"nonlinear"`` heads on frozen features, or ``"full"`` finetuning.
+    voxels, decision
+        Of a head, see `frozen.FrozenSettings`.
+    preset, steps, device
+        Of a finetuning, see `segmentation.finetuning.FinetuneSettings`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shots: tuple[int, ...] = Field(default=(1, 3, 10), min_length=1)
+    draws: int = Field(default=3, ge=1, le=1000)
+    test: int = Field(default=40, ge=1)
+    seed: int = Field(default=0, ge=0)
+    tolerance_mm: float = Field(default=1.0, ge=0)
+    mode: Mode = "linear"
+    voxels: int = Field(default=30_000, ge=100)
+    decision: Literal["dice", "likeliest"] = "dice"
+    preset: Literal["tiny", "cpu", "gpu"] = "cpu"
+    steps: int | None = Field(default=None, ge=1)
+    device: str = "auto"
+
+
+def check(words: Sequence[str], settings: FewShotSettings) -> None:
+    """Say what is wrong with the words before scans are read.
+
+    Raises
+    ------
+    MrisslError
+        If one stands for nothing in this mode.
+    """
+    if settings.mode == FULL:
+        check_words(tuple(words))
+        return
+    for word in words:
+        if word in (SCRATCH, MONAI):
+            raise MrisslError(
+                f"{word!r} has no features to be frozen",
+                where="--weights",
+                expected=f"weights, {RANDOM}, filters or intensity",
+                remedy="choose --mode full" + (f" or {RANDOM}" if word == SCRATCH else ""),
+            )
+    named(words)
+
+
+def compare(
+    folder: Path,
+    words: Sequence[str],
+    scans: LabelledScans,
+    settings: FewShotSettings | None = None,
+    *,
+    tell: Tell = lambda text: None,
+) -> list[Row]:
+    """Measure what the words stand for; what is finished is not done again.
+
+    Parameters
+    ----------
+    folder
+        New, or of earlier calls on the same scans, of whatever mode. A cell is kept as soon as
+        it is done, and the tables are written after each source.
+    words
+        Weights by name, run or file; with heads also ``random``, ``filters``, ``intensity``;
+        in full mode also ``scratch`` and ``monai``.
+    scans
+        Split by subject here.
+    settings
+        The protocol.
+    tell
+        Is told what happens.
+
+    Returns
+    -------
+    list of Row
+        Of all cells in the folder.
+
+    Raises
+    ------
+    MrisslError
+        If a word stands for nothing in this mode, a source was trained on a test subject, the
+        folder holds another comparison, or there are fewer scans than asked for.
+    """
+    settings = settings or FewShotSettings()
+    check(words, settings)
+    tested, pool = scans.split(settings.test, settings.seed)
+    for shots in settings.shots:
+        drawn(pool, shots, 0, settings.seed)
+    lessons = partial(lesson, pool, scans.labels, settings.seed)
+    grids: list[Grid] = []
+    contenders: list[Contender]
+    if settings.mode == FULL:
+        # What was pretrained on a test scan is refused before the folder is made.
+        contenders = [
+            *trained(tuple(words), _finetuning(settings), folder / RUNS, lambda: grids[0], lessons)
+        ]
+    else:
+        contenders = [*_frozen(words, settings)]
+    if len({(one.name, one.seed) for one in contenders}) < len(contenders):
+        raise MrisslError("two of them are the same weights", where="--weights")
+    for shots in settings.shots:
+        if any(one.needs_spare for one in contenders) and lessons(shots, 0).spare is None:
+            raise MrisslError(
+                f"{shots} training scans leave no subject to decide on",
+                where="--shots",
+                expected=f"1 to {len(pool) - 1} for this split",
+            )
+    refuse_overlap({one.name: one.known for one in contenders}, tested)
+    grids.append(_grid(folder, scans, settings, [one.name for one in contenders]))
+    return _filled(grids[0], contenders, lessons, tested, scans, settings, tell)
+
+
+def lesson(
+    pool: Sequence[LabelledScan], labels: tuple[int, ...], seed: int, shots: int, draw: int
+) -> Lesson:
+    """The training scans of a cell, and the last subject of its draw to decide on."""
+    order = drawn(pool, len(pool), draw, seed)
+    return Lesson(order[:shots], order[-1] if shots < len(pool) else None, shots, draw, labels)
+
+
+def measured(
+    segment: Callable[..., np.ndarray],
+    tested: Sequence[LabelledScan],
+    labels: tuple[int, ...],
+    tolerance_mm: float = 1.0,
+) -> Made:
+    """Dice, HD95, NSD and differences of volume of what segments scans, on test scans."""
+    names = (HD95, NSD, SIZE_ML)
+    overlaps: dict[str, dict[int, float]] = {}
+    further: dict[str, dict[str, dict[int, float]]] = {name: {} for name in names}
+    for scan in tested:
+        volume, truth = scan.read()
+        rows = score(scan.identity, segment(volume), truth, volume.spacing, labels, tolerance_mm)
+        overlaps[scan.identity] = {row.label: row.dice for row in rows}
+        for name in names:
+            further[name][scan.identity] = {row.label: getattr(row, name) for row in rows}
+    return Made(overlaps, further)
+
+
+def command_of(names: Sequence[str], settings: FewShotSettings) -> str:
+    """The command that makes cells, with words for the places of this machine."""
+    words = [
+        f"mrissl benchmark fewshot --weights {','.join(dict.fromkeys(names))} --data DATA",
+        f"--out OUT --shots {','.join(map(str, settings.shots))} --draws {settings.draws}",
+        f"--test {settings.test} --seed {settings.seed} --mode {settings.mode}",
+        f"--tolerance {settings.tolerance_mm:g}",
+    ]
+    if settings.mode == FULL:
+        words.append(f"--preset {settings.preset}")
+        words += [] if settings.steps is None else [f"--steps {settings.steps}"]
+    else:
+        words.append(f"--voxels {settings.voxels} --decision {settings.decision}")
+    return " ".join(words)
+
+
+def shown(grid: Grid, plan: Sequence[Cell]) -> dict[Cell, Made]:
+    """The cells of a folder that belong in its table, those of the plan first.
+
+    Of a source that was measured with several settings, those of the plan count, or else the
+    newest; what was only tried out does not count.
+    """
+    chosen = {(cell.mode, cell.source, cell.seed): cell.identity for cell in plan}
+    modes = [LINEAR, NONLINEAR, FULL]
+    there = {cell: made for cell, made in grid.cells().items() if cell.mode in modes}
+    for cell in reversed(there):
+        chosen.setdefault((cell.mode, cell.source, cell.seed), cell.identity)
+    rank = {cell: number for number, cell in enumerate(plan)}
+    kept = [c for c in there if chosen[c.mode, c.source, c.seed] == c.identity]
+    kept.sort(
+        key=lambda c: (modes.index(c.mode), rank.get(c, len(rank)), c.source, c.shots, c.draw)
+    )
+    return {cell: there[cell] for cell in kept}
+
+
+def _filled(
+    grid: Grid,
+    contenders: Sequence[Contender],
+    lessons: Callable[[int, int], Lesson],
+    tested: Sequence[LabelledScan],
+    scans: LabelledScans,
+    settings: FewShotSettings,
+    tell: Tell,
+) -> list[Row]:
+    by_cell = {
+        Cell(one.name, shots, draw, one.seed, one.identity, one.mode): one
+        for one in contenders
+        for shots in sorted(set(settings.shots))
+        for draw in range(settings.draws)
+    }
+
+    def work(cell: Cell) -> Made:
+        learned = by_cell[cell].learn(lessons(cell.shots, cell.draw))
+        found = measured(learned.segment, tested, scans.labels, settings.tolerance_mm)
+        return Made(found.scores, found.further, {"seed": settings.seed, **learned.how})
+
+    def done(before: int, number: int, cell: Cell, made: bool) -> None:
+        known = grid.scores(cell) if made else None
+        if known:
+            mean = np.mean([list(one.values()) for one in known.values()])
+            tell(
+                f"{before + number} of {len(by_cell)}: {cell.source}, {cell.shots} training "
+                f"scan{'s' * (cell.shots > 1)}, draw {cell.draw}: Dice {mean:.3f}"
+            )
+
+    rows: list[Row] = []
+    finished = 0
+    for one in contenders:
+        plan = [cell for cell, own in by_cell.items() if own is one]
+        grid.fill_whole(plan, work, partial(done, finished))
+        finished += len(plan)
+        one.clear()
+        rows = rows_of(shown(grid, list(by_cell)), scans.labels, REFERENCES, settings.seed)
+        score_tables.write(grid.folder, rows, grid.protocol, _about(scans, settings))
+    return rows
+
+
+def _frozen(words: Sequence[str], settings: FewShotSettings) -> list[Frozen]:
+    own = FrozenSettings(
+        **settings.model_dump(include={"shots", "draws", "test", "voxels", "decision", "seed"})
+    )
+    return [Frozen(source, settings.mode, own) for source in named(words)]
+
+
+def _finetuning(settings: FewShotSettings) -> FinetuneSettings:
+    return FinetuneSettings(
+        mode="full",
+        preset=settings.preset,
+        steps=settings.steps,
+        seed=settings.seed,
+        device=settings.device,
+    )
+
+
+def _grid(
+    folder: Path, scans: LabelledScans, settings: FewShotSettings, names: Sequence[str]
+) -> Grid:
+    protocol = {
+        "comparison": "few labelled scans",
+        "data": scans.fingerprint,
+        "labels": list(scans.labels),
+        "surfaces": library(),
+        **settings.model_dump(mode="json", include={"test", "seed", "tolerance_mm"}),
+    }
+    return Grid(folder, protocol, command_of(names, settings))
+
+
+def _about(scans: LabelledScans, settings: FewShotSettings) -> str:
+    return (
+        f"Measured on {settings.test} of {len(scans.scans)} subjects, never drawn from; surfaces "
+        f"by {library()}, NSD at {settings.tolerance_mm:g} mm; where a label "
+        "is empty in one of both maps Dice and NSD are 0 and HD95 is the image's diagonal, where "
+        f"in both they are perfect. Differences are from {RANDOM} for heads on frozen features and "
+        f"from {SCRATCH} for whole networks, paired by subject. Networks from scratch had the best "
+        "of three learning rates on a spare subject, and as many steps as helped there."
+    )

@@ -1,0 +1,81 @@
+"""Label maps as they are compared: whole numbers, on one grid in world."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.volumes import Volume
+
+_APART = 0.05
+"""Of a voxel's shortest side: what rounding in headers leaves between the same grids."""
+
+
+def whole_numbers(labels: Volume, path: Path) -> NDArray[np.integer]:
+    """The labels (S, A, R) of a label map as integers.
+
+    Parameters
+    ----------
+    labels
+        As read.
+    path
+        Named where something is wrong.
+
+    Raises
+    ------
+    MrisslError
+        If they are no whole numbers.
+    """
+    if labels.data.dtype.kind in "ui" and (labels.slope, labels.intercept) == (1.0, 0.0):
+        whole: NDArray[np.integer] = labels.data
+        return whole
+    values = labels.slope * labels.data.astype(np.float64) + labels.intercept
+    rounded = np.rint(values)
+    if not (np.isfinite(values).all() and (rounded == values).all()):
+        raise MrisslError("holds labels that are no whole numbers", where=path)
+    return rounded.astype(np.int32)
+
+
+def check_grid(labels: Volume, other: Volume, path: Path, title: str) -> None:
+    """Let label maps be compared only where they are: nothing is resampled unasked.
+
+    Grids are compared in world by their corners, so in whatever order files store their axes.
+
+    Parameters
+    ----------
+    labels, other
+        As read.
+    path
+        Of the label map.
+    title
+        What the other is, e.g. ``"its scan"``.
+
+    Raises
+    ------
+    MrisslError
+        If they are on different grids.
+    """
+    if labels.shape != other.shape:
+        raise MrisslError(
+            "is on another grid than " + title,
+            where=path,
+            expected=f"{_times(other.shape)} voxels, not {_times(labels.shape)}",
+        )
+    ends = [(-0.5, side - 0.5) for side in labels.shape]
+    corners = np.array([(*corner, 1.0) for corner in itertools.product(*ends)])
+    apart = np.abs(corners @ (labels.affine - other.affine).T).max()
+    if not apart <= _APART * float(other.spacing.min()):
+        raise MrisslError(
+            "is on another grid than " + title,
+            where=path,
+            expected=f"the same place, not {apart:.3g} mm away",
+            remedy="resample it first",
+        )
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

@@ -1,0 +1,168 @@
+"""A folder of predictions, measured: tables for publication, and the numbers of each subject."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_mrissl import __version__
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.evaluation import score_tables
+from napari_mrissl.evaluation.cells import Cell, Made
+from napari_mrissl.evaluation.score_rows import MEAN, Row, rows_of
+from napari_mrissl.evaluation.segmentations import HD95, NSD, SIZE_ML, Scored
+from napari_mrissl.metrics.surfaces import library
+from napari_mrissl.volumes.atomic import write_text
+
+OURS, OTHERS = "predicted", "compared with"
+SUBJECTS = "subjects.csv"
+
+_WORST = 3
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured, as rows of a table.
+
+    Attributes
+    ----------
+    scored
+        Subject by subject.
+    rows
+        Means with intervals, and differences where there is something to compare with.
+    """
+
+    scored: Scored
+    rows: tuple[Row, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """All numbers, JSON-ready, without the name of any file."""
+        means = {row.measure: row.mean for row in self.rows if _mean_of(row, OURS)}
+        return {
+            "software": f"napari-mrissl {__version__}",
+            "surfaces": library(),
+            "subjects": len(self.scored.subjects),
+            "labels": list(self.scored.labels),
+            "tolerance_mm": self.scored.tolerance_mm,
+            "mean_dice": self.scored.mean_dice,
+            "mean_hd95_mm": means[HD95],
+            "mean_nsd": means[NSD],
+            "mean_volume_difference_ml": means[SIZE_ML],
+            "empty_in_one": self.scored.one_sided(),
+            "unpredicted": self.scored.unpredicted,
+            "labels_only_predicted": list(self.scored.foreign),
+            "rows": [asdict(row) for row in self.rows],
+            "scores": [asdict(score) for score in self.scored.scores],
+        }
+
+    def write(self, folder: str | Path, *, names: bool = False) -> None:
+        """Write all tables into a folder, which is made.
+
+        Parameters
+        ----------
+        folder
+            New, or of an earlier report, which is replaced.
+        names
+            Whether the table of subjects says what their files are called; results that are
+            given to others should not.
+
+        Raises
+        ------
+        MrisslError
+            If the folder cannot be made or written.
+        """
+        out = Path(folder)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MrisslError(
+                f"could not be made ({error.strerror or type(error).__name__})", where=out
+            ) from error
+        protocol = {k: v for k, v in self.facts().items() if k not in ("rows", "scores")}
+        score_tables.write(out, self.rows, protocol, about(self.scored))
+        text = score_tables.as_csv(self.scored.scores)
+        if names:
+            head, *lines = text.splitlines()
+            # A comma or a quote in a name would need quotes of its own.
+            said = [self.scored.names[score.subject] for score in self.scored.scores]
+            quoted = ['"' + name.replace('"', '""') + '"' for name in said]
+            joined = [f"{line},{name}" for line, name in zip(lines, quoted, strict=True)]
+            text = "\n".join([f"{head},file", *joined]) + "\n"
+        write_text(out / SUBJECTS, text)
+
+    def worst(self) -> list[tuple[str, float]]:
+        """The names of the files with the least mean Dice, for the screen, worst first."""
+        means = {
+            subject: float(
+                np.mean([one.dice for one in self.scored.scores if one.subject == subject])
+            )
+            for subject in self.scored.subjects
+        }
+        ranked = sorted(means.items(), key=lambda item: item[1])[:_WORST]
+        return [(self.scored.names[subject], dice) for subject, dice in ranked]
+
+
+def report(scored: Scored, other: Scored | None = None, seed: int = 0) -> Report:
+    """Means, intervals and, against other predictions of the same scans, paired differences.
+
+    Parameters
+    ----------
+    scored
+        What is reported.
+    other
+        Other predictions of the same scans.
+    seed
+        Of the drawing of subjects.
+
+    Raises
+    ------
+    MrisslError
+        If the others are of other scans.
+    """
+    cells = {_cell(OURS): _made(scored)}
+    if other is not None:
+        if set(other.subjects) != set(scored.subjects) or other.labels != scored.labels:
+            raise MrisslError(
+                f"{len(set(other.subjects) & set(scored.subjects))} scans in common of "
+                f"{len(scored.subjects)} and {len(other.subjects)}",
+                where="predictions to compare with",
+                expected="the same scans",
+            )
+        cells[_cell(OTHERS)] = _made(other)
+    return Report(scored, tuple(rows_of(cells, scored.labels, OTHERS if other else None, seed)))
+
+
+def about(scored: Scored) -> str:
+    """What the numbers are of, for below a table."""
+    said = (
+        f"{len(scored.subjects)} subjects; surfaces by {library()}, NSD at "
+        f"{scored.tolerance_mm:g} mm. Empty in both: Dice 1, HD95 0, NSD 1; empty in one of both: "
+        f"Dice 0, HD95 the image's diagonal, NSD 0, which was so {scored.one_sided()} times."
+    )
+    if scored.unpredicted:
+        said += f" {scored.unpredicted} true label maps have no prediction and are not counted."
+    if scored.foreign:
+        said += f" Predicted but never true: labels {', '.join(map(str, scored.foreign))}."
+    return said
+
+
+def _cell(source: str) -> Cell:
+    return Cell(source, 0, 0, 0, "")
+
+
+def _made(scored: Scored) -> Made:
+    measures = scored.measures()
+    return Made(measures.pop("dice"), measures)
+
+
+def _mean_of(row: Row, source: str) -> bool:
+    return row.label == MEAN and row.source == source
+
+
+def lines(rows: Sequence[Row]) -> list[str]:
+    """The table for people, line by line, without what is said below it."""
+    return score_tables.markdown(rows, "").splitlines()
