@@ -6,6 +6,7 @@ from cyclopts import App
 
 from napari_mrissl import __version__
 from napari_mrissl.cli.benchmark import vectorpose_ablation
+from napari_mrissl.cli.benchmark_clicks import clicks_needed
 from napari_mrissl.cli.benchmark_features import frozen_features
 from napari_mrissl.cli.benchmark_fewshot import few_shot
 from napari_mrissl.cli.demo import demo
@@ -74,6 +75,7 @@ def application() -> App:
     benchmark = App(name="benchmark", help="Comparisons on equal terms, as tables.")
     benchmark.command(vectorpose_ablation, name="vectorpose")
     benchmark.command(frozen_features, name="features")
+    benchmark.command(clicks_needed, name="clicks")
     benchmark.command(few_shot, name="fewshot")
     app.command(benchmark)
     weights = App(name="weights", help="Trained networks: list, import, verify and export them.")
