@@ -191,9 +191,9 @@ class Predictor:
         """Segment a scan.
 
         Values outside the range of the preprocessing are clipped, as in training. Where the
-        network has a grid of its own the scan is brought to it by linear interpolation (after
-        smoothing, where it is finer), and the probabilities are brought back before the most
-        probable class is taken: labels themselves are never interpolated.
+        network has a grid of its own the scan is brought to it by linear interpolation, and the
+        probabilities are brought back before the most probable class is taken: labels
+        themselves are never interpolated.
 
         Raises
         ------

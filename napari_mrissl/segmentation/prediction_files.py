@@ -194,7 +194,8 @@ def _entities(scan: Path) -> dict[str, str]:
         plain = re.sub(r"[^A-Za-z0-9]", "", name)
         # Names in other scripts leave nothing that BIDS allows.
         plain = plain or hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:8]
-        above = {m[1]: m[2] for part in scan.parts[:-1] if (m := _FOLDER.fullmatch(part))}
+        # A folder far above may be called sub-something too.
+        above = {m[1]: m[2] for part in scan.parts[-4:-1] if (m := _FOLDER.fullmatch(part))}
         found = {**above, "acq": plain} if "sub" in above else {"sub": plain}
     return {"space": "orig", **found, "desc": "mrissl"}
 

@@ -45,8 +45,8 @@ def network_shape(volume: Volume, spacing: Sequence[float] | None) -> Shape:
 def resized(values: NDArray[np.float32], shape: Shape) -> NDArray[np.float32]:
     """The image over the same box with other numbers of voxels, by linear interpolation.
 
-    Where the new grid is coarser the image is smoothed first, by a Gaussian of half the factor
-    less one voxels. Beyond the outer centres the outer voxel's value counts.
+    Nothing is smoothed before, as training does not. Beyond the outer centres the outer voxel's
+    value counts.
 
     Parameters
     ----------
@@ -59,8 +59,7 @@ def resized(values: NDArray[np.float32], shape: Shape) -> NDArray[np.float32]:
         return values
     from skimage.transform import resize
 
-    coarser = any(new < old for new, old in zip(shape, values.shape, strict=True))
     found = resize(
-        values, shape, order=1, mode="edge", anti_aliasing=coarser, preserve_range=True, clip=False
+        values, shape, order=1, mode="edge", anti_aliasing=False, preserve_range=True, clip=False
     )
     return np.asarray(found, np.float32)

@@ -17,7 +17,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features.cancel import IsCancelled, Progress, stop_if
-from napari_mrissl.networks.inference_plan import mirror
 
 if TYPE_CHECKING:
     from napari_mrissl.segmentation.prediction import PredictionSettings, Segmenter
@@ -81,8 +80,10 @@ class NetworkPass:
             If values are not finite, or memory does not suffice.
         """
         sides = self._padded(image.shape)
-        indices, starts = zip(*map(mirror, image.shape, sides), strict=True)
-        padded = torch.from_numpy(np.ascontiguousarray(image[np.ix_(*indices)]))[None, None]
+        margins = [divmod(side - own, 2) for side, own in zip(sides, image.shape, strict=True)]
+        # As in training, where crops reach beyond the scan: there is nothing.
+        padded = torch.from_numpy(np.pad(image, [(half, half + odd) for half, odd in margins]))
+        padded = padded[None, None]
         window = self._window(sides)
         work = (1 + len(self.copies)) * window_count(sides, window, self.settings.overlap)
         done = 0
@@ -108,7 +109,7 @@ class NetworkPass:
                 where="prediction",
                 remedy="give a smaller window, or choose the CPU",
             ) from error
-        crop = tuple(slice(s, s + n) for s, n in zip(starts, image.shape, strict=True))
+        crop = tuple(slice(h, h + n) for (h, _), n in zip(margins, image.shape, strict=True))
         found = total[0].numpy()[(slice(None), *crop)]
         if not np.isfinite(found).all():
             raise MrisslError(
@@ -133,7 +134,11 @@ class NetworkPass:
         return result
 
     def _padded(self, shape: tuple[int, ...]) -> Shape:
-        s, a, r = (max(-(-side // self.stride) * self.stride, self.least) for side in shape)
+        least = self.patch or _cube(self.least)
+        s, a, r = (
+            max(-(-side // self.stride) * self.stride, low)
+            for side, low in zip(shape, least, strict=True)
+        )
         return s, a, r
 
     def _window(self, sides: Shape) -> Shape:

@@ -1,0 +1,277 @@
+"""Segmentations of many scans as files: names, failures, what is there already, interruptions."""
+
+import json
+import os
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from small_segmenters import CLASSES, Bands, StandIn, nearest_band
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.segmentation import many_scans
+from napari_mrissl.segmentation.many_scans import predict_scans, scans_of
+from napari_mrissl.segmentation.prediction import Cancelled, PredictionSettings
+from napari_mrissl.segmentation.prediction_files import table_text, target_of
+
+BASE = "sub-a/anat/sub-a_space-orig_desc-mrissl_dseg"
+
+
+def scan_at(path: Path, seed=0, shape=(9, 11, 8)) -> np.ndarray:
+    """A NIfTI file with stored axes L, S, A; returns its voxels."""
+    values = np.random.default_rng(seed).random(shape).astype(np.float32)
+    affine = np.array([[-2.0, 0, 0, 5], [0, 0, 1.5, -3], [0, 1, 0, 7], [0, 0, 0, 1]])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(values, affine), path)
+    return values
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two scans."""
+    scan_at(tmp_path / "in" / "a.nii.gz", 0)
+    scan_at(tmp_path / "in" / "b.nii.gz", 1)
+    return tmp_path / "in"
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def labels_in(path: Path) -> np.ndarray:
+    return np.asanyarray(nibabel.load(path).dataobj)
+
+
+def test_bids_derivatives_of_a_folder(folder, tmp_path):
+    out = tmp_path / "out"
+    values = scan_at(folder / "a.nii.gz", 5)
+    settings = PredictionSettings(probabilities=True)
+    found = predict_scans(
+        StandIn(),
+        scans_of([folder]),
+        out,
+        settings,
+        model={"sha256": "f" * 64},
+        colors={1: "#ff0000"},
+    )
+    assert [outcome.state for outcome in found] == ["done", "done"]
+    image = nibabel.load(out / f"{BASE}.nii.gz")
+    np.testing.assert_array_equal(np.asanyarray(image.dataobj), nearest_band(values))
+    np.testing.assert_allclose(image.affine, nibabel.load(folder / "a.nii.gz").affine)
+    assert image.get_data_dtype() == np.uint8
+    assert image.header["intent_code"] == 1002
+    table = (out / f"{BASE}.tsv").read_text(encoding="utf-8")
+    assert table == "index\tname\tcolor\n0\tbackground\tn/a\n1\tgrey\t#ff0000\n2\tbright\tn/a\n"
+    facts = json.loads((out / f"{BASE}.json").read_text(encoding="utf-8"))
+    assert facts["Model"] == {"sha256": "f" * 64}
+    assert facts["Scan"] == found[0].identity
+    voxel = 2 * 1.5 * 1 / 1000
+    for row in facts["Volumes"]:
+        expected = (nearest_band(values) == row["index"]).sum() * voxel
+        assert row["ml"] == pytest.approx(expected)
+        assert found[0].volumes_ml[row["index"]] == pytest.approx(expected)
+    maps = [
+        nibabel.load(out / f"sub-a/anat/sub-a_space-orig_label-{n}_desc-mrissl_probseg.nii.gz")
+        for n in ("grey", "bright")
+    ]
+    grey, bright = (one.get_fdata() for one in maps)
+    nothing = 1 - grey - bright
+    expected = np.stack([nothing, grey, bright]).argmax(axis=0)
+    np.testing.assert_array_equal(labels_in(out / f"{BASE}.nii.gz"), expected)
+    description = json.loads((out / "dataset_description.json").read_text(encoding="utf-8"))
+    assert description["DatasetType"] == "derivative"
+    assert description["GeneratedBy"][0]["Name"] == "napari-mrissl"
+    # Nothing of where or who, but for the names of files that were asked for.
+    secrets = (str(tmp_path), "/", os.uname().nodename)
+    for path, content in tree(out).items():
+        if not path.endswith(".gz"):
+            assert not [s for s in secrets if s.encode() in content], path
+    assert len(tree(out)) == 2 * 5 + 1
+
+
+def test_names_of_the_scans_are_kept(folder, tmp_path):
+    values = scan_at(folder / "c.nii", 2)
+    out = tmp_path / "out"
+    settings = PredictionSettings(probabilities=True)
+    predict_scans(StandIn(), scans_of([folder]), out, settings, names="same")
+    assert sorted(tree(out)) == [
+        "a.nii.gz",
+        "b.nii.gz",
+        "c.nii",
+        "labels.tsv",
+        *(f"probabilities/{name}_label-{k}.nii.gz" for name in "abc" for k in (1, 2)),
+    ]
+    np.testing.assert_array_equal(labels_in(out / "c.nii"), nearest_band(values))
+
+
+@pytest.mark.parametrize(
+    ("scan", "expected"),
+    [
+        (
+            "sub-01_ses-2_acq-mprage_run-1_T1w.nii.gz",
+            "sub-01/ses-2/anat/sub-01_ses-2_acq-mprage_run-1_space-orig_desc-mrissl_dseg.nii.gz",
+        ),
+        (
+            "x/sub-1_space-MNI152_desc-preproc_T1w.nii",
+            "sub-1/anat/sub-1_space-MNI152_desc-mrissl_dseg.nii.gz",
+        ),
+        ("hippo_003.mha", "sub-hippo003/anat/sub-hippo003_space-orig_desc-mrissl_dseg.nii.gz"),
+        ("sub-07/anat/t1.nii", "sub-07/anat/sub-07_acq-t1_space-orig_desc-mrissl_dseg.nii.gz"),
+        ("sub-lab/a/b/c/t1.nii", "sub-t1/anat/sub-t1_space-orig_desc-mrissl_dseg.nii.gz"),
+        ("脳.nii.gz", "sub-29e5afdf/anat/sub-29e5afdf_space-orig_desc-mrissl_dseg.nii.gz"),
+    ],
+)
+def test_bids_names(scan, expected):
+    assert target_of(Path(scan), "bids", CLASSES).labels == Path(expected)
+
+
+def test_words_for_classes_are_their_names_where_these_differ():
+    def words(names):
+        target = target_of(Path("a.nii"), "bids", dict(enumerate(names)))
+        return [path.name.split("_")[2] for path in target.probabilities.values()]
+
+    assert words(["background", "left side", "right side"]) == ["label-leftside", "label-rightside"]
+    assert words(["background", "left side", "Left-side"]) == ["label-1", "label-2"]
+    assert words(["background", "海", "馬"]) == ["label-1", "label-2"]
+
+
+def test_a_name_cannot_break_the_table():
+    text = table_text({1: "a\tb\n9\tc", 2: "", 3: "\x1b[31m"}, {})
+    rows = [line.split("\t") for line in text.splitlines()]
+    assert [len(row) for row in rows] == [3, 3, 3, 3]
+    assert rows[2][1] == "n/a"
+    assert text.isascii()
+    assert "\x1b" not in text
+
+
+def test_one_bad_scan_does_not_stop_the_others(folder, tmp_path):
+    out = tmp_path / "out"
+    (folder / "a2.nii.gz").write_bytes((folder / "a.nii.gz").read_bytes()[:-20])
+    flat = nibabel.Nifti1Image(np.zeros((5, 5, 5), np.uint8), np.eye(4))
+    nibabel.save(flat, folder / "a3.nii")
+    (folder / "a4.mha").write_text("nonsense", encoding="utf-8")
+    told, parts = [], []
+    found = predict_scans(
+        StandIn(),
+        scans_of([folder]),
+        out,
+        tell=told.append,
+        progress=lambda part, step: parts.append(part),
+    )
+    assert [o.state for o in found] == ["done", "failed", "failed", "failed", "done"]
+    assert told == found
+    assert parts == sorted(parts)
+    for outcome, said in zip(found[1:4], ("a2", "a3", "a4"), strict=True):
+        assert outcome.error.startswith(said)
+        assert outcome.labels is None
+        assert str(tmp_path) not in outcome.error
+    assert len(list(out.rglob("*_dseg.nii.gz"))) == 2
+    alone = predict_scans(StandIn(), [folder / "b.nii.gz"], tmp_path / "alone")
+    assert (out / found[4].labels).read_bytes() == (
+        tmp_path / "alone" / alone[0].labels
+    ).read_bytes()
+
+
+def test_results_that_are_there_are_refused_skipped_or_replaced(folder, tmp_path):
+    out = tmp_path / "out"
+    scans = scans_of([folder])
+    predict_scans(StandIn(), scans[:1], out)
+    before = tree(out)
+    with pytest.raises(MrisslError, match="1 of 2 results are there already"):
+        predict_scans(StandIn(), scans, out)
+    assert tree(out) == before
+    other = StandIn(Bands((0.0, 0.2, 0.4)))
+    skipped = predict_scans(other, scans, out, existing="skip")
+    assert [outcome.state for outcome in skipped] == ["skipped", "done"]
+    assert {name: tree(out)[name] for name in before} == before
+    replaced = predict_scans(other, scans, out, existing="replace")
+    assert [outcome.state for outcome in replaced] == ["done", "done"]
+    assert tree(out)[f"{BASE}.nii.gz"] != before[f"{BASE}.nii.gz"]
+
+
+def test_cancelling_keeps_what_is_done_and_the_rest_can_follow(folder, tmp_path):
+    out = tmp_path / "out"
+    scans = scans_of([folder])
+    told = []
+    with pytest.raises(Cancelled):
+        predict_scans(StandIn(), scans, out, tell=told.append, cancelled=lambda: bool(told))
+    assert [outcome.state for outcome in told] == ["done"]
+    assert (out / f"{BASE}.nii.gz").exists()
+    assert not list(out.rglob("*sub-b*"))
+    predict_scans(StandIn(), scans, out, existing="skip")
+    whole = tmp_path / "whole"
+    predict_scans(StandIn(), scans, whole)
+    assert tree(out) == tree(whole)
+
+
+def test_a_full_disk_leaves_no_label_map_and_the_others_go_on(folder, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    replaces = os.replace
+
+    def full(source, target, **options):
+        if str(target).endswith("sub-a_space-orig_desc-mrissl_dseg.nii.gz"):
+            raise OSError(28, "No space left on device")
+        replaces(source, target, **options)
+
+    monkeypatch.setattr(os, "replace", full)
+    found = predict_scans(StandIn(), scans_of([folder]), out)
+    assert [outcome.state for outcome in found] == ["failed", "done"]
+    assert "No space left on device" in found[0].error
+    assert not (out / f"{BASE}.nii.gz").exists()
+    assert not list(out.rglob("*.tmp"))
+    monkeypatch.undo()
+    predict_scans(StandIn(), scans_of([folder]), out, existing="skip")
+    assert (out / f"{BASE}.nii.gz").exists()
+
+
+def test_memory_that_does_not_suffice_for_one_scan(folder, tmp_path, monkeypatch):
+    real = many_scans.read
+
+    def read(path):
+        if path.name == "a.nii.gz":
+            raise MemoryError
+        return real(path)
+
+    monkeypatch.setattr(many_scans, "read", read)
+    found = predict_scans(StandIn(), scans_of([folder]), tmp_path / "out")
+    assert [outcome.state for outcome in found] == ["failed", "done"]
+    assert "memory does not suffice" in found[0].error
+
+
+def test_what_would_fail_for_all_is_refused_before_any_work(folder, tmp_path):
+    segmenter = StandIn()
+    scans = scans_of([folder])
+    scan_at(tmp_path / "more" / "A.nii.gz")
+    inside = tree(tmp_path)
+
+    def refused(*words, **options):
+        with pytest.raises(MrisslError) as told:
+            predict_scans(segmenter, *words, **options)
+        assert tree(tmp_path) == inside
+        return str(told.value)
+
+    both = refused([*scans, tmp_path / "more" / "A.nii.gz"], tmp_path / "out")
+    assert "a.nii.gz and A.nii.gz would both be written" in both
+    assert "a scan lies where" in refused(scans, folder, names="same", existing="replace")
+    assert "folder is not there" in refused(scans, tmp_path / "none" / "out")
+    assert "is a file" in refused(scans, folder / "a.nii.gz")
+
+    def missing():
+        raise MrisslError("is not there", where="weights")
+
+    segmenter.loaded = missing
+    assert "weights: is not there" in refused(scans, tmp_path / "out")
+    segmenter.loaded = lambda: None
+    foreign = {"Name": "raw", "BIDSVersion": "1.10.0"}
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "dataset_description.json").write_text(
+        json.dumps(foreign), encoding="utf-8"
+    )
+    inside = tree(tmp_path)
+    assert "dataset of something else" in refused(scans, tmp_path / "out")
+    assert not segmenter.module.seen
