@@ -41,7 +41,11 @@ def train(
     from napari_mrissl.training.loop import fit
 
     if registry is None:
-        registry = _known_to(run)
+        registry = methods_with(run.settings.method)
+        if run.settings.method not in TASKS:
+            from napari_mrissl.segmentation.finetuning import place_labels
+
+            place_labels(run)
     scans = cohort.subjects(run.settings, "train")
     if scans is None:
         raise MrisslError("no scan is for training", where="data")
@@ -49,15 +53,13 @@ def train(
     return fit(run, registry, scans, held_out, interrupted=interrupted, initial=initial.of(run))
 
 
-def _known_to(run: Run) -> Mapping[str, TaskInfo]:
-    """The methods there are; where it is a finetuning, this machine then knows its labels."""
-    if run.settings.method in TASKS:
+def methods_with(method: str) -> Mapping[str, TaskInfo]:
+    """The methods of pretraining, and finetuning where it is asked for."""
+    if method in TASKS:
         return TASKS
-    from napari_mrissl.segmentation import finetuning
+    from napari_mrissl.segmentation.finetuning import REGISTRY
 
-    if run.settings.method in finetuning.REGISTRY:
-        finetuning.place_labels(run)
-    return {**TASKS, **finetuning.REGISTRY}
+    return {**TASKS, **REGISTRY}
 
 
 @contextlib.contextmanager
@@ -101,7 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif given.estimate:
             from napari_mrissl.training.estimate import estimate
 
-            show_json(estimate(_settings(given.estimate)).as_json())
+            settings = _settings(given.estimate)
+            show_json(estimate(settings, methods_with(settings.method)).as_json())
         else:
             with stopping_on_signals() as interrupted:
                 train(Run.open(given.run), interrupted)

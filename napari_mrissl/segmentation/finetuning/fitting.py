@@ -111,6 +111,8 @@ def _watched(
 ) -> Iterator[threading.Event]:
     """An event that is set when the work is to stop; progress is told meanwhile."""
     interrupted, ended = threading.Event(), threading.Event()
+    if cancelled is not None and cancelled():
+        interrupted.set()
 
     def watch() -> None:
         told = -1

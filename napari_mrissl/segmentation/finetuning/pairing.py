@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from napari_mrissl.errors import MrisslError
@@ -26,11 +28,12 @@ def labelled_pairs(
     subjects: Sequence[str] = (),
     held_out: Sequence[str] = (),
 ) -> list[LabelledInput]:
-    """Scans of a folder (or one scan) with label maps, prompts, or both.
+    """Scans of a folder, a table or one file, with label maps, prompts, or both.
 
     A label map has the scan's name, or that name with ``_dseg``, ``_seg``, ``_label`` or
     ``_mask`` behind it (in a BIDS name in place of its suffix); prompts have it with ``.csv``
-    or ``.json``. Scans with neither are left out unless they were named.
+    or ``.json``. Scans with neither are left out unless they were named. A table may name
+    label maps, subjects and the split itself, see `napari_mrissl.training.data.sources.find`.
 
     Parameters
     ----------
@@ -47,24 +50,28 @@ def labelled_pairs(
     MrisslError
         If a folder is missing, a named scan is not there or has no labels, or none has any.
     """
-    if labels is None and prompts is None:
-        raise MrisslError("neither label maps nor prompts", expected="--labels or --prompts")
-    root = Path(images)
+    root = Path(os.path.abspath(images))
     entries = find([root]).entries
-    single = root.is_file() or len(entries) == 1
+    if labels is None and prompts is None and not any(entry.labels for entry in entries):
+        raise MrisslError("neither label maps nor prompts", expected="--labels or --prompts")
     found: dict[Path, LabelledInput] = {}
     for entry in entries:
-        relative = entry.path.relative_to(root.absolute()) if root.is_dir() else entry.path
-        own = entry.labels or _labels_of(labels, relative, single)
-        marked = _prompts_of(prompts, relative, single)
-        found[entry.path] = LabelledInput(entry.path, own, marked)
+        relative = entry.path.relative_to(root) if root.is_dir() else Path(entry.path.name)
+        own = entry.labels or _labels_of(labels, relative, single=len(entries) == 1)
+        marked = _prompts_of(prompts, relative, single=len(entries) == 1)
+        found[entry.path] = LabelledInput(entry.path, own, marked, subject=entry.person)
+    parts = {entry.path: entry.part for entry in entries}
     chosen = [_named(found, name) for name in subjects]
     measured = [_named(found, name) for name in held_out]
+    if not held_out:
+        measured = [path for path, part in parts.items() if part == "validation"]
     if not subjects:
         chosen = [
             path
             for path, known in found.items()
-            if path not in measured and (known.labels is not None or known.prompts is not None)
+            if path not in measured
+            and parts[path] in (None, "train")
+            and (known.labels is not None or known.prompts is not None)
         ]
     for path in (*chosen, *measured):
         if found[path].labels is None and found[path].prompts is None:
@@ -78,10 +85,7 @@ def labelled_pairs(
             expected="e.g. images/a.nii.gz and labels/a.nii.gz",
         )
     pairs = [found[path] for path in dict.fromkeys(chosen)]
-    return pairs + [
-        LabelledInput(path, found[path].labels, found[path].prompts, held_out=True)
-        for path in dict.fromkeys(measured)
-    ]
+    return pairs + [replace(found[path], held_out=True) for path in dict.fromkeys(measured)]
 
 
 def _named(found: dict[Path, LabelledInput], name: str) -> Path:
@@ -108,14 +112,14 @@ def stem(path: Path) -> str:
     return name[: len(name) - max(lengths, default=0)]
 
 
-def _labels_of(labels: str | Path | None, relative: Path, single: bool) -> Path | None:
+def _labels_of(labels: str | Path | None, relative: Path, *, single: bool) -> Path | None:
     if labels is None:
         return None
     place = Path(labels)
     if not place.exists():
         raise MrisslError("no such file or folder", where=place, remedy="check the name")
     if place.is_file():
-        return _only(place, single)
+        return _only(place, single=single)
     folder, name = place / relative.parent, stem(relative)
     stems = [name + ending for ending in _ENDINGS]
     if _BIDS_SUBJECT.search(name):
@@ -126,19 +130,19 @@ def _labels_of(labels: str | Path | None, relative: Path, single: bool) -> Path 
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _prompts_of(prompts: str | Path | None, relative: Path, single: bool) -> Path | None:
+def _prompts_of(prompts: str | Path | None, relative: Path, *, single: bool) -> Path | None:
     if prompts is None:
         return None
     place = Path(prompts)
     if not place.exists():
         raise MrisslError("no such file or folder", where=place, remedy="check the name")
     if place.is_file():
-        return _only(place, single)
+        return _only(place, single=single)
     candidates = [place / relative.parent / (stem(relative) + suffix) for suffix in _PROMPTS]
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _only(place: Path, single: bool) -> Path:
+def _only(place: Path, *, single: bool) -> Path:
     if not single:
         raise MrisslError(
             "one file for several scans", where=place, expected="a folder with a file for each"

@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.networks import weights
+from napari_mrissl.networks.settings import BackboneSettings
 from napari_mrissl.segmentation.finetuning.inputs import LabelledInput
 from napari_mrissl.segmentation.finetuning.reading import (
     Progress,
@@ -30,7 +31,7 @@ from napari_mrissl.segmentation.finetuning.settings import (
 from napari_mrissl.segmentation.finetuning.starting import Start, backbone_arrays, start_of
 from napari_mrissl.segmentation.finetuning.task_settings import INFO, REGISTRY, LabelClass
 from napari_mrissl.training import initial
-from napari_mrissl.training.building import settings_for
+from napari_mrissl.training.building import checked, settings_for
 from napari_mrissl.training.data.places import note_place
 from napari_mrissl.training.data.preprocessing import CT_WINDOW
 from napari_mrissl.training.run import Run
@@ -135,8 +136,8 @@ def _run_settings(
     spacing = _spacing(settings, scans)
     backbone = start.backbone
     if start.path is None:
-        backbone = backbone.model_copy(update=_network_changes(settings.changes))
-        backbone = type(backbone).model_validate(backbone.model_dump())
+        content = {**backbone.model_dump(), **_network_changes(settings.changes)}
+        backbone = checked(BackboneSettings, content, where="network")
     elif _network_changes(settings.changes):
         raise MrisslError(
             "another network than that of the weights",
@@ -148,7 +149,7 @@ def _run_settings(
         "task.classes": [entry.model_dump(mode="json") for entry in classes],
         "task.mode": settings.mode,
         "task.backbone": backbone.model_dump(mode="json"),
-        "task.patch": list(settings.patch or _patch(settings, start, scans, spacing, backbone)),
+        "task.patch": list(settings.patch or _patch(settings, scans, spacing, backbone)),
         "task.spacing": None if spacing is None else list(spacing),
         # What was just drawn knows nothing that a high rate could spoil.
         "task.backbone_rate": 1.0 if start.path is None else rate,
@@ -189,10 +190,9 @@ def _spacing(
 
 def _patch(
     settings: FinetuneSettings,
-    start: Start,
     scans: Sequence[ReadScan],
     spacing: tuple[float, float, float] | None,
-    backbone: Any,
+    backbone: BackboneSettings,
 ) -> tuple[int, int, int]:
     """As large as the largest scan along each axis, up to what the preset's machine can hold."""
     stride, least = backbone.stride, backbone.least_side

@@ -254,16 +254,9 @@ def _mark(labels: NDArray[np.int32], volume: Volume, prompts: Prompts, *, alone:
 
 
 def _check_apart(scans: Sequence[ReadScan], groups: Sequence[int]) -> None:
-    seen: dict[str, ReadScan] = {}
+    seen: set[str] = set()
     sides: dict[int, ReadScan] = {}
     for scan, group in zip(scans, groups, strict=True):
-        if scan.facts.identity in seen:
-            raise MrisslError(
-                "is given twice",
-                where=scan.volume.name,
-                remedy="give its label map and prompts together",
-            )
-        seen[scan.facts.identity] = scan
         other = sides.setdefault(group, scan)
         if other.split != scan.split:
             raise MrisslError(
@@ -273,6 +266,13 @@ def _check_apart(scans: Sequence[ReadScan], groups: Sequence[int]) -> None:
                 expected="every subject on one side only",
                 remedy="take one of them out",
             )
+        if scan.facts.identity in seen:
+            raise MrisslError(
+                "is given twice",
+                where=scan.volume.name,
+                remedy="give its label map and prompts together",
+            )
+        seen.add(scan.facts.identity)
 
 
 def _person(source: Path) -> str:
