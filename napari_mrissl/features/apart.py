@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, Any
@@ -60,9 +61,15 @@ def compute_apart(
         return found
     if isinstance(settings, FilterBankSettings):
         return compute(volume, settings, progress, cancelled)
+
+    def told(line: dict[str, Any]) -> None:
+        if progress is not None and "part" in line:
+            progress(float(line["part"]), str(line.get("step", "")))
+
+    limit = {"MRISSL_FEATURE_CACHE_GIB": repr(cache_limit_bytes() / 2**30)}
     with scratch_folder() as folder:
-        _write_request(folder, volume, settings)
-        _run(folder, progress, cancelled)
+        hand_over(folder, volume, settings.model_dump(mode="json"))
+        run_child(_MODULE, folder, told, cancelled, limit)
     stack = cached(volume, settings)
     if stack is None:
         raise MrisslError(
@@ -73,7 +80,14 @@ def compute_apart(
     return stack
 
 
-def _write_request(folder: Path, volume: Volume, settings: BaseModel) -> None:
+def hand_over(folder: Path, volume: Volume, settings: Mapping[str, Any]) -> None:
+    """Write a volume and settings where a child process finds them by `handed_over`.
+
+    Raises
+    ------
+    MrisslError
+        If the disk does not take them.
+    """
     try:
         np.save(folder / VOXELS, volume.data, allow_pickle=False)
         content = {
@@ -81,7 +95,7 @@ def _write_request(folder: Path, volume: Volume, settings: BaseModel) -> None:
             "slope": volume.slope,
             "intercept": volume.intercept,
             "identity": volume.identity,
-            "settings": settings.model_dump(mode="json"),
+            "settings": dict(settings),
         }
         (folder / REQUEST).write_text(json.dumps(content), encoding="utf-8")
     except OSError as error:
@@ -92,19 +106,50 @@ def _write_request(folder: Path, volume: Volume, settings: BaseModel) -> None:
         ) from error
 
 
-def _run(folder: Path, progress: Progress | None, cancelled: IsCancelled | None) -> None:
-    limit = {"MRISSL_FEATURE_CACHE_GIB": repr(cache_limit_bytes() / 2**30)}
+def run_child(
+    module: str,
+    folder: Path,
+    told: Callable[[dict[str, Any]], object],
+    cancelled: IsCancelled | None = None,
+    environment: Mapping[str, str] | None = None,
+    work: str = "computes features",
+    remedy: str = "with little memory, choose a smaller scan or the filter bank",
+) -> None:
+    """Run ``python -m module folder``, which answers in lines of JSON, and wait for its end.
+
+    Parameters
+    ----------
+    module
+        Ends when its standard input does; its last line has ``done`` or ``error``.
+    folder
+        Of what was handed over.
+    told
+        Gets every other line.
+    cancelled
+        Asked now and then.
+    environment
+        Variables beside those of this process.
+    work, remedy
+        What it does, and what to do where the process ends without a word, as for want of memory.
+
+    Raises
+    ------
+    Cancelled
+        If `cancelled` answered True; the process is gone then.
+    MrisslError
+        The process's own sentence, or that it ended without one.
+    """
     said: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
     complaints: list[str] = []
     with subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-m", _MODULE, str(folder)],
+        [sys.executable, "-m", module, str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
         errors="replace",
-        env={**_HUGE_PAGES, **os.environ, **limit},
+        env={**_HUGE_PAGES, **os.environ, **(environment or {})},
     ) as child:
         readers = (
             threading.Thread(target=_read_answers, args=(child.stdout, said), daemon=True),
@@ -113,7 +158,7 @@ def _run(folder: Path, progress: Progress | None, cancelled: IsCancelled | None)
         for reader in readers:
             reader.start()
         try:
-            answer = _last_answer(said, progress, cancelled)
+            answer = _last_answer(said, told, cancelled)
         finally:
             _end(child)
             for reader in readers:
@@ -124,18 +169,18 @@ def _run(folder: Path, progress: Progress | None, cancelled: IsCancelled | None)
         raise MrisslError(printable(str(answer["error"])).rstrip("."))
     reason = printable("".join(complaints).strip().rpartition("\n")[2])[:300]
     raise MrisslError(
-        f"the process that computes features ended with code {child.returncode}"
+        f"the process that {work} ended with code {child.returncode}"
         + (f" ({reason})" if reason else ""),
-        remedy="with little memory, choose a smaller scan or the filter bank",
+        remedy=remedy,
     )
 
 
 def _last_answer(
     said: SimpleQueue[dict[str, Any] | None],
-    progress: Progress | None,
+    told: Callable[[dict[str, Any]], object],
     cancelled: IsCancelled | None,
 ) -> dict[str, Any]:
-    """What the child says that is no progress; nothing if it ends without a word."""
+    """What the child says last; nothing if it ends without a word."""
     answer: dict[str, Any] = {}
     while True:
         if cancelled is not None and cancelled():
@@ -146,10 +191,10 @@ def _last_answer(
             continue
         if line is None:
             return answer
-        if "part" not in line:
+        if "done" in line or "error" in line:
             answer = line
-        elif progress is not None:
-            progress(float(line["part"]), str(line.get("step", "")))
+        else:
+            told(line)
 
 
 def _read_answers(stream: IO[str] | None, said: SimpleQueue[dict[str, Any] | None]) -> None:

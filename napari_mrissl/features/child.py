@@ -23,7 +23,7 @@ _NICE = 5
 def main(folder: Path) -> int:
     """Compute what a folder asks for into the cache; 0, 2 with one sentence, or 3 when stopped."""
     stopped = threading.Event()
-    threading.Thread(target=_wait_for_end, args=(stopped,), daemon=True).start()
+    threading.Thread(target=wait_for_end, args=(stopped,), daemon=True).start()
     if hasattr(os, "nice"):  # the viewer is drawn first
         os.nice(_NICE)
     try:
@@ -32,13 +32,14 @@ def main(folder: Path) -> int:
     except Cancelled:
         return 3
     except MrisslError as reason:
-        _answer({"error": str(reason)})
+        answer({"error": str(reason)})
         return 2
-    _answer({"done": True})
+    answer({"done": True})
     return 0
 
 
-def _wait_for_end(stopped: threading.Event) -> None:
+def wait_for_end(stopped: threading.Event) -> None:
+    """Set an event when standard input ends, as when the parent does."""
     # Not through sys.stdin: its lock would be held when the interpreter ends.
     while os.read(0, 1):
         continue
@@ -46,10 +47,11 @@ def _wait_for_end(stopped: threading.Event) -> None:
 
 
 def _tell(part: float, step: str) -> None:
-    _answer({"part": part, "step": step})
+    answer({"part": part, "step": step})
 
 
-def _answer(content: dict[str, object]) -> None:
+def answer(content: dict[str, object]) -> None:
+    """Say something to the parent: a line of JSON."""
     sys.stdout.write(json.dumps(content) + "\n")
     sys.stdout.flush()
 

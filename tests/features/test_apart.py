@@ -113,7 +113,7 @@ def test_a_child_that_dies_is_reported_and_leaves_nothing(tmp_path, monkeypatch)
 def test_a_child_ends_with_its_parent(tmp_path):
     folder = tmp_path / "request"
     folder.mkdir()
-    apart._write_request(folder, oblique(), RANDOM)
+    apart.hand_over(folder, oblique(), RANDOM.model_dump(mode="json"))
     with subprocess.Popen(
         [sys.executable, "-m", "napari_mrissl.features.child", folder],
         stdin=subprocess.PIPE,
@@ -126,7 +126,7 @@ def test_a_child_ends_with_its_parent(tmp_path):
 
 @pytest.mark.parametrize("what", ["voxels.npy", "request.json", "other scan", "pickle"])
 def test_what_was_handed_over_is_checked(tmp_path, what):
-    apart._write_request(tmp_path, oblique(), RANDOM)
+    apart.hand_over(tmp_path, oblique(), RANDOM.model_dump(mode="json"))
     if what == "other scan":
         np.save(tmp_path / apart.VOXELS, oblique(1).data)
     elif what == "pickle":
@@ -138,6 +138,6 @@ def test_what_was_handed_over_is_checked(tmp_path, what):
 
 
 def test_nothing_of_a_name_is_handed_over(tmp_path):
-    apart._write_request(tmp_path, oblique(), RANDOM)
+    apart.hand_over(tmp_path, oblique(), RANDOM.model_dump(mode="json"))
     for path in tmp_path.iterdir():
         assert b"PHI name" not in path.read_bytes()
