@@ -43,6 +43,11 @@ class _Seen(NamedTuple):
 class Follower(QObject):
     """What is known of one run, kept up to date while it goes on.
 
+    Parameters
+    ----------
+    kind
+        What napari calls the run in its question before it closes.
+
     Attributes
     ----------
     changed : Signal()
@@ -67,8 +72,9 @@ class Follower(QObject):
     opened = Signal()
     failed = Signal(str)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, kind: str = "pretraining run") -> None:
         super().__init__(parent)
+        self._kind = kind
         self.folder: Path | None = None
         self.run: Run | None = None
         self.state: RunState | None = None
@@ -107,7 +113,7 @@ class Follower(QObject):
         elif self.following:
             return
         tail = self._tail
-        self.title = f"pretraining run {printable(folder.name)} {closing_words}".strip()
+        self.title = f"{self._kind} {printable(folder.name)} {closing_words}".strip()
         self._jobs.start(
             lambda control: _watch(control, folder, tail),
             title=self.title,

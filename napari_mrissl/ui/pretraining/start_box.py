@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFileDialog, QLineEdit, QWidget
 
 from napari_mrissl.errors import printable
+from napari_mrissl.ui.pretraining.device_choice import DeviceChoice
 from napari_mrissl.ui.pretraining.run_box import duration
 from napari_mrissl.ui.pretraining.work import runs_folder
 from napari_mrissl.ui.recorder.parts import button, column, label_of, row, sentence
-
-_AUTO = ("auto", "auto: the first GPU, or the CPU")
 
 
 class StartBox(QWidget):
@@ -34,13 +33,7 @@ class StartBox(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.device = QComboBox()
-        self.device.addItem(_AUTO[1], _AUTO[0])
-        self.device.setToolTip("What the network is trained on: the devices that torch finds here")
-        self.device.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.device.setMinimumContentsLength(12)
+        self.device = DeviceChoice()
         self.initial = QLineEdit()
         self.initial.setReadOnly(True)
         self.initial.setMinimumWidth(60)
@@ -77,27 +70,11 @@ class StartBox(QWidget):
 
     def show_devices(self, devices: Sequence[Mapping[str, Any]]) -> None:
         """Offer the devices that there are, besides auto; the chosen one stays chosen."""
-        chosen = self.device.currentData()
-        blocker = QSignalBlocker(self.device)
-        self.device.clear()
-        self.device.addItem(_AUTO[1], _AUTO[0])
-        for one in devices:
-            self.device.addItem(_described(one), one["name"])
-        found = self.device.findData(chosen)
-        if found < 0:
-            # Chosen for another machine: shown, and the run will say that it is not there.
-            self.device.addItem(f"{chosen}: not found here", chosen)
-            found = self.device.count() - 1
-        self.device.setCurrentIndex(found)
-        blocker.unblock()
+        self.device.offer(devices)
 
     def show_device(self, name: str) -> None:
         """Choose a device without telling."""
-        blocker = QSignalBlocker(self.device)
-        if self.device.findData(name) < 0:
-            self.device.addItem(printable(name), name)
-        self.device.setCurrentIndex(self.device.findData(name))
-        blocker.unblock()
+        self.device.show_chosen(name)
 
     def propose(self, method: str) -> None:
         """Name a folder that is not there yet, unless the user named one."""
@@ -151,10 +128,3 @@ def estimated(found: Mapping[str, Any], steps: int, held: int) -> str:
     if found.get("reason"):
         text = f"No step could be taken: {found['reason'].rstrip('.')}. {', '.join(words)}."
     return printable(text)
-
-
-def _described(device: Mapping[str, Any]) -> str:
-    words = printable(str(device.get("title") or device["name"]))
-    memory = device.get("memory_bytes")
-    size = f", {memory / 2**30:.0f} GiB" if memory else ""
-    return f"{device['name']}: {words}{size}" if words != device["name"] else words + size
