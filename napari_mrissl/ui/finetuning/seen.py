@@ -1,0 +1,220 @@
+"""Which scans are open and what is labelled in them: marks, label layers, corrections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.features.cancel import stop_if
+from napari_mrissl.segmentation.prompts import PromptClass
+from napari_mrissl.ui.layers import METADATA_KEY, labels_array, reading_of
+from napari_mrissl.ui.segmenter.presets import is_background
+from napari_mrissl.ui.segmenter.prompt_layers import CLICKS, SCRIBBLES, ClicksLayer, role_of
+from napari_mrissl.ui.segmenter.result_layers import RESULT as CLICK_RESULT
+from napari_mrissl.ui.segmenter.state import Click
+from napari_mrissl.volumes import Volume
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Layer
+
+    from napari_mrissl.ui.jobs import Control
+
+RESULT, ACCEPTED = "finetuned", "accepted"
+"""Roles of layers: what a finetuned network made, and such a result as labels to learn from."""
+
+_CLASSES = "classes"
+_SAME_MM = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """What was clicked and scribbled in a scan.
+
+    Attributes
+    ----------
+    clicks
+        World RAS mm and label.
+    scribbles
+        (S, A, R) labels, 0 where nothing was painted; None without any.
+    classes
+        Of the marks.
+    """
+
+    clicks: tuple[Click, ...] = ()
+    scribbles: NDArray[Any] | None = None
+    classes: tuple[PromptClass, ...] = ()
+
+    @property
+    def background(self) -> frozenset[int]:
+        """Labels of classes that mean nothing in particular: they are 0 in what is learned."""
+        return frozenset(one.label for one in self.classes if is_background(one))
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """A Labels layer on a scan's grid.
+
+    Attributes
+    ----------
+    layer
+        To choose it by.
+    labels
+        (S, A, R), as they are when this is read.
+    counts
+        Voxels by label.
+    names
+        By label, where the layer's features say them.
+    """
+
+    layer: Labels
+    labels: NDArray[Any]
+    counts: Mapping[int, int]
+    names: Mapping[int, str]
+
+
+@dataclass(frozen=True, eq=False)
+class ScanFacts:
+    """An open scan and what is labelled in it.
+
+    Attributes
+    ----------
+    problem
+        Why it cannot be used, in a sentence.
+    """
+
+    layer: Image
+    name: str
+    volume: Volume | None = None
+    marks: Marks = field(default_factory=Marks)
+    mark_counts: Mapping[int, int] = field(default_factory=dict)
+    maps: tuple[LabelMap, ...] = ()
+    problem: str = ""
+
+    def map_of(self, layer: Labels | None) -> LabelMap | None:
+        """The label map of a layer."""
+        return next((one for one in self.maps if one.layer is layer), None)
+
+
+class Seen:
+    """What the GUI thread sees of a viewer's layers, to be read by another one.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers are looked at now.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        from napari.layers import Image, Labels
+
+        self._scans: list[tuple[Image, str, Callable[[], Volume] | str]] = []
+        self._maps: list[tuple[Labels, Volume | None, Any, Callable[[], Volume]]] = []
+        self._marks: dict[int, dict[str, Any]] = {}
+        for layer in viewer.layers:
+            role, volume = role_of(layer)
+            if role in (CLICKS, SCRIBBLES) and volume is not None:
+                self._add_marks(viewer, layer, role, volume)
+            elif isinstance(layer, Labels) and role not in (RESULT, CLICK_RESULT):
+                read = _reading(layer)
+                if not isinstance(read, str):
+                    array = labels_array(layer) if volume is not None else None
+                    self._maps.append((layer, volume, array, read))
+            elif isinstance(layer, Image) and role is None and _is_scan(layer):
+                self._scans.append((layer, layer.name, _reading(layer)))
+
+    def facts(self, control: Control) -> tuple[ScanFacts, ...]:
+        """Read and count; not for the GUI thread."""
+        maps = []
+        for layer, own, array, read in self._maps:
+            stop_if(control.cancelled)
+            try:
+                volume = read()
+            except MrisslError:
+                continue  # a layer of which no volume can be had is no label map of a scan
+            labels = array if volume is own else volume.data
+            if labels.shape == volume.shape and labels.dtype.kind in "bui":
+                found = LabelMap(layer, labels, counted(labels), _names(layer))
+                maps.append((volume, found))
+        return tuple(self._facts_of(*one, maps, control) for one in self._scans)
+
+    def _facts_of(
+        self,
+        layer: Image,
+        name: str,
+        read: Callable[[], Volume] | str,
+        maps: list[tuple[Volume, LabelMap]],
+        control: Control,
+    ) -> ScanFacts:
+        stop_if(control.cancelled)
+        if isinstance(read, str):
+            return ScanFacts(layer, name, problem=read)
+        try:
+            volume = read()
+        except MrisslError as error:
+            return ScanFacts(layer, name, problem=str(error))
+        marks = Marks(**self._marks.get(id(volume), {}))
+        own = tuple(found for grid, found in maps if _same_grid(grid, volume))
+        return ScanFacts(layer, name, volume, marks, _marked(marks), own)
+
+    def _add_marks(self, viewer: ViewerModel, layer: Layer, role: str, volume: Volume) -> None:
+        known = self._marks.setdefault(id(volume), {})
+        if role == CLICKS:
+            known["clicks"] = ClicksLayer(viewer, volume).read()
+        else:
+            known["scribbles"] = labels_array(layer)
+        classes = layer.metadata[METADATA_KEY].get(_CLASSES)
+        if classes:
+            known["classes"] = tuple(classes)
+
+
+def counted(labels: NDArray[Any]) -> dict[int, int]:
+    """Voxels by label."""
+    if labels.dtype.itemsize <= 2 and labels.dtype.kind in "bu":
+        counts = np.bincount(labels.reshape(-1))
+        return {int(label): int(counts[label]) for label in np.flatnonzero(counts)}
+    values, counts = np.unique(labels, return_counts=True)
+    return {int(value): int(count) for value, count in zip(values, counts, strict=True)}
+
+
+def _marked(marks: Marks) -> dict[int, int]:
+    """Clicks and scribbled voxels by label, background as 0."""
+    found = counted(marks.scribbles) if marks.scribbles is not None else {}
+    found.pop(0, None)
+    for click in marks.clicks:
+        found[click[3]] = found.get(click[3], 0) + 1
+    nothing = sum(found.pop(label, 0) for label in marks.background)
+    return {0: nothing, **found} if nothing else found
+
+
+def _is_scan(layer: Image) -> bool:
+    return layer.ndim == 3 and not layer.rgb and not layer.multiscale
+
+
+def _reading(layer: Layer) -> Callable[[], Volume] | str:
+    try:
+        return reading_of(layer)
+    except MrisslError as error:
+        return str(error)
+
+
+def _same_grid(one: Volume, other: Volume) -> bool:
+    if one is other:
+        return True
+    return one.shape == other.shape and np.allclose(one.affine, other.affine, atol=_SAME_MM)
+
+
+def _names(layer: Labels) -> dict[int, str]:
+    table = layer.features
+    if "index" not in table or "name" not in table:
+        return {}
+    return {
+        int(label): str(name)[:200]
+        for label, name in zip(table["index"], table["name"], strict=True)
+        if isinstance(label, int | np.integer)
+    }
