@@ -31,6 +31,8 @@ from napari_mrissl.synthesis.views import augmented, operations_on
 _KEPT = 4096
 """Voxels of a class among which centres of crops are drawn."""
 
+_SAME_SPACING = 1e-3
+
 _JITTER = 0.25
 """How far a crop's middle may lie from the drawn voxel, as a share of its sides."""
 
@@ -228,6 +230,9 @@ def _place(
 
 
 def _spacing(scan: Scan, settings: FinetuneTaskSettings) -> NDArray[np.float64]:
+    own = scan.volume.spacing
     if settings.spacing is None:
-        return scan.volume.spacing
-    return np.array(settings.spacing, np.float64)
+        return own
+    wanted = np.array(settings.spacing, np.float64)
+    # A header's last digits would put the outermost voxels just outside.
+    return np.where(np.isclose(wanted, own, rtol=_SAME_SPACING), own, wanted)

@@ -21,7 +21,7 @@ def arrays(who: int, shape: tuple[int, int, int] = SHAPE) -> tuple[np.ndarray, n
     rng = np.random.default_rng(who)
     middle = np.array(shape).reshape(3, 1, 1, 1) / 2 + rng.uniform(-1.5, 1.5, (3, 1, 1, 1))
     distance = np.linalg.norm(np.indices(shape) - middle, axis=0)
-    labels = ((distance < 6) + (distance < 3.5)).astype(np.uint8)
+    labels = np.uint8(distance < 6) + np.uint8(distance < 3.5)
     return (labels * 80 + rng.normal(100, 10, shape)).astype(np.float32), labels
 
 
