@@ -29,8 +29,11 @@ ON_BY_DEFAULT = False
 VERSION = 1
 """Raised when the same scans give other suggestions: what was measured of earlier ones ends."""
 
-_VOXELS = 4000
+_VOXELS = 3000
 """Looked at in all scans together; their likeness is a matrix of this side."""
+
+_MARKED = 1000
+"""Of each scan's clicks and scribbles, evenly, at most."""
 
 _SMOOTHING_MM = 1.0
 _SKIPPED_MM = 5.0
@@ -186,12 +189,17 @@ def _seen(candidate: Candidate, skipped: Sequence[Place], count: int) -> _Seen:
     for place in places:
         distance = np.linalg.norm(apply_affine(volume.affine, voxels) - place, axis=1)
         near |= distance < _SKIPPED_MM
-    for voxel in known:
-        near |= (voxels == voxel).all(axis=1)
-    marked = np.concatenate([known, away])
+    near |= np.isin(_flat(voxels, volume.shape), _flat(known, volume.shape))
+    kept = min(len(known), _MARKED)
+    marked = np.concatenate([known[np.arange(kept) * len(known) // max(kept, 1)], away])
     return _Seen(
         voxels, data[(slice(None), *at)].T, smooth[at], ~near, data[(slice(None), *marked.T)].T
     )
+
+
+def _flat(voxels: NDArray[np.intp], shape: tuple[int, int, int]) -> NDArray[np.intp]:
+    found: NDArray[np.intp] = np.ravel_multi_index(tuple(voxels.T), shape)
+    return found
 
 
 def _smoothed(candidate: Candidate) -> NDArray[np.float32]:
@@ -241,9 +249,12 @@ def _squared_distances(
     one: NDArray[np.floating], other: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     a, b = one.astype(np.float64), other.astype(np.float64)
-    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * (a @ b.T)
-    found: NDArray[np.float64] = np.maximum(squares, 0)
-    return found
+    # In place: the largest of these matrices is most of what a suggestion takes in memory.
+    squares = a @ b.T
+    squares *= -2
+    squares += (a**2).sum(axis=1)[:, None]
+    squares += (b**2).sum(axis=1)
+    return np.maximum(squares, 0, out=squares)
 
 
 def _suggestion(
