@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from napari_mrissl.evaluation.linear_head import Decision, best_amount
 
 HIDDEN, EPOCHS, BATCH = 64, 20, 512
+LEAST_STEPS = 1000
+"""Few voxels are passed over more often, until there were as many steps."""
 
 _VOXELS_AT_ONCE = 1 << 18
 _BACKGROUND = 0
@@ -61,7 +63,7 @@ def fit(
     decision: Decision = "dice",
     seed: int = 0,
 ) -> NonlinearHead:
-    """Fit to voxels of several scans: Adam, 20 passes over all voxels.
+    """Fit to voxels of several scans by Adam, in 20 passes or at least 1,000 steps.
 
     Parameters
     ----------
@@ -88,9 +90,11 @@ def fit(
     center, spread = x.mean(axis=0), x.std(axis=0)
     # A channel that is the same everywhere says nothing, and must not divide by zero.
     spread = np.where(spread > 1e-12 * (1 + np.abs(center)), spread, np.inf)
+    batches = -(-len(x) // BATCH)
+    passes = max(EPOCHS, -(-LEAST_STEPS // batches))
     network = MLPClassifier(
-        (HIDDEN,), batch_size=min(BATCH, len(x)), max_iter=EPOCHS, tol=0.0,
-        n_iter_no_change=EPOCHS, random_state=seed,
+        (HIDDEN,), batch_size=min(BATCH, len(x)), max_iter=passes, tol=0.0,
+        n_iter_no_change=passes, random_state=seed,
     )  # fmt: skip
     # One thread, so that the fit does not depend on how many cores there are.
     with threadpool_limits(1), warnings.catch_warnings():

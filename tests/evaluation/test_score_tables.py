@@ -5,10 +5,11 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import stats
 
-from napari_mrissl.evaluation import score_tables
-from napari_mrissl.evaluation.cells import Cell
+from napari_mrissl.evaluation import score_plot, score_tables
+from napari_mrissl.evaluation.cells import Cell, Made
 
 
 def cell(source, draw, seed=0, shots=1):
@@ -87,3 +88,73 @@ def test_three_tables_say_the_same(tmp_path):
     assert "| net | 1 | 0.700 ± 0.000 [0.500, 0.900] |" in text
     assert "+0.250" in text
     assert "label 2" in text
+
+
+def test_differences_say_what_they_are_worth():
+    random = np.random.default_rng(0)
+    subjects = [f"{k:02d}" for k in range(20)]
+    base = dict(zip(subjects, random.beta(8, 3, 20), strict=True))
+
+    def made(gain, draw):
+        return {
+            one: {1: value + gain + 0.002 * draw, 2: value + 0.1 * gain}
+            for one, value in base.items()
+        }
+
+    cells = {cell("net", draw): made(0.05, draw) for draw in range(3)}
+    cells |= {cell("random", draw): made(0.0, draw) for draw in range(3)}
+    rows = score_tables.rows_of(cells, (1, 2), "random")
+    one, two = row(rows, "net", "1"), row(rows, "net", "2")
+    wanted = [stats.wilcoxon([0.05] * 20).pvalue, stats.wilcoxon([0.005] * 20).pvalue]
+    assert [one.p, two.p] == pytest.approx(wanted)
+    assert [one.p_holm, two.p_holm] == pytest.approx([2 * wanted[0], 2 * wanted[1]])
+    # Significant, and yet less than two points on twenty subjects.
+    assert (one.too_fine, two.too_fine) == (False, True)
+    assert one.wide_low <= one.difference_low <= one.difference <= one.wide_high
+    assert row(rows, "random", "1").p is None
+    text = score_tables.markdown(rows, "")
+    assert "0.020 for 20 subjects" in text
+    assert "+0.028 [+0.028, +0.028] |" in text
+    fewer = score_tables.markdown([r for r in rows if r.source == "random"], "")
+    assert "may be no difference" not in fewer
+
+
+def test_each_measure_has_a_table_and_its_own_worst(tmp_path):
+    scores = {"a": {1: 0.5}, "b": {1: 0.7}}
+    further = {
+        "hd95_mm": {"a": {1: 9.0}, "b": {1: 1.0}},
+        "volume_difference_ml": {"a": {1: -0.5}, "b": {1: 0.1}},
+    }
+    cells = {Cell("net", 1, 0, 0, "x", "full"): Made(scores, further)}
+    rows = score_tables.rows_of(cells, (1,))
+    worst = {r.measure: r.worst for r in rows if r.label == "1"}
+    assert worst == {"dice": 0.5, "hd95_mm": 9.0, "volume_difference_ml": -0.5}
+    score_tables.write(tmp_path, rows, {}, "100 % & more_of it.")
+    text = (tmp_path / "table.md").read_text("utf-8")
+    for title in ("Dice\n", "HD95 (mm)\n", "volume difference (ml)\n", "| full | net | 1 |"):
+        assert title in text
+    latex = (tmp_path / "table.tex").read_text("utf-8")
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 3
+    assert r"$\pm$" in latex
+    assert "±" not in latex.split("% Dice")[0]
+    with Image.open(tmp_path / "table.png") as picture:
+        assert picture.size[0] >= 600
+
+
+def test_latex_keeps_what_latex_would_take_as_its_own():
+    rows = score_tables.rows_of({cell("a_b & 50%", 0): {"s": {1: 0.5}}}, (1,))
+    line = next(x for x in score_tables.latex(rows, "").splitlines() if x.startswith("a"))
+    assert r"a\_b \& 50\%" in line
+
+
+def test_a_plot_shows_every_source():
+    cells = {
+        cell(source, draw, shots=shots): {"a": {1: value}, "b": {1: value + 0.1}}
+        for source, value in (("net", 0.6), ("random", 0.4))
+        for draw in range(2)
+        for shots in (1, 3)
+    }
+    pixels = np.asarray(score_plot.draw(score_tables.rows_of(cells, (1,))))
+    colours = {tuple(colour) for colour in pixels.reshape(-1, 3).tolist()}
+    assert {(0, 114, 178), (213, 94, 0)} <= colours
+    assert score_plot.draw([]).size == (720, 460)
