@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from napari_mrissl.cli.arguments import Flag, Names, Whole, whole_number
 from napari_mrissl.cli.benchmark_features import Numbers
+from napari_mrissl.cli.pretrain import changes_of
 from napari_mrissl.cli.terminal import Progress, say, show_json
 from napari_mrissl.errors import MrisslError
 
@@ -34,6 +35,9 @@ def few_shot(
     decision: Literal["dice", "likeliest"] = "dice",
     seed: Whole = 0,
     device: str = "auto",
+    setting: Annotated[
+        tuple[str, ...], Parameter(name="--set", negative="", consume_multiple=True)
+    ] = (),
     json: Flag = False,
 ) -> None:
     """Segmentation from a few labelled scans: Dice, HD95, NSD and volumes on test scans.
@@ -75,6 +79,8 @@ def few_shot(
         Of split, draws, voxels and training.
     device
         auto, cpu, cuda, cuda:1 ...
+    setting
+        KEY=VALUE for any other setting of the finetuning, e.g. optimisation.batch=4.
     json
         Print the table as JSON.
     """
@@ -86,6 +92,7 @@ def few_shot(
     settings = _settings(
         shots=shots, draws=draws, mode=mode, preset=preset, steps=steps, test=test,
         tolerance_mm=tolerance, voxels=voxels, decision=decision, seed=seed, device=device,
+        changes=changes_of(setting),
     )  # fmt: skip
     # What is wrong with the words is said before scans are read.
     fewshot.check(weights, settings)

@@ -6,10 +6,10 @@ one source, number of training scans and draw; all cells of a folder make one ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,6 +24,7 @@ from napari_mrissl.evaluation.contenders import (
     Contender,
     Frozen,
     Lesson,
+    Segment,
 )
 from napari_mrissl.evaluation.frozen import FrozenSettings, refuse_overlap
 from napari_mrissl.evaluation.frozen_sources import named
@@ -66,7 +67,7 @@ class FewShotSettings(BaseModel):
         ``"linear"`` or ``"nonlinear"`` heads on frozen features, or ``"full"`` finetuning.
     voxels, decision
         Of a head, see `frozen.FrozenSettings`.
-    preset, steps, device
+    preset, steps, device, changes
         Of a finetuning, see `segmentation.finetuning.FinetuneSettings`.
     """
 
@@ -83,6 +84,7 @@ class FewShotSettings(BaseModel):
     preset: Literal["tiny", "cpu", "gpu"] = "cpu"
     steps: int | None = Field(default=None, ge=1)
     device: str = "auto"
+    changes: Mapping[str, Any] = Field(default_factory=dict)
 
 
 def check(words: Sequence[str], settings: FewShotSettings) -> None:
@@ -181,7 +183,7 @@ def lesson(
 
 
 def measured(
-    segment: Callable[..., np.ndarray],
+    segment: Segment,
     tested: Sequence[LabelledScan],
     labels: tuple[int, ...],
     tolerance_mm: float = 1.0,
@@ -210,6 +212,7 @@ def command_of(names: Sequence[str], settings: FewShotSettings) -> str:
     if settings.mode == FULL:
         words.append(f"--preset {settings.preset}")
         words += [] if settings.steps is None else [f"--steps {settings.steps}"]
+        words += [f"--set {name}={value}" for name, value in settings.changes.items()]
     else:
         words.append(f"--voxels {settings.voxels} --decision {settings.decision}")
     return " ".join(words)
@@ -290,6 +293,7 @@ def _finetuning(settings: FewShotSettings) -> FinetuneSettings:
         steps=settings.steps,
         seed=settings.seed,
         device=settings.device,
+        changes=settings.changes,
     )
 
 

@@ -53,7 +53,7 @@ class Runs:
             finetune,
             go_on,
         )
-        from napari_mrissl.segmentation.prediction import Predictor
+        from napari_mrissl.segmentation.prediction import PredictionSettings, Predictor
 
         facts = [settings.model_dump_json(), *(scan.identity for scan in training)]
         run = self.folder / hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
@@ -68,8 +68,9 @@ class Runs:
             ]
             finetune(settings, inputs, run)
         optimisation = Run.open(run).settings.optimisation
-        predictor = Predictor(SavedSegmenter.load(run))
+        predictor = Predictor(SavedSegmenter.load(run), PredictionSettings(device=settings.device))
         how = {
+            "seed": settings.seed,
             "steps": optimisation.steps,
             "batch": optimisation.batch,
             "learning_rate": optimisation.learning_rate,
@@ -117,8 +118,9 @@ class Finetuned:
     needs_spare: bool = False
 
     def learn(self, lesson: Lesson) -> Learned:
-        """Finetune."""
-        return Learned(*self.runs.segmenter(self.settings, lesson.training))
+        """Finetune; each draw has a seed of its own."""
+        own = _seeded(self.settings, lesson)
+        return Learned(*self.runs.segmenter(own, lesson.training))
 
     def clear(self) -> None:
         """Remove the runs; the cells stay."""
@@ -169,15 +171,16 @@ class FromScratch:
             [self.rate * factor for factor in tuning.FACTORS],
         )
         steps, flat = tuning.flat_steps(lambda steps: self._tried(first, rate, steps), self.steps)
-        segment, how = self.runs.segmenter(self._with(rate, steps), lesson.training)
+        segment, how = self.runs.segmenter(self._with(lesson, rate, steps), lesson.training)
         return Learned(segment, {**how, "flat": flat})
 
     def clear(self) -> None:
         """Remove the runs; the cells stay."""
         self.runs.clear()
 
-    def _with(self, rate: float, steps: int) -> FinetuneSettings:
-        return self.settings.model_copy(update={"learning_rate": rate, "steps": steps})
+    def _with(self, lesson: Lesson, rate: float, steps: int) -> FinetuneSettings:
+        chosen = {"learning_rate": rate, "steps": steps}
+        return _seeded(self.settings, lesson).model_copy(update=chosen)
 
     def _tried(self, lesson: Lesson, rate: float, steps: int) -> float:
         """The spare subject's mean Dice, from the grid or made now."""
@@ -186,7 +189,7 @@ class FromScratch:
             raise MrisslError("no subject is left to decide on", where="--shots")
 
         def work(cell: Cell) -> Made:
-            segment, how = self.runs.segmenter(self._with(rate, steps), lesson.training)
+            segment, how = self.runs.segmenter(self._with(lesson, rate, steps), lesson.training)
             reached = mean_dice(spare, segment, lesson.labels)
             return Made({spare.identity: {0: reached}}, how={**how, "spare": spare.identity})
 
@@ -219,9 +222,12 @@ class Peer:
         """Train it."""
         from napari_mrissl.evaluation.monai_peer import train
 
+        seed = self.settings.seed + lesson.draw
+        own = self.settings.model_copy(update={"seed": seed})
         return Learned(
-            train([scan.read() for scan in lesson.training], lesson.labels, self.settings),
+            train([scan.read() for scan in lesson.training], lesson.labels, own),
             {
+                "seed": seed,
                 "steps": self.settings.steps,
                 "batch": self.settings.batch,
                 "learning_rate": self.settings.learning_rate,
@@ -300,6 +306,10 @@ def check_words(words: tuple[str, ...]) -> None:
             )
         if word != MONAI:
             start_of(word)
+
+
+def _seeded(settings: FinetuneSettings, lesson: Lesson) -> FinetuneSettings:
+    return settings.model_copy(update={"seed": settings.seed + lesson.draw})
 
 
 def _first(settings: FinetuneSettings) -> tuple[float, int]:
