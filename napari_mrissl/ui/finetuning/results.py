@@ -1,0 +1,261 @@
+"""Result layers, one for each scan, with what the user paints on them; whole finetunings undone."""
+
+from __future__ import annotations
+
+import weakref
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_mrissl.ui.finetuning.corrections import Corrections, changed
+from napari_mrissl.ui.finetuning.seen import ACCEPTED, RESULT
+from napari_mrissl.ui.finetuning.work import Model
+from napari_mrissl.ui.history import SettingsHistory
+from napari_mrissl.ui.layers import METADATA_KEY, add_labels, labels_array, set_labels
+from napari_mrissl.ui.segmenter.colors import label_colors
+from napari_mrissl.ui.segmenter.prompt_layers import ROLE, find_layer, role_of
+from napari_mrissl.volumes import Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
+    from napari_mrissl.segmentation.finetuning.task_settings import LabelClass
+
+_OPACITY = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A label map that is kept for undo: a few parts in a hundred of its size."""
+
+    shape: tuple[int, ...]
+    kind: np.dtype[Any]
+    content: bytes
+
+    @classmethod
+    def of(cls, labels: NDArray[Any]) -> Packed:
+        """Pack a label map."""
+        content = zlib.compress(np.ascontiguousarray(labels).tobytes(), 1)
+        return cls(labels.shape, labels.dtype, content)
+
+    def labels(self) -> NDArray[Any]:
+        """The label map, to be written to."""
+        flat = np.frombuffer(zlib.decompress(self.content), self.kind)
+        return flat.reshape(self.shape).copy()
+
+
+@dataclass(frozen=True, eq=False)
+class Finetuned:
+    """One finetuning as it is shown.
+
+    Attributes
+    ----------
+    model
+        Its network.
+    left
+        What its layers held when it was left.
+    made
+        Scans whose layer is of this network.
+    """
+
+    model: Model
+    left: weakref.WeakKeyDictionary[Image, Packed] = field(
+        default_factory=weakref.WeakKeyDictionary
+    )
+    made: weakref.WeakSet[Image] = field(default_factory=weakref.WeakSet)
+
+
+class Results:
+    """The layers that show what the present network makes of each scan.
+
+    Parameters
+    ----------
+    viewer
+        Where they are shown.
+
+    Attributes
+    ----------
+    corrections
+        By scan layer, of all results so far: labels for the next finetuning.
+    hidden
+        Labels that are not shown.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self.corrections: weakref.WeakKeyDictionary[Image, Corrections] = (
+            weakref.WeakKeyDictionary()
+        )
+        self.hidden: set[int] = set()
+        self._history: SettingsHistory[Finetuned | None] = SettingsHistory(None)
+        self._seen: weakref.WeakKeyDictionary[Labels, NDArray[Any]] = weakref.WeakKeyDictionary()
+        self.muted = False
+
+    @property
+    def model(self) -> Model | None:
+        """The network whose results are shown."""
+        shown = self._history.present
+        return shown.model if shown is not None else None
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a finetuning to take back."""
+        return self._history.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether one was taken back."""
+        return self._history.can_redo
+
+    def adopt(self, model: Model, scans: Iterable[tuple[Image, Volume]]) -> None:
+        """A finetuning has ended: its network is the present one; its results come by `show`."""
+        self._leave(scans)
+        self._history.change(Finetuned(model))
+
+    def go_on_with(self, model: Model, scans: Iterable[tuple[Image, Volume]]) -> None:
+        """Take up the network of an earlier session, whose result layers are there."""
+        if self.model is None:
+            self._history.present = Finetuned(model)
+            self._history.present.made.update(
+                scan for scan, volume in scans if self.layer_of(volume) is not None
+            )
+
+    def is_of_model(self, scan: Image) -> bool:
+        """Whether a scan's layer shows what the present network made of it."""
+        shown = self._history.present
+        return shown is not None and scan in shown.made
+
+    def undo(self, scans: Iterable[tuple[Image, Volume]]) -> bool:
+        """Back to the finetuning before, or to none, with its layers as they were left."""
+        return self._step(self._history.undo, list(scans)) if self.can_undo else False
+
+    def redo(self, scans: Iterable[tuple[Image, Volume]]) -> bool:
+        """The finetuning that was taken back, with its layers as they were left."""
+        return self._step(self._history.redo, list(scans)) if self.can_redo else False
+
+    def layer_of(self, volume: Volume) -> Labels | None:
+        """The layer of a scan's result."""
+        found: Any = find_layer(self._viewer, RESULT, volume)
+        return found
+
+    def show(self, scan: Image, volume: Volume, labels: NDArray[Any]) -> Labels:
+        """Show a result, with the user's corrections of earlier ones on top."""
+        if (held := self.corrections.get(scan)) is not None:
+            held.put(labels)
+        if self._history.present is not None:
+            self._history.present.made.add(scan)
+        return self._show(scan, volume, labels)
+
+    def harvest(self, scan: Image, volume: Volume) -> int:
+        """Take what was painted on a scan's result since the last time; how many voxels.
+
+        Nothing is asked of a layer that was given other labels than ours as a whole.
+        """
+        layer = self.layer_of(volume)
+        if layer is None:
+            return 0
+        now, before = labels_array(layer), self._seen.get(layer)
+        if before is None or before.shape != now.shape:
+            self._seen[layer] = now.copy()
+            return 0
+        voxels = changed(before, now)
+        if len(voxels):
+            labels = now.reshape(-1)[voxels].copy()
+            before.reshape(-1)[voxels] = labels
+            held = self.corrections.get(scan, Corrections())
+            self.corrections[scan] = held.and_then(voxels, labels)
+        return len(voxels)
+
+    def accept(self, scan: Image, volume: Volume) -> Labels | None:
+        """A scan's whole result becomes labels to learn from; its layer, if there is one."""
+        layer = self.layer_of(volume)
+        if layer is not None:
+            self.harvest(scan, volume)
+            layer.metadata[METADATA_KEY][ROLE] = ACCEPTED
+            layer.name = f"accepted: {scan.name}"
+        return layer
+
+    def take_back(self, scan: Image, volume: Volume) -> Labels | None:
+        """What was accepted is a result again, or plain labels where there is a newer result."""
+        layer: Any = find_layer(self._viewer, ACCEPTED, volume)
+        if layer is not None:
+            if self.layer_of(volume) is None:
+                layer.metadata[METADATA_KEY][ROLE] = RESULT
+                layer.name = _title(scan)
+            else:
+                layer.metadata[METADATA_KEY].pop(ROLE)
+                layer.name = f"labels: {scan.name}"
+        return layer
+
+    def accepted(self, volume: Volume) -> bool:
+        """Whether a result of a scan was accepted."""
+        return find_layer(self._viewer, ACCEPTED, volume) is not None
+
+    def recolour(self, classes: Iterable[LabelClass], hidden: Collection[int]) -> None:
+        """Give all results the colours of their classes."""
+        self.hidden = set(hidden)
+        colors: Any = label_colors(list(classes), self.hidden)  # type: ignore[arg-type]
+        for layer in self._viewer.layers:
+            if role_of(layer)[0] in (RESULT, ACCEPTED):
+                layer.colormap = colors
+
+    def _show(self, scan: Image, volume: Volume, labels: NDArray[Any]) -> Labels:
+        layer = self.layer_of(volume)
+        self.muted = True
+        try:
+            if layer is None:
+                active = self._viewer.layers.selection.active
+                layer = add_labels(
+                    self._viewer, volume, labels, self._free(_title(scan)), opacity=_OPACITY
+                )
+                layer.metadata[METADATA_KEY][ROLE] = RESULT
+                if active is not None:
+                    self._viewer.layers.selection.active = active
+            else:
+                set_labels(layer, labels)
+        finally:
+            self.muted = False
+        self._seen[layer] = labels_array(layer).copy()
+        return layer
+
+    def _leave(self, scans: Iterable[tuple[Image, Volume]]) -> None:
+        """Keep what the layers of the present finetuning hold."""
+        shown = self._history.present
+        if shown is None:
+            return
+        shown.left.clear()
+        for scan, volume in scans:
+            self.harvest(scan, volume)
+            layer = self.layer_of(volume)
+            if layer is not None:
+                shown.left[scan] = Packed.of(labels_array(layer))
+
+    def _step(self, step: Any, scans: list[tuple[Image, Volume]]) -> bool:
+        self._leave(scans)
+        step()
+        shown = self._history.present
+        for scan, volume in scans:
+            kept = shown.left.get(scan) if shown is not None else None
+            layer = self.layer_of(volume)
+            if kept is not None:
+                self._show(scan, volume, kept.labels())
+            elif layer is not None:
+                self._viewer.layers.remove(layer)
+        return True
+
+    def _free(self, wanted: str) -> str:
+        taken = {layer.name for layer in self._viewer.layers}
+        number, name = 2, wanted
+        while name in taken:
+            name, number = f"{wanted} {number}", number + 1
+        return name
+
+
+def _title(scan: Image) -> str:
+    return f"finetuned: {scan.name}"
