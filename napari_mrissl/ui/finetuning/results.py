@@ -95,6 +95,7 @@ class Results:
         self.hidden: set[int] = set()
         self._history: SettingsHistory[Finetuned | None] = SettingsHistory(None)
         self._seen: weakref.WeakKeyDictionary[Labels, NDArray[Any]] = weakref.WeakKeyDictionary()
+        self._coloured: weakref.WeakKeyDictionary[Labels, Any] = weakref.WeakKeyDictionary()
         self.muted = False
 
     @property
@@ -200,10 +201,17 @@ class Results:
     def recolour(self, classes: Iterable[LabelClass], hidden: Collection[int]) -> None:
         """Give all results the colours of their classes."""
         self.hidden = set(hidden)
-        colors: Any = label_colors(list(classes), self.hidden)  # type: ignore[arg-type]
-        for layer in self._viewer.layers:
-            if role_of(layer)[0] in (RESULT, ACCEPTED):
-                layer.colormap = colors
+        table: Any = tuple(classes)
+        wanted = (table, frozenset(self.hidden))
+        self.muted = True
+        try:
+            for layer in self._viewer.layers:
+                ours = role_of(layer)[0] in (RESULT, ACCEPTED)
+                if ours and self._coloured.get(layer) != wanted:
+                    layer.colormap = label_colors(table, self.hidden)
+                    self._coloured[layer] = wanted
+        finally:
+            self.muted = False
 
     def _show(self, scan: Image, volume: Volume, labels: NDArray[Any]) -> Labels:
         layer = self.layer_of(volume)

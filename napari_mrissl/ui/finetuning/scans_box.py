@@ -129,7 +129,7 @@ class ScansBox(QWidget):
         for number, one in enumerate(self.rows):
             for place in (_SCAN, _MARKS):
                 self.table.setItem(number, place, QTableWidgetItem())
-            use = _box({key: text for key, text in USES.items()}, _TIPS[_USE])
+            use = _box(dict(USES), _TIPS[_USE])
             use.activated.connect(
                 lambda _, box=use, layer=one.scan.layer: self.use_chosen.emit(
                     layer, box.currentData()

@@ -141,6 +141,7 @@ class Finetuning(DockPanel, QWidget):
     def use_run(self, folder: str | Path, *, segment: bool = True) -> None:
         """Make the network of a finetuning the present one, and segment scans by it."""
         self.status.say("")
+        self.segmenting.device = self.start_box.device.currentData()
         self.segmenting.use(Path(folder).absolute(), self._chosen if segment else None)
 
     def take_up_model(self, folder: str | Path) -> None:
@@ -150,6 +151,7 @@ class Finetuning(DockPanel, QWidget):
     def segment(self) -> None:
         """Segment the scans with a tick by the present network."""
         self.status.say("")
+        self.segmenting.device = self.start_box.device.currentData()
         self.segmenting.segment(self._chosen)
 
     def undo(self) -> None:
