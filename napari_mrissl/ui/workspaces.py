@@ -21,6 +21,7 @@ VIEWS, NAVIGATOR = "Slice views", "Slice navigator"
 RECORDER, SEGMENTER = "Flight recorder", "Click segmentation"
 STUDIO, PRETRAINING = "Data engine studio", "Pretraining"
 INSPECTOR, EXPLORER = "Inspector", "Feature explorer"
+FINETUNING = "Finetuning"
 
 WIDE = 1500
 """Pixels of window width from which slices and navigator stand side by side."""
@@ -59,6 +60,7 @@ WORKSPACES = {
         Workspace("pretrain", (VIEWS,), (PRETRAINING,)),
         Workspace("inspect", (VIEWS,), (INSPECTOR,)),
         Workspace("explore", (VIEWS,), (EXPLORER,)),
+        Workspace("finetune", (VIEWS,), (FINETUNING, SEGMENTER)),
     )
 }
 """A task with docks of its own joins by one entry here and one command in the manifest."""
@@ -97,6 +99,11 @@ def inspect() -> None:
 def explore() -> None:
     """Slice views and feature explorer of the current viewer."""
     open_workspace(_viewer(), "explore")
+
+
+def finetune() -> None:
+    """Slice views, finetuning and click segmentation of the current viewer."""
+    open_workspace(_viewer(), "finetune")
 
 
 def open_workspace(viewer: ViewerModel, key: str) -> None:
