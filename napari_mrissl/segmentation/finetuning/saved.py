@@ -137,12 +137,24 @@ class SavedSegmenter:
         MrisslError
             If the file cannot be read, or holds another network's weights.
         """
+        import torch
+
         from napari_mrissl.segmentation.finetuning.network import SegmentationNetwork
         from napari_mrissl.training.trainer import load_weights
 
         state, card = weights.load(self.path)
         if card != dict(self.card):
             raise MrisslError("has changed meanwhile", where=self.path, remedy="load it again")
+        with torch.device("meta"):
+            # Settings in a small file may ask for a network that fills the memory.
+            shapes = {
+                name: tensor.shape
+                for name, tensor in SegmentationNetwork(self.settings).state_dict().items()
+            }
+        if shapes != {name: tensor.shape for name, tensor in state.items()}:
+            raise MrisslError(
+                "holds weights of another network than its settings say", where=self.path
+            )
         network = SegmentationNetwork(self.settings)
         load_weights(network, state)
         return network.eval().requires_grad_(False)
