@@ -32,6 +32,8 @@ _SHARE = 0.7
 _WORKSPACE = 2.0
 """What convolutions take beside their maps, as a factor."""
 
+_CPU_FULL = "can't allocate memory"
+
 _BY_IMAGE = (nn.GroupNorm, nn.InstanceNorm3d)
 """Layers by which a window's size changes what the network sees in each voxel."""
 
@@ -57,11 +59,12 @@ class NetworkPass:
         self.network = segmenter.network().to(self.device).eval().requires_grad_(False)
         self.stride = segmenter.stride
         self.least = -(-segmenter.least_side // self.stride) * self.stride
-        by_image = any(isinstance(module, _BY_IMAGE) for module in self.network.modules())
-        self.patch = segmenter.patch if by_image else None
+        self.classes = len(segmenter.classes)
         self.settings = settings
         self.copies = mirrored_axes(settings.flips, segmenter.mirrored)
         self._bytes_per_voxel: float | None = None
+        by_image = any(isinstance(module, _BY_IMAGE) for module in self.network.modules())
+        self.patch = segmenter.patch if by_image and self._fits(segmenter.patch) else None
 
     def probabilities(
         self, image: NDArray[np.float32], progress: Progress, cancelled: IsCancelled | None
@@ -81,6 +84,7 @@ class NetworkPass:
         """
         sides = self._padded(image.shape)
         margins = [divmod(side - own, 2) for side, own in zip(sides, image.shape, strict=True)]
+        self._check_memory(sides)
         # As in training, where crops reach beyond the scan: there is nothing.
         padded = torch.from_numpy(np.pad(image, [(half, half + odd) for half, odd in margins]))
         padded = padded[None, None]
@@ -103,7 +107,10 @@ class NetworkPass:
                 for axes in self.copies:
                     total += self._blended(padded.flip(axes), window, classify).flip(axes)
                 total /= 1 + len(self.copies)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            # Of the CPU's memory torch says so in words only.
+            if not isinstance(error, torch.OutOfMemoryError) and _CPU_FULL not in str(error):
+                raise
             raise MrisslError(
                 "the memory of the device does not suffice",
                 where="prediction",
@@ -148,17 +155,31 @@ class NetworkPass:
             return _clipped(sides, _cube(max(asked, self.least)))
         if self.patch is not None:
             return _clipped(sides, self.patch)
-        available = _SHARE * self._free()
         for side in range(max(sides), self.least, -self.stride):
             window = _clipped(sides, _cube(side))
-            if self._needed(window) <= available:
+            if self._fits(window):
                 return window
         return _clipped(sides, _cube(self.least))
 
-    def _needed(self, window: Shape) -> float:
+    def _fits(self, window: Shape) -> bool:
+        """Whether a pass over so large a window has the memory it takes."""
         if self._bytes_per_voxel is None:
             self._bytes_per_voxel = self._measured()
-        return _WORKSPACE * self._bytes_per_voxel * float(np.prod(window))
+        needed = _WORKSPACE * self._bytes_per_voxel * float(np.prod(window))
+        return needed <= _SHARE * self._free()
+
+    def _check_memory(self, sides: Shape) -> None:
+        """Refuse what the sums over windows and copies would not fit into."""
+        maps = (2 * self.classes + 2) * 4 * float(np.prod(sides))
+        free = psutil.virtual_memory().available
+        if maps > _SHARE * free:
+            raise MrisslError(
+                f"{self.classes} classes on {' x '.join(map(str, sides))} voxels take "
+                f"{maps / 2**30:.1f} GiB of memory",
+                where="prediction",
+                expected=f"at most {_SHARE * free / 2**30:.1f} GiB",
+                remedy="crop the scan first",
+            )
 
     def _measured(self) -> float:
         """Bytes of maps alive at the busiest moment, for each voxel of a small image."""

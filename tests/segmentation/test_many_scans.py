@@ -87,10 +87,8 @@ def test_bids_derivatives_of_a_folder(folder, tmp_path):
     assert description["DatasetType"] == "derivative"
     assert description["GeneratedBy"][0]["Name"] == "napari-mrissl"
     # Nothing of where or who, but for the names of files that were asked for.
-    secrets = (str(tmp_path), "/", os.uname().nodename)
     for path, content in tree(out).items():
-        if not path.endswith(".gz"):
-            assert not [s for s in secrets if s.encode() in content], path
+        assert str(tmp_path).encode() not in content, path
     assert len(tree(out)) == 2 * 5 + 1
 
 

@@ -227,6 +227,21 @@ def test_maps_that_are_alive_together_are_counted():
     assert measured == pytest.approx(64, rel=0.15)
 
 
+def test_windows_of_its_training_that_do_not_fit_are_smaller(monkeypatch):
+    class Normalised(Bands):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.GroupNorm(1, 1)
+
+    monkeypatch.setattr(NetworkPass, "_free", lambda self: 0)
+    segmenter = StandIn(Normalised(), patch=(512, 512, 512))
+    values = smooth((12, 8, 8))
+    np.testing.assert_array_equal(
+        predict(segmenter, volume_of(values)).labels, nearest_band(values)
+    )
+    assert set(segmenter.module.seen[1:]) == {(4, 4, 4)}
+
+
 def test_a_network_that_normalises_by_the_image_gets_windows_of_its_training():
     class Normalised(Bands):
         def __init__(self):
@@ -235,9 +250,10 @@ def test_a_network_that_normalises_by_the_image_gets_windows_of_its_training():
 
     segmenter = StandIn(Normalised(), patch=(8, 16, 32))
     predict(segmenter, volume_of(smooth((20, 20, 9))))
-    assert set(segmenter.module.seen) == {(8, 16, 32)}
+    # The first image is the small one by which memory is measured.
+    assert set(segmenter.module.seen[1:]) == {(8, 16, 32)}
     predict(asked := StandIn(Normalised()), volume_of(smooth((20, 20, 9))), window=64)
-    assert asked.module.seen == [(20, 20, 16)]
+    assert asked.module.seen[1:] == [(20, 20, 16)]
 
 
 def test_what_cannot_be_predicted_is_one_sentence(monkeypatch):
@@ -265,6 +281,18 @@ def test_what_cannot_be_predicted_is_one_sentence(monkeypatch):
     monkeypatch.setattr(torch_prediction, "sliding_window_inference", full)
     with pytest.raises(MrisslError, match="memory of the device does not suffice"):
         predict(StandIn(), plain)
+    many = StandIn(classes={label: str(label) for label in range(60_000)})
+    large = volume_of(smooth((512, 8, 8)))
+    monkeypatch.setattr("psutil.virtual_memory", lambda: _Memory(8 << 30))
+    with pytest.raises(MrisslError, match=r"60000 classes on 512 x 8 x 8 voxels take 14\.6 GiB"):
+        predict(many, large)
+
+
+class _Memory:
+    """What psutil says of memory."""
+
+    def __init__(self, available):
+        self.available = available
 
 
 def test_a_saved_finetuning_predicts(tmp_path):
