@@ -29,6 +29,7 @@ def few_shot(
     mode: Literal["linear", "nonlinear", "full"] = "linear",
     preset: Literal["tiny", "cpu", "gpu"] = "cpu",
     steps: Steps = None,
+    learning_rate: float | None = None,
     test: Whole = 40,
     tolerance: float = 1.0,
     voxels: Whole = 30_000,
@@ -67,6 +68,8 @@ def few_shot(
         Of the finetuning: cpu, gpu or tiny.
     steps
         Of the finetuning; scratch begins with as many.
+    learning_rate
+        Of the finetuning; for scratch the middle one of three.
     test
         Test scans; one of each subject, never drawn from.
     tolerance
@@ -86,24 +89,29 @@ def few_shot(
     """
     from dataclasses import asdict
 
+    from napari_mrissl.cli.child import stopping_on_signals
     from napari_mrissl.evaluation import fewshot
     from napari_mrissl.evaluation.labelled_scans import labelled_scans
+    from napari_mrissl.features import Cancelled
 
     settings = _settings(
         shots=shots, draws=draws, mode=mode, preset=preset, steps=steps, test=test,
         tolerance_mm=tolerance, voxels=voxels, decision=decision, seed=seed, device=device,
-        changes=changes_of(setting),
+        changes=changes_of(setting), learning_rate=learning_rate,
     )  # fmt: skip
     # What is wrong with the words is said before scans are read.
     fewshot.check(weights, settings)
     scans = labelled_scans(data, Progress("reading labelled scans"))
     if scans.left_out:
         say(f"{scans.left_out} further scans of the same subjects, or copies, are left out")
-    try:
-        rows = fewshot.compare(out, weights, scans, settings, tell=say)
-    except KeyboardInterrupt:
-        say("stopped: the same command goes on from there")
-        raise
+    with stopping_on_signals() as interrupted:
+        try:
+            rows = fewshot.compare(
+                out, weights, scans, settings, tell=say, cancelled=interrupted.is_set
+            )
+        except (Cancelled, KeyboardInterrupt) as reason:
+            say("stopped: the same command goes on from there")
+            raise KeyboardInterrupt from reason
     if json:
         show_json({"rows": [asdict(row) for row in rows]})
         return
@@ -122,5 +130,5 @@ def _settings(**given: object) -> FewShotSettings:
         return FewShotSettings.model_validate(given)
     except ValidationError as reasons:
         first = reasons.errors(include_url=False)[0]
-        place = f"--{first['loc'][0]}".replace("_mm", "")
+        place = f"--{first['loc'][0]}".replace("_mm", "").replace("_", "-")
         raise MrisslError(f"{first['input']!r}: {first['msg']}", where=place) from reasons

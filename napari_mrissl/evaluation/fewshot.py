@@ -26,9 +26,10 @@ from napari_mrissl.evaluation.contenders import (
     Lesson,
     Segment,
 )
-from napari_mrissl.evaluation.frozen import FrozenSettings, refuse_overlap
+from napari_mrissl.evaluation.frozen import FrozenSettings
 from napari_mrissl.evaluation.frozen_sources import named
 from napari_mrissl.evaluation.labelled_scans import LabelledScan, LabelledScans, drawn
+from napari_mrissl.evaluation.leakage import refuse_overlap
 from napari_mrissl.evaluation.score_rows import Row, rows_of
 from napari_mrissl.evaluation.segmentations import HD95, NSD, SIZE_ML, score
 from napari_mrissl.evaluation.trained_contenders import (
@@ -36,6 +37,7 @@ from napari_mrissl.evaluation.trained_contenders import (
     check_words,
     trained,
 )
+from napari_mrissl.features.cancel import IsCancelled, stop_if
 from napari_mrissl.features.network import RANDOM
 from napari_mrissl.metrics.surfaces import library
 from napari_mrissl.segmentation.finetuning import SCRATCH, FinetuneSettings
@@ -44,6 +46,12 @@ Mode = Literal["linear", "nonlinear", "full"]
 Tell = Callable[[str], object]
 
 RUNS = "runs"
+_OPTIONS = {
+    "optimisation.steps": "--steps",
+    "optimisation.learning_rate": "--learning-rate",
+    "seed": "--seed",
+    "device": "--device",
+}
 REFERENCES = {LINEAR: RANDOM, NONLINEAR: RANDOM, FULL: SCRATCH}
 """What pretraining is compared with, by mode."""
 
@@ -67,8 +75,9 @@ class FewShotSettings(BaseModel):
         ``"linear"`` or ``"nonlinear"`` heads on frozen features, or ``"full"`` finetuning.
     voxels, decision
         Of a head, see `frozen.FrozenSettings`.
-    preset, steps, device, changes
-        Of a finetuning, see `segmentation.finetuning.FinetuneSettings`.
+    preset, steps, learning_rate, device, changes
+        Of a finetuning, see `segmentation.finetuning.FinetuneSettings`; from scratch steps and
+        learning rate are where the search for them begins.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,6 +92,7 @@ class FewShotSettings(BaseModel):
     decision: Literal["dice", "likeliest"] = "dice"
     preset: Literal["tiny", "cpu", "gpu"] = "cpu"
     steps: int | None = Field(default=None, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0)
     device: str = "auto"
     changes: Mapping[str, Any] = Field(default_factory=dict)
 
@@ -95,6 +105,9 @@ def check(words: Sequence[str], settings: FewShotSettings) -> None:
     MrisslError
         If one stands for nothing in this mode.
     """
+    for name, option in _OPTIONS.items():
+        if name in settings.changes:
+            raise MrisslError(f"{name} by --set", expected=option)
     if settings.mode == FULL:
         check_words(tuple(words))
         return
@@ -116,6 +129,7 @@ def compare(
     settings: FewShotSettings | None = None,
     *,
     tell: Tell = lambda text: None,
+    cancelled: IsCancelled | None = None,
 ) -> list[Row]:
     """Measure what the words stand for; what is finished is not done again.
 
@@ -133,6 +147,8 @@ def compare(
         The protocol.
     tell
         Is told what happens.
+    cancelled
+        Asked between steps and scans; the same call goes on from there.
 
     Returns
     -------
@@ -141,6 +157,8 @@ def compare(
 
     Raises
     ------
+    Cancelled
+        If it was asked for.
     MrisslError
         If a word stands for nothing in this mode, a source was trained on a test subject, the
         folder holds another comparison, or there are fewer scans than asked for.
@@ -169,9 +187,9 @@ def compare(
                 where="--shots",
                 expected=f"1 to {len(pool) - 1} for this split",
             )
-    refuse_overlap({one.name: one.known for one in contenders}, tested)
+    refuse_overlap(contenders, tested)
     grids.append(_grid(folder, scans, settings, [one.name for one in contenders]))
-    return _filled(grids[0], contenders, lessons, tested, scans, settings, tell)
+    return _filled(grids[0], contenders, lessons, tested, scans, settings, tell, cancelled)
 
 
 def lesson(
@@ -187,12 +205,14 @@ def measured(
     tested: Sequence[LabelledScan],
     labels: tuple[int, ...],
     tolerance_mm: float = 1.0,
+    cancelled: IsCancelled | None = None,
 ) -> Made:
     """Dice, HD95, NSD and differences of volume of what segments scans, on test scans."""
     names = (HD95, NSD, SIZE_ML)
     overlaps: dict[str, dict[int, float]] = {}
     further: dict[str, dict[str, dict[int, float]]] = {name: {} for name in names}
     for scan in tested:
+        stop_if(cancelled)
         volume, truth = scan.read()
         rows = score(scan.identity, segment(volume), truth, volume.spacing, labels, tolerance_mm)
         overlaps[scan.identity] = {row.label: row.dice for row in rows}
@@ -212,6 +232,8 @@ def command_of(names: Sequence[str], settings: FewShotSettings) -> str:
     if settings.mode == FULL:
         words.append(f"--preset {settings.preset}")
         words += [] if settings.steps is None else [f"--steps {settings.steps}"]
+        if settings.learning_rate is not None:
+            words.append(f"--learning-rate {settings.learning_rate:g}")
         words += [f"--set {name}={value}" for name, value in settings.changes.items()]
     else:
         words.append(f"--voxels {settings.voxels} --decision {settings.decision}")
@@ -245,6 +267,7 @@ def _filled(
     scans: LabelledScans,
     settings: FewShotSettings,
     tell: Tell,
+    cancelled: IsCancelled | None,
 ) -> list[Row]:
     by_cell = {
         Cell(one.name, shots, draw, one.seed, one.identity, one.mode): one
@@ -254,8 +277,9 @@ def _filled(
     }
 
     def work(cell: Cell) -> Made:
+        stop_if(cancelled)
         learned = by_cell[cell].learn(lessons(cell.shots, cell.draw))
-        found = measured(learned.segment, tested, scans.labels, settings.tolerance_mm)
+        found = measured(learned.segment, tested, scans.labels, settings.tolerance_mm, cancelled)
         return Made(found.scores, found.further, {"seed": settings.seed, **learned.how})
 
     def done(before: int, number: int, cell: Cell, made: bool) -> None:
@@ -291,6 +315,7 @@ def _finetuning(settings: FewShotSettings) -> FinetuneSettings:
         mode="full",
         preset=settings.preset,
         steps=settings.steps,
+        learning_rate=settings.learning_rate,
         seed=settings.seed,
         device=settings.device,
         changes=settings.changes,

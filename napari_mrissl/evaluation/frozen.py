@@ -6,7 +6,7 @@ voxels of the same training scans, one head (`linear_head`), the same test scans
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation import linear_head, score_tables
 from napari_mrissl.evaluation.cells import Cell, Grid, Scores
 from napari_mrissl.evaluation.labelled_scans import LabelledScan, LabelledScans, drawn
+from napari_mrissl.evaluation.leakage import refuse_overlap
 from napari_mrissl.evaluation.score_tables import Row
 from napari_mrissl.features import FilterBankSettings
 from napari_mrissl.features.network import RANDOM
@@ -78,7 +79,7 @@ class Source:
     identity
         Its settings in full, with the SHA-256 of the weights where there are some.
     known
-        Identities of the scans it was trained on, where its run says so.
+        What tells the scans it was trained on, see `leakage.trained_on`.
     """
 
     name: str
@@ -139,7 +140,7 @@ def compare(
     tested, pool = scans.split(settings.test, settings.seed)
     for shots in settings.shots:
         drawn(pool, shots, 0, settings.seed)
-    refuse_overlap({source.name: source.known for source in sources}, tested)
+    refuse_overlap(sources, tested)
     protocol = {
         "comparison": "frozen features, linear head",
         "head": _HEAD,
@@ -180,32 +181,6 @@ def compare(
         said = _about(settings, scans, reference)
         score_tables.write(folder, rows, {**protocol, **_extent(settings)}, said)
     return rows
-
-
-def refuse_overlap(known: Mapping[str, frozenset[str]], tested: Sequence[LabelledScan]) -> None:
-    """Let nothing be measured on scans that it was trained on, or on others of their subjects.
-
-    Parameters
-    ----------
-    known
-        Identities of the scans that each source was trained on, by its name.
-    tested
-        The test scans.
-
-    Raises
-    ------
-    MrisslError
-        If a source's run lists one of a test subject's scans among its own.
-    """
-    for name, scans in known.items():
-        both = sum(bool(({scan.identity} | scan.own) & scans) for scan in tested)
-        if both:
-            raise MrisslError(
-                f"was pretrained on {both} of the {len(tested)} test scans",
-                where=name,
-                expected="weights that never saw them",
-                remedy="choose other weights, or another seed",
-            )
 
 
 def command_of(sources: Sequence[Source], settings: FrozenSettings) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation.frozen import (
@@ -13,6 +12,7 @@ from napari_mrissl.evaluation.frozen import (
     Source,
     plain_source,
 )
+from napari_mrissl.evaluation.leakage import trained_on
 from napari_mrissl.features.network import RANDOM, NetworkFeatures, NetworkSettings
 from napari_mrissl.networks.unet_layout import UNetSize
 from napari_mrissl.networks.weight_library import (
@@ -21,7 +21,6 @@ from napari_mrissl.networks.weight_library import (
     available,
     weights_named,
 )
-from napari_mrissl.training.run import Run
 
 
 def named(words: Sequence[str]) -> list[Source]:
@@ -59,11 +58,7 @@ def named(words: Sequence[str]) -> list[Source]:
 
 def pretrained(word: str, file: WeightFile) -> Source:
     """Weights as a source; those of a run know which scans it was trained on."""
-    place = Path(word)
-    known: frozenset[str] = frozenset()
-    if file.origin == "run" and place.is_dir():
-        records = Run.open(place).settings.data.subjects
-        known = frozenset(record.identity for record in records)
+    known = trained_on(word) if file.origin == "run" else frozenset()
     settings = NetworkFeatures(NetworkSettings(weights=word)).settings
     return Source(file.name, 0, settings, settings.model_dump_json(), known)
 

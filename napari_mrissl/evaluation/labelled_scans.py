@@ -34,8 +34,8 @@ class LabelledScan:
     image, labels
         Their files; never shown and never saved.
     own
-        Identities of all scans of this subject in the folder, copies too: whoever was trained
-        on one of them knows the subject.
+        Identities of all scans of this subject in the folder, copies too, and SHA-256 of their
+        values: whoever was trained on one of them knows the subject.
     """
 
     identity: str
@@ -155,9 +155,10 @@ def labelled_scans(folder: str | Path, progress: Progress | None = None) -> Labe
     first: dict[int, LabelledScan] = {}
     own: dict[int, set[str]] = {}
     groups = grouped(keys)
+    for group, (_, identity, content) in zip(groups, keys, strict=True):
+        own.setdefault(group, set()).update((identity, content))
     for group, scan in sorted(zip(groups, scans, strict=True), key=lambda pair: pair[1].identity):
         first.setdefault(group, scan)
-        own.setdefault(group, set()).add(scan.identity)
     wanted = tuple(sorted(values - {0}))
     if not wanted:
         raise MrisslError("hold nothing but 0", where=labels, expected="labels from 1")

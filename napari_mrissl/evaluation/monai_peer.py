@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_mrissl.evaluation.contenders import Segment
+from napari_mrissl.features.cancel import IsCancelled, stop_if
 from napari_mrissl.volumes import Volume
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def train(
     scans: Sequence[tuple[Volume, NDArray[np.integer]]],
     labels: Sequence[int],
     settings: PeerSettings | None = None,
+    cancelled: IsCancelled | None = None,
 ) -> Segment:
     """Train on labelled scans, each on its own grid; returns what segments others.
 
@@ -66,6 +68,13 @@ def train(
         Those to be told apart from each other and from the rest.
     settings
         How.
+    cancelled
+        Asked before each step.
+
+    Raises
+    ------
+    Cancelled
+        If it answered True.
     """
     import torch
     from monai.losses import DiceCELoss
@@ -90,6 +99,7 @@ def train(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.steps)
     network.train()
     for _ in range(settings.steps):
+        stop_if(cancelled)
         batch = [
             crop
             for number in rng.integers(0, len(images), settings.batch)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation import tuning
 from napari_mrissl.evaluation.cells import DICE, Cell, Grid, Made
-from napari_mrissl.evaluation.contenders import FULL, Learned, Lesson, Segment, mean_dice
+from napari_mrissl.evaluation.contenders import FULL, Learned, Lesson, mean_dice
+from napari_mrissl.evaluation.finetuning_runs import Runs
 from napari_mrissl.evaluation.frozen import FILTERS, INTENSITY
-from napari_mrissl.evaluation.labelled_scans import LabelledScan
+from napari_mrissl.evaluation.leakage import trained_on
+from napari_mrissl.features.cancel import IsCancelled
 from napari_mrissl.features.network import RANDOM
-from napari_mrissl.segmentation.finetuning import SCRATCH, FinetuneSettings
-from napari_mrissl.training.run import Run
+from napari_mrissl.segmentation.finetuning import INFO, SCRATCH, FinetuneSettings
+from napari_mrissl.segmentation.finetuning.settings import BACKBONE_RATE
+from napari_mrissl.segmentation.finetuning.starting import Start, start_of
 
 if TYPE_CHECKING:
     from napari_mrissl.evaluation.monai_peer import PeerSettings
@@ -27,67 +29,9 @@ MONAI = "monai"
 TUNING = "tuning"
 """The mode of cells in which something was tried out; no row of a table."""
 
+_SHARES = ("task.backbone_rate", "backbone_rate")
+
 Lessons = Callable[[int, int], Lesson]
-
-
-@dataclass(eq=False)
-class Runs:
-    """Finetuning runs of a comparison, in its folder: a killed one goes on where it was.
-
-    Attributes
-    ----------
-    folder
-        Where they lie.
-    """
-
-    folder: Path
-    _mine: list[Path] = field(default_factory=list)
-
-    def segmenter(
-        self, settings: FinetuneSettings, training: tuple[LabelledScan, ...]
-    ) -> tuple[Segment, dict[str, Any]]:
-        """Train, or go on, and say how."""
-        from napari_mrissl.segmentation.finetuning import (
-            LabelledInput,
-            SavedSegmenter,
-            finetune,
-            go_on,
-        )
-        from napari_mrissl.segmentation.prediction import PredictionSettings, Predictor
-
-        facts = [settings.model_dump_json(), *(scan.identity for scan in training)]
-        run = self.folder / hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._mine.append(run)
-        if run.exists():
-            go_on(run)
-        else:
-            inputs = [
-                LabelledInput(scan.image, scan.labels, subject=scan.identity[:32])
-                for scan in training
-            ]
-            finetune(settings, inputs, run)
-        optimisation = Run.open(run).settings.optimisation
-        predictor = Predictor(SavedSegmenter.load(run), PredictionSettings(device=settings.device))
-        how = {
-            "seed": settings.seed,
-            "steps": optimisation.steps,
-            "batch": optimisation.batch,
-            "learning_rate": optimisation.learning_rate,
-        }
-        return lambda volume: predictor.predict(volume).labels, how
-
-    def clear(self) -> None:
-        """Remove the runs that were made here, and take them off the list of runs."""
-        from napari_mrissl.training.index import forget
-
-        for run in self._mine:
-            if run.exists():
-                forget(run)
-                shutil.rmtree(run)
-        self._mine.clear()
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
-            self.folder.rmdir()
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +49,7 @@ class Finetuned:
     runs
         Where they are made.
     known
-        Identities of the scans they were pretrained on, where that is known.
+        What tells the scans they were pretrained on, see `leakage.trained_on`.
     """
 
     name: str
@@ -203,6 +147,7 @@ class Peer:
     """A residual U-Net of MONAI, from scratch: what the field would reach for first."""
 
     settings: PeerSettings
+    cancelled: IsCancelled | None = None
     known: frozenset[str] = frozenset()
     name: str = MONAI
     mode: str = FULL
@@ -225,7 +170,7 @@ class Peer:
         seed = self.settings.seed + lesson.draw
         own = self.settings.model_copy(update={"seed": seed})
         return Learned(
-            train([scan.read() for scan in lesson.training], lesson.labels, own),
+            train([scan.read() for scan in lesson.training], lesson.labels, own, self.cancelled),
             {
                 "seed": seed,
                 "steps": self.settings.steps,
@@ -244,6 +189,7 @@ def trained(
     folder: Path,
     grid: Callable[[], Grid],
     lessons: Lessons,
+    cancelled: IsCancelled | None = None,
 ) -> list[Finetuned | FromScratch | Peer]:
     """The contenders of a full comparison, in the order of their words.
 
@@ -259,30 +205,33 @@ def trained(
         Gives the grid for what is tried on the way; not asked before something is.
     lessons
         The lesson of a number of training scans and a draw.
+    cancelled
+        Asked now and then.
     """
     from napari_mrissl.evaluation.monai_peer import PeerSettings
-    from napari_mrissl.segmentation.finetuning.starting import start_of
 
     found: list[Finetuned | FromScratch | Peer] = []
     for word in dict.fromkeys(words):
         if word == MONAI:
             steps = {} if settings.steps is None else {"steps": settings.steps}
-            found.append(Peer(PeerSettings(seed=settings.seed, device=settings.device, **steps)))
+            peer = PeerSettings(seed=settings.seed, device=settings.device, **steps)
+            found.append(Peer(peer, cancelled))
             continue
         own = settings.model_copy(update={"weights": word})
+        if word == SCRATCH:
+            # A share of the rate is for what was learned before; nothing was here.
+            kept = {k: v for k, v in own.changes.items() if k not in _SHARES}
+            own = own.model_copy(update={"changes": kept})
         start = start_of(word)
-        digest = None if start.path is None else hashlib.sha256(start.path.read_bytes()).hexdigest()
-        facts = own.model_dump(mode="json", exclude={"weights", "device"})
-        identity = json.dumps(
-            {**facts, "weights": digest, "backbone": start.backbone.model_dump(mode="json")},
-            sort_keys=True,
-        )
+        identity = _identity(own, start)
         if word == SCRATCH:
             rate, first = _first(own)
-            found.append(FromScratch(identity, own, Runs(folder), grid, lessons, rate, first))
+            runs = Runs(folder, cancelled)
+            found.append(FromScratch(identity, own, runs, grid, lessons, rate, first))
         else:
-            known = _pretrained_on(word)
-            found.append(Finetuned(start.name, identity, own, Runs(folder), known))
+            known = trained_on(word)
+            runs = Runs(folder, cancelled)
+            found.append(Finetuned(start.name, identity, own, runs, known))
     return found
 
 
@@ -294,8 +243,6 @@ def check_words(words: tuple[str, ...]) -> None:
     MrisslError
         If a word stands for features that no network gives, or for weights that are not there.
     """
-    from napari_mrissl.segmentation.finetuning.starting import start_of
-
     for word in words:
         if word in (FILTERS, INTENSITY, RANDOM):
             raise MrisslError(
@@ -308,22 +255,27 @@ def check_words(words: tuple[str, ...]) -> None:
             start_of(word)
 
 
+def _identity(settings: FinetuneSettings, start: Start) -> str:
+    """All that decides what a finetuning comes to; a preset by its content, not its name."""
+    digest = None if start.path is None else hashlib.sha256(start.path.read_bytes()).hexdigest()
+    facts = {
+        **settings.model_dump(mode="json", exclude={"weights", "device"}),
+        "recipe": INFO.presets[settings.preset],
+        "share": BACKBONE_RATE[settings.preset],
+        "weights": digest,
+        "backbone": start.backbone.model_dump(mode="json"),
+    }
+    return json.dumps(facts, sort_keys=True)
+
+
 def _seeded(settings: FinetuneSettings, lesson: Lesson) -> FinetuneSettings:
     return settings.model_copy(update={"seed": settings.seed + lesson.draw})
 
 
 def _first(settings: FinetuneSettings) -> tuple[float, int]:
     """The learning rate and the steps of the preset, where none are given."""
-    from napari_mrissl.segmentation.finetuning import INFO
-
     preset = INFO.presets[settings.preset]["optimisation"]
     return (
         settings.learning_rate or float(preset["learning_rate"]),
         settings.steps or int(preset["steps"]),
     )
-
-
-def _pretrained_on(word: str) -> frozenset[str]:
-    if not Path(word).is_dir():
-        return frozenset()
-    return frozenset(record.identity for record in Run.open(word).settings.data.subjects)

@@ -44,7 +44,6 @@ def test_the_table_is_for_people_and_files_for_print(run, folders, tmp_path):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (["--truth", "nowhere"], "no such folder"),
         (["--tolerance", "-1"], "a tolerance of -1.0 mm"),
         (["--against", "nowhere"], "no such folder"),
     ],

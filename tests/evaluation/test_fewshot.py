@@ -13,6 +13,7 @@ from napari_mrissl.evaluation.cells import CELLS, Grid, Made
 from napari_mrissl.evaluation.fewshot import FewShotSettings
 from napari_mrissl.evaluation.labelled_scans import labelled_scans
 from napari_mrissl.evaluation.score_rows import MEAN
+from napari_mrissl.features import Cancelled
 from napari_mrissl.networks import weights
 from napari_mrissl.networks.unet_layout import OUT_CHANNELS, UNetSize
 from napari_mrissl.networks.weight_library import load_unet
@@ -184,6 +185,22 @@ def test_a_trained_network_is_not_trained_again(scans, network, tmp_path, home, 
     monkeypatch.setattr(fewshot, "measured", measured)
     fewshot.compare(tmp_path / "out", [str(network)], scans, FULL)
     assert len(calls) == 1
+
+
+def test_it_is_cancelled_between_steps_and_goes_on(scans, network, tmp_path, home):
+    asked = []
+
+    def cancelled():
+        asked.append(1)
+        return len(asked) > 4
+
+    with pytest.raises(Cancelled):
+        fewshot.compare(tmp_path / "out", [str(network)], scans, FULL, cancelled=cancelled)
+    assert not list((tmp_path / "out" / CELLS).iterdir())
+    rows = fewshot.compare(tmp_path / "out", [str(network)], scans, FULL)
+    assert len(means(rows)) == 1
+    with pytest.raises(Cancelled):
+        fewshot.compare(tmp_path / "heads", ["intensity"], scans, HEADS, cancelled=lambda: True)
 
 
 def test_weights_of_a_run_that_saw_a_test_subject_are_refused(scans, network, tmp_path, home):

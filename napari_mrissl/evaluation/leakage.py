@@ -1,0 +1,75 @@
+"""Nothing is measured on scans, or subjects, that something was trained on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.evaluation.labelled_scans import LabelledScan
+from napari_mrissl.training.data.facts import facts_of
+from napari_mrissl.training.run import Run
+from napari_mrissl.trajectories.scan_index import locate
+
+
+class Trained(Protocol):
+    """Something that may have been trained on scans.
+
+    Attributes
+    ----------
+    name
+        For people.
+    known
+        What tells its scans: identities, and SHA-256 of values; empty where nothing is known.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def known(self) -> frozenset[str]: ...  # noqa: D102
+
+
+def trained_on(place: str | Path) -> frozenset[str]:
+    """What tells the scans of a run, held-out ones too: identities, and values of those here.
+
+    A copy of a scan that was saved with another header has another identity, but the same
+    values; they are looked at where this machine knows the scan. Weights that are no run do not
+    say what they were trained on, and give nothing.
+
+    Raises
+    ------
+    MrisslError
+        If the run's settings cannot be read.
+    """
+    if not Path(place).is_dir():
+        return frozenset()
+    identities = {record.identity for record in Run.open(place).settings.data.subjects}
+    values = set()
+    for identity in identities:
+        path = locate(identity)
+        # What cannot be read any more is told by its identity alone.
+        with contextlib.suppress(MrisslError):
+            if path is not None and (facts := facts_of(path)).identity == identity:
+                values.add(facts.values)
+    return frozenset(identities | values)
+
+
+def refuse_overlap(sources: Iterable[Trained], tested: Sequence[LabelledScan]) -> None:
+    """Let nothing be measured on what it was trained on, or on other scans of those subjects.
+
+    Raises
+    ------
+    MrisslError
+        If a source knows one of a test subject's scans, or a copy of it.
+    """
+    for source in sources:
+        both = sum(bool(({scan.identity} | scan.own) & source.known) for scan in tested)
+        if both:
+            raise MrisslError(
+                f"was pretrained on {both} of the {len(tested)} test scans",
+                where=source.name,
+                expected="weights that never saw them",
+                remedy="choose other weights, or another seed",
+            )

@@ -1,0 +1,83 @@
+"""Scans that something was trained on are told by identity, by subject and by values."""
+
+import dataclasses
+
+import nibabel
+import pytest
+from evaluation.labelled_folder import make, save, voxels
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.evaluation.frozen import plain_source
+from napari_mrissl.evaluation.labelled_scans import labelled_scans
+from napari_mrissl.evaluation.leakage import refuse_overlap, trained_on
+from napari_mrissl.training.run import Run
+from napari_mrissl.training.settings import DataSettings, RunSettings, SubjectRecord
+from napari_mrissl.trajectories.scan_index import remember
+from napari_mrissl.volumes import read
+
+SOURCE = plain_source("intensity")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """The user's own folders."""
+    monkeypatch.setenv("MRISSL_DATA_DIR", str(tmp_path / "home"))
+    monkeypatch.setenv("MRISSL_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def run_on(folder, path, *, split="train"):
+    """A run that lists one scan, which this machine knows."""
+    identity = read(path).identity
+    remember(identity, path)
+    record = SubjectRecord(identity=identity, subject="subject-001", split=split)
+    data = DataSettings(kind="scans", subjects=(record,))
+    return Run.create(folder, RunSettings(method="toy", data=data)).folder
+
+
+def refused(run, tested):
+    known = trained_on(run)
+    try:
+        refuse_overlap([dataclasses.replace(SOURCE, known=known)], tested)
+    except MrisslError:
+        return True
+    return False
+
+
+def test_a_test_scan_is_told_by_its_identity_also_where_it_was_held_out(tmp_path, home):
+    scans = labelled_scans(make(tmp_path / "data", 2)).scans
+    for split in ("train", "validation"):
+        run = run_on(tmp_path / split, scans[0].image, split=split)
+        assert refused(run, scans[:1])
+        assert not refused(run, scans[1:])
+
+
+def test_another_scan_of_a_test_subject_is_told(tmp_path, home):
+    for number, name in enumerate(("sub-01_run-1", "sub-01_run-2", "sub-02")):
+        save(tmp_path / "data", name, *voxels(number))
+    scans = labelled_scans(tmp_path / "data").scans
+    assert len(scans) == 2
+    for number in (1, 2):
+        place = tmp_path / "data" / "images" / f"sub-01_run-{number}.nii.gz"
+        told = [refused(run_on(tmp_path / str(number), place), [scan]) for scan in scans]
+        assert sorted(told) == [False, True]
+
+
+def test_a_copy_with_another_header_is_told_by_its_values(tmp_path, home):
+    scans = labelled_scans(make(tmp_path / "data", 2)).scans
+    image = nibabel.load(scans[0].image)
+    affine = image.affine.copy()
+    affine[0, 3] += 5
+    copy = tmp_path / "copy.nii"
+    nibabel.save(nibabel.Nifti1Image(image.get_fdata().astype("int16"), affine), copy)
+    assert read(copy).identity != scans[0].identity
+    run = run_on(tmp_path / "run", copy)
+    assert refused(run, scans[:1])
+    assert not refused(run, scans[1:])
+    # Another file at its place says nothing of the scan that was there.
+    nibabel.save(nibabel.load(scans[1].image), copy)
+    assert not refused(run, scans)
+
+
+def test_what_is_no_run_says_nothing(tmp_path):
+    assert trained_on("default") == frozenset()
+    assert trained_on(tmp_path / "weights.safetensors") == frozenset()
