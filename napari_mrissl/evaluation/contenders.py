@@ -98,7 +98,7 @@ class Contender(Protocol):
         """Learn from labelled scans."""
         ...
 
-    def clear(self) -> None:
+    def clear(self, lesson: Lesson) -> None:
         """Remove what only helps an interrupted comparison to go on."""
         ...
 
@@ -157,7 +157,7 @@ class Frozen:
 
         return Learned(segment, {"voxels": sum(map(len, labels))})
 
-    def clear(self) -> None:
+    def clear(self, lesson: Lesson) -> None:
         """Leave the features in their cache: other heads need them."""
 
 

@@ -297,7 +297,8 @@ def _filled(
         plan = [cell for cell, own in by_cell.items() if own is one]
         grid.fill_whole(plan, work, partial(done, finished))
         finished += len(plan)
-        one.clear()
+        for cell in plan:
+            one.clear(lessons(cell.shots, cell.draw))
         rows = rows_of(shown(grid, list(by_cell)), scans.labels, REFERENCES, settings.seed)
         score_tables.write(grid.folder, rows, grid.protocol, _about(scans, settings))
     return rows

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from napari_mrissl.segmentation.finetuning import FinetuneSettings
 from napari_mrissl.training.run import Run
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Runs:
     """Runs in the folder of a comparison, named by what they are made from.
 
@@ -23,18 +24,34 @@ class Runs:
     ----------
     folder
         Where they lie.
+    identity
+        Of the weights they start from, and all settings that are the same for them.
     cancelled
         Asked now and then; True stops after the running step, and raises `Cancelled`.
     """
 
     folder: Path
+    identity: str
     cancelled: IsCancelled | None = None
-    _mine: list[Path] = field(default_factory=list)
+
+    def place(self, settings: FinetuneSettings, training: Sequence[LabelledScan]) -> Path:
+        """Where the run of these settings and scans lies, or will."""
+        facts = [self.identity, settings.model_dump_json(exclude={"weights"})]
+        facts += [scan.identity for scan in training]
+        return self.folder / hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
     def segmenter(
-        self, settings: FinetuneSettings, training: tuple[LabelledScan, ...]
+        self, settings: FinetuneSettings, training: Sequence[LabelledScan]
     ) -> tuple[Segment, dict[str, Any]]:
-        """Train, or go on, and say how."""
+        """Train, or go on, and say how.
+
+        Raises
+        ------
+        Cancelled
+            If it was asked for; the run stays, and goes on next time.
+        MrisslError
+            If the finetuning fails.
+        """
         from napari_mrissl.segmentation.finetuning import (
             LabelledInput,
             SavedSegmenter,
@@ -43,10 +60,8 @@ class Runs:
         )
         from napari_mrissl.segmentation.prediction import PredictionSettings, Predictor
 
-        facts = [settings.model_dump_json(), *(scan.identity for scan in training)]
-        run = self.folder / hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+        run = self.place(settings, training)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._mine.append(run)
         if run.exists():
             go_on(run, cancelled=self.cancelled)
         else:
@@ -65,14 +80,13 @@ class Runs:
         }
         return lambda volume: predictor.predict(volume, None, self.cancelled).labels, how
 
-    def clear(self) -> None:
-        """Remove the runs that were made here, and take them off the list of runs."""
+    def remove(self, settings: FinetuneSettings, training: Sequence[LabelledScan]) -> None:
+        """Remove a run, where it is, and take it off the list of runs."""
         from napari_mrissl.training.index import forget
 
-        for run in self._mine:
-            if run.exists():
-                forget(run)
-                shutil.rmtree(run)
-        self._mine.clear()
+        run = self.place(settings, training)
+        if run.exists():
+            forget(run)
+            shutil.rmtree(run)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()

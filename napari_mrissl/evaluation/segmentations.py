@@ -130,7 +130,8 @@ def pairs(predicted: str | Path, truth: str | Path) -> tuple[list[Pair], int]:
     """Files of two folders that belong together, and how many true ones have no partner.
 
     Names are the same, or become so without endings such as ``_dseg`` and BIDS entities that
-    say how a file was made (``space-``, ``desc-``).
+    say how a file was made (``space-``, ``desc-``), or as the subjects that `mrissl predict`
+    makes of other names: ``sub-scan7`` of ``scan_7``. Maps of probabilities are left out.
 
     Raises
     ------
@@ -141,12 +142,14 @@ def pairs(predicted: str | Path, truth: str | Path) -> tuple[list[Pair], int]:
     ours, theirs = _files(Path(predicted)), _files(Path(truth))
     exact = {_stem(path): path for path in theirs}
     loose: dict[str, list[Path]] = {}
+    plain: dict[str, list[Path]] = {}
     for path in theirs:
         loose.setdefault(_subject(path), []).append(path)
+        plain.setdefault(_plain(path), []).append(path)
     found: dict[Path, Pair] = {}
     for path in ours:
         same = exact.get(_stem(path))
-        partners = [same] if same else loose.get(_subject(path), [])
+        partners = [same] if same else loose.get(_subject(path)) or plain.get(_plain(path), [])
         if len(partners) != 1:
             raise MrisslError(
                 "has several true label maps" if partners else "has no true label map",
@@ -263,7 +266,10 @@ def _files(folder: Path) -> list[Path]:
         path
         for place in places
         for path in sorted(place.iterdir())
-        if path.is_file() and not path.name.startswith(".") and _stem(path) != path.name
+        if path.is_file()
+        and not path.name.startswith(".")
+        and _stem(path) != path.name
+        and not _stem(path).endswith("_probseg")
     ]
     if not found:
         raise MrisslError("no label maps found", where=folder, expected="files such as .nii.gz")
@@ -290,6 +296,11 @@ def _unlike(subject: str, known: Mapping[str, str]) -> str:
         for number in range(1, len(known) + 2)
         if (name := subject if number == 1 else f"{subject}-{number}") not in known
     )
+
+
+def _plain(path: Path) -> str:
+    """Letters and digits of a name, which is all that a BIDS subject keeps of it."""
+    return re.sub(r"[^A-Za-z0-9]", "", _subject(path).removeprefix("sub-"))
 
 
 def _read(path: Path) -> tuple[Volume, NDArray[np.integer]]:

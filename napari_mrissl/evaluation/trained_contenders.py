@@ -66,9 +66,9 @@ class Finetuned:
         own = _seeded(self.settings, lesson)
         return Learned(*self.runs.segmenter(own, lesson.training))
 
-    def clear(self) -> None:
-        """Remove the runs; the cells stay."""
-        self.runs.clear()
+    def clear(self, lesson: Lesson) -> None:
+        """Remove the run; the cell stays."""
+        self.runs.remove(_seeded(self.settings, lesson), lesson.training)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,15 +112,20 @@ class FromScratch:
         first = self.lessons(lesson.shots, 0)
         rate = tuning.best_rate(
             lambda rate: self._tried(first, rate, self.steps),
-            [self.rate * factor for factor in tuning.FACTORS],
+            self._rates(),
         )
         steps, flat = tuning.flat_steps(lambda steps: self._tried(first, rate, steps), self.steps)
         segment, how = self.runs.segmenter(self._with(lesson, rate, steps), lesson.training)
         return Learned(segment, {**how, "flat": flat})
 
-    def clear(self) -> None:
-        """Remove the runs; the cells stay."""
-        self.runs.clear()
+    def clear(self, lesson: Lesson) -> None:
+        """Remove the runs of the cell and of what was tried; the cells stay."""
+        for rate in self._rates():
+            for steps in tuning.lengths(self.steps):
+                self.runs.remove(self._with(lesson, rate, steps), lesson.training)
+
+    def _rates(self) -> list[float]:
+        return [self.rate * factor for factor in tuning.FACTORS]
 
     def _with(self, lesson: Lesson, rate: float, steps: int) -> FinetuneSettings:
         chosen = {"learning_rate": rate, "steps": steps}
@@ -179,7 +184,7 @@ class Peer:
             },
         )
 
-    def clear(self) -> None:
+    def clear(self, lesson: Lesson) -> None:
         """Nothing is left."""
 
 
@@ -226,11 +231,11 @@ def trained(
         identity = _identity(own, start)
         if word == SCRATCH:
             rate, first = _first(own)
-            runs = Runs(folder, cancelled)
+            runs = Runs(folder, identity, cancelled)
             found.append(FromScratch(identity, own, runs, grid, lessons, rate, first))
         else:
             known = trained_on(word)
-            runs = Runs(folder, cancelled)
+            runs = Runs(folder, identity, cancelled)
             found.append(Finetuned(start.name, identity, own, runs, known))
     return found
 

@@ -23,6 +23,14 @@ def best_rate(validate: Callable[[float], float], rates: Sequence[float]) -> flo
     return max(sorted(rates), key=validate)
 
 
+def lengths(start: int) -> list[int]:
+    """All numbers of steps that may be tried."""
+    found = [start]
+    while 2 * found[-1] <= MOST * start:
+        found.append(2 * found[-1])
+    return found
+
+
 def flat_steps(validate: Callable[[int], float], start: int) -> tuple[int, bool]:
     """From how many steps on the Dice on the spare subject is flat, and whether it is.
 
@@ -37,10 +45,10 @@ def flat_steps(validate: Callable[[int], float], start: int) -> tuple[int, bool]
         The first number of steps.
     """
     steps, dice = start, validate(start)
-    while 2 * steps <= MOST * start:
-        further = validate(2 * steps)
+    for longer in lengths(start)[1:]:
+        further = validate(longer)
         gain = further - dice
         if gain < FLAT:
-            return (2 * steps if gain > 0 else steps), True
-        steps, dice = 2 * steps, further
+            return (longer if gain > 0 else steps), True
+        steps, dice = longer, further
     return steps, False

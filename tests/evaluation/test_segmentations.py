@@ -70,17 +70,20 @@ def test_names_of_predictions_find_their_truth(tmp_path):
         ("sub-02_ses-1_space-orig_desc-mrissl_dseg.nii.gz", "sub-02_ses-1_T1w.nii.gz"),
         ("scan_7_seg.nii.gz", "scan_7.nrrd.nii"),
         ("scan_8.nii.gz", "scan_8.nii.gz"),
+        ("sub-hippocampus003_space-orig_desc-mrissl_dseg.nii.gz", "hippocampus_003.nii.gz"),
     ):
         save(pred, ours, cube(3))
         save(truth, theirs.replace(".nrrd", ""), cube(3))
     save(pred / "sub-03" / "anat", "sub-03_space-orig_desc-mrissl_dseg.nii.gz", cube(3))
     save(truth, "sub-03_dseg.nii.gz", cube(3))
     save(truth, "sub-04_dseg.nii.gz", cube(3))
+    save(pred, "sub-01_space-orig_label-left_desc-mrissl_probseg.nii.gz", cube(3))
     found, unpredicted = pairs(pred, truth)
     assert unpredicted == 1
     assert sorted((one.name, one.truth.name) for one in found) == [
         ("scan_7", "scan_7.nii"), ("scan_8", "scan_8.nii.gz"), ("sub-01", "sub-01_dseg.nii.gz"),
         ("sub-02_ses-1", "sub-02_ses-1_T1w.nii.gz"), ("sub-03", "sub-03_dseg.nii.gz"),
+        ("sub-hippocampus003", "hippocampus_003.nii.gz"),
     ]  # fmt: skip
 
 
