@@ -29,6 +29,8 @@ _LATEX = str.maketrans(
         "^": r"\textasciicircum{}",
         "\\": r"\textbackslash{}",
         "±": r"$\pm$",
+        "<": "$<$",
+        ">": "$>$",
         "³": r"$^3$",
         _MARK: r"$^\dagger$",
     }

@@ -58,8 +58,8 @@ def test_another_scan_of_a_test_subject_is_told(tmp_path, home):
     assert len(scans) == 2
     for number in (1, 2):
         place = tmp_path / "data" / "images" / f"sub-01_run-{number}.nii.gz"
-        told = [refused(run_on(tmp_path / str(number), place), [scan]) for scan in scans]
-        assert sorted(told) == [False, True]
+        run = run_on(tmp_path / str(number), place)
+        assert sorted(refused(run, [scan]) for scan in scans) == [False, True]
 
 
 def test_a_copy_with_another_header_is_told_by_its_values(tmp_path, home):
