@@ -163,7 +163,8 @@ def test_labels_come_back_from_another_grid_with_their_volume():
     segmenter = StandIn(Bands((0.0, 1.0)), {0: "background", 1: "ball"}, spacing=(1.0, 1.0, 1.0))
     seen = segmenter.module.seen
     found = predict(segmenter, volume_of(values, (2.5, 1.0, 1.0)))
-    assert seen == [(60, 60, 60)]
+    # After the small image by which memory is measured.
+    assert seen[1:] == [(60, 60, 60)]
     truth = (distance <= 20).astype(np.uint8)
     assert dice(found.labels, truth, (1,))[1] >= 0.97
     assert found.volumes_ml[1] == pytest.approx(truth.sum() * 2.5 / 1000, rel=0.02)
@@ -210,8 +211,8 @@ def test_progress_ends_at_one():
 
 
 def test_the_largest_window_that_memory_allows_is_taken(monkeypatch):
-    values = smooth((32, 32, 32))
-    for gib, largest in ((8, 32), (0, 4)):
+    values = smooth((16, 16, 16))
+    for gib, largest in ((8, 16), (0, 4)):
         monkeypatch.setattr(NetworkPass, "_free", lambda self, gib=gib: gib << 30)
         segmenter = StandIn()
         found = predict(segmenter, volume_of(values))
