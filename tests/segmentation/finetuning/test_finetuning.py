@@ -107,16 +107,15 @@ def test_only_finetunings_with_weights_are_loaded(tmp_path):
         SavedSegmenter.load(run.folder)
 
 
-class After(threading.Event):
-    """Set once it was asked some times."""
+class AtStep(threading.Event):
+    """Set once a run has done some steps."""
 
-    def __init__(self, times: int) -> None:
+    def __init__(self, run: Run, step: int) -> None:
         super().__init__()
-        self.left = times
+        self.run, self.step = run, step
 
     def is_set(self) -> bool:
-        self.left -= 1
-        return self.left < 0
+        return self.run.state().step >= self.step
 
 
 def test_an_interrupted_finetuning_goes_on_to_the_same_end(tmp_path):
@@ -124,8 +123,8 @@ def test_an_interrupted_finetuning_goes_on_to_the_same_end(tmp_path):
     settings = tiny(steps=8, changes={"checkpoint.every": 2, "checkpoint.images_every": 0})
     whole = finetune(settings, inputs, tmp_path / "whole")
     run = prepare(settings, inputs, tmp_path / "broken")
-    # Once for each sample of the chance values, once for each step.
-    state = fit(run, REGISTRY, subjects(run.settings, "train"), None, interrupted=After(19))
+    interrupted = AtStep(run, 3)
+    state = fit(run, REGISTRY, subjects(run.settings, "train"), None, interrupted=interrupted)
     assert state.name == "stopped"
     assert 0 < state.step < 8
     assert go_on(run.folder) == run.folder
