@@ -55,16 +55,16 @@ class Choices:
         self._uses[layer] = use
 
     def map_of(self, scan: ScanFacts) -> LabelMap | None:
-        """The label layer of a scan: the chosen one, an accepted result, or the only one."""
+        """The label layer of a scan: the chosen one, an accepted result, or the likely one."""
         if scan.layer in self._maps:
             held = self._maps[scan.layer]
             layer = held() if held is not None else None
             if held is None or scan.map_of(layer) is not None:
                 return scan.map_of(layer)
-        accepted = [one for one in scan.maps if role_of(one.layer)[0] == ACCEPTED]
+        accepted = [one for one in scan.maps if role_of(one.layer) == (ACCEPTED, scan.volume)]
         if accepted:
             return accepted[-1]
-        return scan.maps[0] if len(scan.maps) == 1 else None
+        return scan.map_of(scan.likely)
 
     def set_map(self, layer: Image, labels: Labels | None) -> None:
         """The user chose a scan's label layer, or none."""

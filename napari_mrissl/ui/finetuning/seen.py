@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,6 +84,10 @@ class ScanFacts:
 
     Attributes
     ----------
+    maps
+        Labels layers on its grid.
+    likely
+        The one of them that is its own as far as can be told.
     problem
         Why it cannot be used, in a sentence.
     """
@@ -94,6 +98,7 @@ class ScanFacts:
     marks: Marks = field(default_factory=Marks)
     mark_counts: Mapping[int, int] = field(default_factory=dict)
     maps: tuple[LabelMap, ...] = ()
+    likely: Labels | None = None
     problem: str = ""
 
     def map_of(self, layer: Labels | None) -> LabelMap | None:
@@ -141,7 +146,10 @@ class Seen:
             if labels.shape == volume.shape and labels.dtype.kind in "bui":
                 found = LabelMap(layer, labels, counted(labels), _names(layer))
                 maps.append((volume, found))
-        return tuple(self._facts_of(*one, maps, control) for one in self._scans)
+        facts = [self._facts_of(*one, maps, control) for one in self._scans]
+        volumes = [one.volume for one in facts if one.volume is not None]
+        grids = {found.layer: grid for grid, found in maps}
+        return tuple(replace(one, likely=_likely(one, grids, volumes)) for one in facts)
 
     def _facts_of(
         self,
@@ -201,6 +209,23 @@ def _reading(layer: Layer) -> Callable[[], Volume] | str:
         return reading_of(layer)
     except MrisslError as error:
         return str(error)
+
+
+def _likely(
+    scan: ScanFacts, grids: Mapping[Labels, Volume], volumes: Sequence[Volume]
+) -> Labels | None:
+    """Labels made for the scan, or called like it, or the only ones for the only such scan."""
+    if scan.volume is None:
+        return None
+    made_for = [one.layer for one in scan.maps if grids[one.layer] is scan.volume]
+    if made_for:
+        return made_for[0] if len(made_for) == 1 else None
+    free = [one.layer for one in scan.maps if not any(grids[one.layer] is v for v in volumes)]
+    called = [layer for layer in free if scan.name.casefold() in layer.name.casefold()]
+    if len(called) == 1:
+        return called[0]
+    alone = sum(_same_grid(scan.volume, other) for other in volumes) == 1
+    return free[0] if alone and len(free) == 1 else None
 
 
 def _same_grid(one: Volume, other: Volume) -> bool:
