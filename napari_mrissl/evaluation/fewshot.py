@@ -173,9 +173,8 @@ def compare(
     contenders: list[Contender]
     if settings.mode == FULL:
         # What was pretrained on a test scan is refused before the folder is made.
-        contenders = [
-            *trained(tuple(words), _finetuning(settings), folder / RUNS, lambda: grids[0], lessons)
-        ]
+        own, runs = _finetuning(settings), folder / RUNS
+        contenders = [*trained(tuple(words), own, runs, lambda: grids[0], lessons, cancelled)]
     else:
         contenders = [*_frozen(words, settings)]
     if len({(one.name, one.seed) for one in contenders}) < len(contenders):

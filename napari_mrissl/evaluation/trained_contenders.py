@@ -218,8 +218,9 @@ def trained(
     found: list[Finetuned | FromScratch | Peer] = []
     for word in dict.fromkeys(words):
         if word == MONAI:
-            steps = {} if settings.steps is None else {"steps": settings.steps}
-            peer = PeerSettings(seed=settings.seed, device=settings.device, **steps)
+            peer = PeerSettings(seed=settings.seed, device=settings.device)
+            if settings.steps is not None:
+                peer = peer.model_copy(update={"steps": settings.steps})
             found.append(Peer(peer, cancelled))
             continue
         own = settings.model_copy(update={"weights": word})

@@ -117,7 +117,7 @@ def _measured(
     spacing: tuple[float, ...],
     tolerance_mm: float,
 ) -> SurfaceScore:
-    import surface_distance
+    import surface_distance  # type: ignore[import-untyped]
 
     distances = surface_distance.compute_surface_distances(truth, predicted, spacing)
     return SurfaceScore(

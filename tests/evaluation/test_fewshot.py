@@ -65,8 +65,9 @@ def test_modes_share_a_folder_and_every_cell_says_how_it_was_made(scans, tmp_pat
         ("linear", "intensity", 1), ("linear", "intensity", 2), ("nonlinear", "intensity", 2)
     }  # fmt: skip
     assert all(value > 0.4 for value in means(rows).values())
-    assert 0 < means(rows, "hd95_mm")["nonlinear", "intensity", 2] < 20
-    assert 0 < means(rows, "nsd")["nonlinear", "intensity", 2] <= 1
+    # Grey values tell these classes apart but for a few voxels.
+    assert means(rows, "hd95_mm")["nonlinear", "intensity", 2] < 2
+    assert 0.9 < means(rows, "nsd")["nonlinear", "intensity", 2] <= 1
     for path in (tmp_path / CELLS).iterdir():
         cell = json.loads(path.read_text("utf-8"))
         assert cell["command"].startswith("mrissl benchmark fewshot --weights intensity --data")
@@ -220,7 +221,7 @@ def test_weights_of_a_run_that_saw_a_test_subject_are_refused(scans, network, tm
         contenders = trained_contenders.trained(
             (str(run),), fewshot._finetuning(FULL), tmp_path, lambda: None, lambda *_: None
         )
-        assert contenders[0].known == {scan.identity}
+        assert scan.identity in contenders[0].known
         if refused:
             with pytest.raises(MrisslError, match="was pretrained on 1 of the 2 test scans"):
                 fewshot.compare(tmp_path / "out", [str(run)], scans, FULL)
@@ -232,7 +233,7 @@ def test_the_reference_peer_learns(scans):
     from napari_mrissl.evaluation.contenders import mean_dice
 
     _, pool = scans.split(2, 0)
-    settings = monai_peer.PeerSettings(steps=30, width=4, device="cpu")
+    settings = monai_peer.PeerSettings(steps=40, width=4, learning_rate=5e-3, device="cpu")
     segment = monai_peer.train([pool[0].read()], scans.labels, settings)
     volume, truth = pool[1].read()
     found = segment(volume)
