@@ -161,6 +161,7 @@ def test_from_label_layers_to_the_segmentation_of_every_open_scan(panel, qtbot, 
     folder = finished(panel, qtbot)
     run = Run.open(folder)
     assert [one.split for one in run.settings.data.subjects] == ["train", "validation"]
+    panel.run_box.refresh()
     assert panel.run_box.dice.text() == (
         "Dice 0.917 in crops that it learns from, 0.750 on held-out scans, 0.125 by chance"
     )

@@ -50,6 +50,10 @@ class Choices:
         known = corrected or scan.mark_counts or self.map_of(scan) is not None
         return "learn" if known else "none"
 
+    def chosen_use(self, layer: Image) -> Use | None:
+        """What the user chose that a scan is for, if anything."""
+        return self._uses.get(layer)
+
     def set_use(self, layer: Image, use: Use) -> None:
         """The user chose what a scan is for."""
         self._uses[layer] = use

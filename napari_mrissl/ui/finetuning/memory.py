@@ -25,7 +25,7 @@ def state_of(panel: Finetuning) -> dict[str, Any]:
     for one in panel.scene.scans[:_MOST]:
         chosen, held = choices.map_of(one), results.corrections.get(one.layer)
         scans[one.layer.name] = {
-            "use": choices.use(one, corrected=one.layer in results.corrections),
+            "use": choices.chosen_use(one.layer),
             "map": chosen.layer.name if chosen is not None else None,
             "corrections": held.packed() if held is not None else None,
         }
@@ -93,13 +93,13 @@ def _take_scans(panel: Finetuning, kept: object) -> list[str]:
         layer = layers.get(name)
         if layer is None:
             continue  # The session itself says which scans are gone.
-        if not isinstance(one, dict) or one.get("use") not in USES:
+        if not isinstance(one, dict) or one.get("use") not in (None, *USES):
             wrong.append(str(name)[:80])
             continue
-        panel.scene.choices.set_use(layer, one["use"])
-        chosen = one.get("map")
-        if chosen is None or chosen in layers:
-            panel.scene.choices.set_map(layer, layers[chosen] if chosen is not None else None)
+        if one.get("use") is not None:
+            panel.scene.choices.set_use(layer, one["use"])
+        if one.get("map") in layers:
+            panel.scene.choices.set_map(layer, layers[one["map"]])
         held = Corrections.unpacked(one.get("corrections"))
         if held is not None and len(held):
             panel.scene.results.corrections[layer] = held

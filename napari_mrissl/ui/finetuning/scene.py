@@ -156,7 +156,8 @@ class Scene(QObject):
     def table(self) -> tuple[TableRow, ...]:
         """What a CSV file says of results of the present network."""
         found = []
-        for one, line in zip([s for s in self.scans if s.volume], self.lines, strict=True):
+        usable = [one for one in self.scans if one.volume is not None]
+        for one, line in zip(usable, self.lines, strict=True):
             if line.measured is None or not self.results.is_of_model(one.layer):
                 continue
             state = next((w for w in ("accepted", "corrected") if w in line.state), "predicted")
