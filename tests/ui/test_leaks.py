@@ -40,6 +40,7 @@ DOCKS = (
     "Pretraining",
     "Inspector",
     "Feature explorer",
+    "Finetuning",
 )
 # napari keeps the last state of every background job for its activity list. Ours hold no
 # scan, layer or panel any more by then.
