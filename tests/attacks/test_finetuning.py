@@ -23,14 +23,15 @@ import small_segmenters
 from napari_mrissl.cli import main
 from napari_mrissl.metrics import dice
 from napari_mrissl.networks import weights
-from napari_mrissl.segmentation.finetuning import SavedSegmenter
+from napari_mrissl.segmentation.finetuning import SavedSegmenter, go_on
 from tests.segmentation.finetuning.balls import SHAPE, arrays, save, write
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--weights", "scratch", "--preset", "tiny", "--device", "cpu"]
 SMALL += ["--set", "backbone.depth=3", "optimisation.threads=1", "data.workers=0"]
 QUIET = ["appearance.noise=0", "appearance.chain.bias.probability=0", "checkpoint.images_every=0"]
-SECONDS = 240
+SECONDS = 280
+"""Of patience with a child process; a busy machine takes long to import torch."""
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -57,7 +58,7 @@ def answered(tmp_path, capsys):
         assert "Traceback" not in said.err
         assert sentence.isprintable()
         assert sentence.endswith(".")
-        assert ". " not in sentence
+        assert ". " not in sentence.replace("e.g. ", "")
         assert str(tmp_path) not in sentence
         assert tree(tmp_path) == before
         return sentence
@@ -267,26 +268,21 @@ def killed_once(process: subprocess.Popen[str], condition) -> bool:
     return process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.timeout(900)
 def test_a_killed_finetuning_goes_on_to_the_same_network(tmp_path, answered):
     write(tmp_path, 2)
-    words = ["--images", tmp_path / "images", "--labels", tmp_path / "labels", *SMALL, "--steps"]
+    words = ["--images", tmp_path / "images", "--labels", tmp_path / "labels", *SMALL]
+    words += ["--steps", "12", "--set", "checkpoint.every=3", "checkpoint.images_every=3"]
     for name in ("whole", "killed"):
-        more = ["30", "--set", "checkpoint.every=5", "checkpoint.images_every=5"]
-        assert answered("finetune", *words, *more, "--out", tmp_path / name, "--prepare") == ""
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
+        assert answered("finetune", *words, "--out", tmp_path / name, "--prepare") == ""
+    killed = tmp_path / "killed"
     inputs = {name: content for name, content in tree(tmp_path).items() if "s0" in name}
-    ended = child("-m", "napari_mrissl.cli.child", whole)
-    _, said = ended.communicate(timeout=SECONDS)
-    assert ended.returncode == 0, said
     process = child("-m", "napari_mrissl.cli.child", killed)
     assert killed_once(process, lambda: list(killed.glob("checkpoints/step_*/commit.json")))
     # What was committed can be used at once, and the run goes on from there.
-    assert SavedSegmenter.load(killed).card["step"] >= 5
-    ended = child("-m", "napari_mrissl.cli.child", killed)
-    _, said = ended.communicate(timeout=SECONDS)
-    assert ended.returncode == 0, said
-    first, second = (SavedSegmenter.load(folder) for folder in (whole, killed))
-    assert first.card["step"] == second.card["step"] == 30
+    assert 3 <= SavedSegmenter.load(killed).card["step"] <= 12
+    first, second = (SavedSegmenter.load(go_on(tmp_path / name)) for name in ("whole", "killed"))
+    assert first.card["step"] == second.card["step"] == 12
     one, other = weights.load(first.path)[0], weights.load(second.path)[0]
     assert one.keys() == other.keys()
     for name, tensor in one.items():
@@ -295,6 +291,7 @@ def test_a_killed_finetuning_goes_on_to_the_same_network(tmp_path, answered):
     assert {name: tree(tmp_path)[name] for name in inputs} == inputs
 
 
+@pytest.mark.timeout(900)
 def test_a_killed_prediction_leaves_whole_label_maps_and_goes_on(tmp_path, answered):
     network = small_segmenters.saved(tmp_path / "network.safetensors")
     write(tmp_path, 6)
