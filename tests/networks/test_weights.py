@@ -74,3 +74,22 @@ def test_the_card_is_read_without_torch(tmp_path):
         [sys.executable, "-c", words, str(path)], capture_output=True, check=True, encoding="utf-8"
     ).stdout
     assert said.split() == ["x", "False"]
+
+
+def test_arrays_and_tensors_are_written_and_read_alike(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.int64(7).reshape(())}
+    weights.save_arrays(path, arrays, {"step": 3})
+    state, card = weights.load(path)
+    assert card == {"step": 3}
+    assert {name: tensor.tolist() for name, tensor in state.items()} == {
+        name: array.tolist() for name, array in arrays.items()
+    }
+    weights.save(path, state, card)
+    again = weights.load_arrays(path)
+    assert {name: array.tolist() for name, array in again.items()} == {
+        name: array.tolist() for name, array in arrays.items()
+    }
+    path.write_bytes(b"no safetensors")
+    with pytest.raises(MrisslError, match="could not be read"):
+        weights.load_arrays(path)

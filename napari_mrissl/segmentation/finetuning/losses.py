@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from monai.losses import DiceLoss
+from monai.losses.dice import DiceLoss
 
 from napari_mrissl.pretext.task import LossTerm
 from napari_mrissl.segmentation.finetuning.task_settings import FinetuneTaskSettings

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +233,7 @@ def _keep_labels(run: Run, place: Path) -> None:
     for record in run.settings.data.subjects:
         name = f"{record.labels}.nii.gz"
         with open(place / name, "rb") as file:
-            write_atomically(folder / name, lambda out, file=file: shutil.copyfileobj(file, out))
+            write_atomically(folder / name, partial(shutil.copyfileobj, file))
 
 
 def _remarks(scans: Sequence[ReadScan], classes: Sequence[LabelClass], start: Start) -> list[str]:

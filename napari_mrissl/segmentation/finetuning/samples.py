@@ -88,7 +88,8 @@ class Centres:
         """(3,) index in the middle of what is labelled as no background, or of all labels."""
         known = self._of(scan)
         inside = [voxels for number, voxels in known if number > 0] or [known[0][1]]
-        return np.concatenate(inside).mean(axis=0)
+        middle: NDArray[np.float64] = np.concatenate(inside).mean(axis=0)
+        return middle
 
     def _of(self, scan: Scan) -> list[tuple[int, NDArray[np.intp]]]:
         with self._lock:
