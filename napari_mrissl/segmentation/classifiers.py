@@ -332,12 +332,17 @@ def _extra_trees() -> Any:
     return ExtraTreesClassifier(100, random_state=_SEED)
 
 
-def _nearest_neighbours() -> Any:
-    from sklearn.neighbors import KNeighborsClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+class _NearestNeighbours:
+    """Five of them, or all where fewer are marked."""
 
-    return make_pipeline(StandardScaler(), KNeighborsClassifier(5, weights="distance"))
+    def fit(self, rows: NDArray[Any], classes: Classes) -> Any:
+        """Fit and return the estimator itself."""
+        from sklearn.neighbors import KNeighborsClassifier
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        nearest = KNeighborsClassifier(min(5, len(rows)), weights="distance")
+        return make_pipeline(StandardScaler(), nearest).fit(rows, classes)
 
 
 def _gradient_boosting() -> Any:
@@ -356,7 +361,7 @@ CLASSIFIERS: dict[str, Classifier] = {
     "lda": Classifier("linear discriminant analysis", _fit_linear(_lda)),
     "random_forest": Classifier("random forest", _fit_estimator(_random_forest)),
     "extra_trees": Classifier("extremely randomised trees", _fit_estimator(_extra_trees)),
-    "knn": Classifier("five nearest neighbours", _fit_estimator(_nearest_neighbours)),
+    "knn": Classifier("five nearest neighbours", _fit_estimator(_NearestNeighbours)),
     "gradient_boosting": Classifier("gradient boosting", _fit_estimator(_gradient_boosting)),
 }
 """What can be chosen by name, the default first."""

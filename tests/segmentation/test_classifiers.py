@@ -71,6 +71,18 @@ def test_two_classes(name):
     np.testing.assert_array_equal(result.labels, classes + 1)
 
 
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_the_first_two_prompts_are_enough_to_begin(name):
+    rows = np.array([[0, 0, 0], [4, 4, 0]], np.float32)
+    model = fit_classifier(name, rows, np.array([0, 1]), np.ascontiguousarray(rows.T))
+    result = outputs(2, 2)
+    model.classify(np.ascontiguousarray(rows.T), np.array([3, 9], np.uint8), result, 0, 2)
+    np.testing.assert_allclose(result.probability.sum(axis=0), 1, atol=1e-5)
+    # Leaves of boosted trees hold three prompts, and one prompt a class has no covariance.
+    if name not in ("gradient_boosting", "lda"):
+        np.testing.assert_array_equal(result.labels, [3, 9])
+
+
 @pytest.mark.parametrize("name", ["fast", "logistic", "lda", "random_forest"])
 def test_a_class_with_one_prompt_is_not_forgotten(name):
     rng = np.random.default_rng(0)
