@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
+
 from napari_mrissl.errors import MrisslError, printable
 from napari_mrissl.volumes.atomic import write_atomically
 
@@ -66,7 +68,9 @@ def save_arrays(
     """
     from safetensors.numpy import save as serialised
 
-    content = serialised(dict(state), {"format": "pt", _KEY: _card_text(card, Path(path))})
+    # Rows one after the other; a number of numpy's is no array.
+    whole = {name: np.asarray(value, order="C") for name, value in state.items()}
+    content = serialised(whole, {"format": "pt", _KEY: _card_text(card, Path(path))})
 
     def write(file: BinaryIO) -> None:
         file.write(content)
