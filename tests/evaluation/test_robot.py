@@ -123,10 +123,11 @@ def test_a_session_is_what_the_panel_shows(balls):
         Scene.of(volume, stack, truth, (1, 2)), SETTINGS, 8, robot.largest_error
     )
     marked = labelled_voxels(volume, session.prompts)
-    assert len(marked.labels) == 8, "no place twice"
+    clicked = len(session.prompts.points)
+    assert 3 < len(marked.labels) == clicked <= 8, "no place twice"
     np.testing.assert_array_equal(truth[tuple(marked.indices.T)] + 1, marked.labels)
     assert [p.label for p in session.prompts.points[:3]] == [1, 2, 3], "largest class first"
-    for count in (2, 3, 8):
+    for count in (2, 3, clicked):
         prompts = Prompts(points=session.prompts.points[:count])
         shown = segment(volume, prompts, SETTINGS).labels
         wanted = dice(np.where(shown == 0, 1, shown) - 1, truth, (1, 2))
