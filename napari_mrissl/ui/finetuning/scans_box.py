@@ -93,10 +93,11 @@ class ScansBox(QWidget):
         header = self.table.horizontalHeader()
         header.setHighlightSections(False)
         header.setMinimumSectionSize(40)
-        for number, width in ((_USE, 84), (_MAP, 104), (_MARKS, 64)):
+        for number, width in ((_USE, 98), (_MARKS, 58)):
             header.setSectionResizeMode(number, QHeaderView.ResizeMode.Fixed)
             self.table.setColumnWidth(number, width)
-        header.setSectionResizeMode(_SCAN, QHeaderView.ResizeMode.Stretch)
+        for number in (_SCAN, _MAP):
+            header.setSectionResizeMode(number, QHeaderView.ResizeMode.Stretch)
         self.zero = QCheckBox("0 in label layers means not labelled")
         self.zero.setToolTip(
             "For label layers in which only some places were painted; without it 0 is background"
@@ -167,6 +168,9 @@ class ScansBox(QWidget):
         use.setCurrentIndex(use.findData(one.use))
         layers = [found.layer for found in one.scan.maps]
         maps.setCurrentIndex(1 + layers.index(one.chosen) if one.chosen in layers else 0)
+        # Narrow as it is, the box may show only the beginning of the name.
+        chosen = f" ({maps.currentText()})" if maps.currentIndex() else ""
+        maps.setToolTip(f"{_TIPS[_MAP]}{chosen}")
         for box in (use, maps):
             box.setEnabled(usable)
 
