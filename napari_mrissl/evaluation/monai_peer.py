@@ -77,7 +77,7 @@ def train(
         If it answered True.
     """
     import torch
-    from monai.losses import DiceCELoss
+    from monai.losses.dice import DiceCELoss
 
     settings = settings or PeerSettings()
     names = (0, *labels)
@@ -121,7 +121,7 @@ def _segmenter(
     network: torch.nn.Module, names: Sequence[int], sides: tuple[int, ...], device: torch.device
 ) -> Segment:
     import torch
-    from monai.inferers import sliding_window_inference
+    from monai.inferers.utils import sliding_window_inference
 
     table = np.asarray(names, np.int32)
 
@@ -136,7 +136,7 @@ def _segmenter(
 
 
 def _network(classes: int, width: int) -> torch.nn.Module:
-    from monai.networks.nets import UNet
+    from monai.networks.nets.unet import UNet
 
     network: torch.nn.Module = UNet(
         spatial_dims=3,
@@ -150,14 +150,10 @@ def _network(classes: int, width: int) -> torch.nn.Module:
 
 
 def _augmentation(sides: tuple[int, ...], settings: PeerSettings) -> Any:
-    from monai.transforms import (
-        Compose,
-        RandAdjustContrastd,
-        RandAffined,
-        RandCropByPosNegLabeld,
-        RandGaussianNoised,
-        SpatialPadd,
-    )
+    from monai.transforms.compose import Compose
+    from monai.transforms.croppad.dictionary import RandCropByPosNegLabeld, SpatialPadd
+    from monai.transforms.intensity.dictionary import RandAdjustContrastd, RandGaussianNoised
+    from monai.transforms.spatial.dictionary import RandAffined
 
     both = ["image", "label"]
     angle = float(np.deg2rad(settings.degrees))
@@ -179,7 +175,8 @@ def _standardised(volume: Volume) -> NDArray[np.float32]:
     values = volume.slope * volume.data.astype(np.float64) + volume.intercept
     values = np.where(np.isfinite(values), values, 0.0)
     spread = float(values.std()) or 1.0
-    return ((values - values.mean()) / spread).astype(np.float32)
+    standardised: NDArray[np.float32] = ((values - values.mean()) / spread).astype(np.float32)
+    return standardised
 
 
 def _numbered(labels: NDArray[np.integer], names: Sequence[int]) -> NDArray[np.int64]:
