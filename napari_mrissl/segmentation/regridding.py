@@ -59,7 +59,7 @@ def resized(values: NDArray[np.float32], shape: Shape) -> NDArray[np.float32]:
         return values
     from skimage.transform import resize
 
-    found = resize(
+    found = resize(  # type: ignore[no-untyped-call]
         values, shape, order=1, mode="edge", anti_aliasing=False, preserve_range=True, clip=False
     )
     return np.asarray(found, np.float32)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 import torch
-from monai.inferers import sliding_window_inference
+from monai.inferers.utils import sliding_window_inference
 from numpy.typing import NDArray
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -187,7 +187,7 @@ class NetworkPass:
         image = torch.zeros((1, 1, side, side, side), device=self.device)
         with torch.inference_mode(), _LiveMaps() as maps:
             self.network(image)
-        return maps.most / side**3
+        return float(maps.most) / float(side**3)
 
     def _free(self) -> int:
         if self.device.type == "cuda":
@@ -261,21 +261,28 @@ def _cube(side: int) -> Shape:
     return side, side, side
 
 
-class _LiveMaps(TorchDispatchMode):
+class _LiveMaps(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of tensors that operations of a block made and that are still there."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.most = 0
         self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and look at what is alive after it."""
         result = func(*args, **(kwargs or {}))
-        self._alive = {k: v for k, v in self._alive.items() if not v[0].expired()}
+        gone = [
+            key
+            for key, (held, _) in self._alive.items()
+            if held.expired()  # type: ignore[no-untyped-call]
+        ]
+        for key in gone:
+            del self._alive[key]
         for tensor in result if isinstance(result, tuple | list) else (result,):
             if isinstance(tensor, torch.Tensor):
                 storage = tensor.untyped_storage()
-                self._alive[storage._cdata] = StorageWeakRef(storage), storage.nbytes()
+                held = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
+                self._alive[storage._cdata] = held, storage.nbytes()
         self.most = max(self.most, sum(size for _, size in self._alive.values()))
         return result
