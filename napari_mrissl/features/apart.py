@@ -149,7 +149,8 @@ def run_child(
         text=True,
         encoding="utf-8",
         errors="replace",
-        env={**_HUGE_PAGES, **os.environ, **(environment or {})},
+        # Not the folder we happen to be in is searched for modules.
+        env={**_HUGE_PAGES, **os.environ, "PYTHONSAFEPATH": "1", **(environment or {})},
     ) as child:
         readers = (
             threading.Thread(target=_read_answers, args=(child.stdout, said), daemon=True),
@@ -167,7 +168,9 @@ def run_child(
         return
     if "error" in answer:
         raise MrisslError(printable(str(answer["error"])).rstrip("."))
-    reason = printable("".join(complaints).strip().rpartition("\n")[2])[:300]
+    # An interpreter that cannot even begin names itself with its whole path.
+    last = "".join(complaints).strip().rpartition("\n")[2]
+    reason = printable(last.removeprefix(f"{sys.executable}: "))[:300]
     raise MrisslError(
         f"the process that {work} ended with code {child.returncode}"
         + (f" ({reason})" if reason else ""),
