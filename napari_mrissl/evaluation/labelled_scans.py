@@ -16,6 +16,7 @@ from napari_mrissl.training.data.facts import facts_of
 from napari_mrissl.training.data.groups import grouped
 from napari_mrissl.training.data.sources import find
 from napari_mrissl.volumes import Volume, read
+from napari_mrissl.volumes.labels import labels_of
 
 IMAGES, LABELS = "images", "labels"
 
@@ -47,7 +48,7 @@ class LabelledScan:
             If one cannot be read, or they are on different grids.
         """
         volume = read(self.image)
-        return volume, _whole_numbers(read(self.labels), volume, self.labels)
+        return volume, labels_of(read(self.labels), volume, self.labels)
 
 
 @dataclass(frozen=True)
@@ -159,16 +160,3 @@ def labelled_scans(folder: str | Path, progress: Progress | None = None) -> Labe
         hashlib.sha256("\n".join(sorted(contents)).encode()).hexdigest(),
         len(scans) - len(first),
     )
-
-
-def _whole_numbers(labels: Volume, volume: Volume, path: Path) -> NDArray[np.integer]:
-    if labels.shape != volume.shape or not np.allclose(labels.affine, volume.affine, atol=1e-3):
-        raise MrisslError("is on another grid than its scan", where=path)
-    if labels.data.dtype.kind in "ui" and (labels.slope, labels.intercept) == (1.0, 0.0):
-        whole: NDArray[np.integer] = labels.data
-        return whole
-    values = labels.slope * labels.data.astype(np.float64) + labels.intercept
-    rounded = np.rint(values)
-    if not (np.isfinite(values).all() and (rounded == values).all()):
-        raise MrisslError("holds labels that are no whole numbers", where=path)
-    return rounded.astype(np.int32)
