@@ -16,6 +16,7 @@ from napari_mrissl.ui.explorer.layers import CHANNEL, COLOURS
 from napari_mrissl.ui.explorer.widget import INVARIANCE, LOOK
 from napari_mrissl.ui.layers import add_volume, volume_of
 from napari_mrissl.ui.layers.lazy import WorldGrid
+from napari_mrissl.ui.layers.orientation import orient_camera
 from napari_mrissl.ui.pictures.parts import ColoursPart, unpacked
 from napari_mrissl.ui.pictures.scene import Scene
 
@@ -138,6 +139,24 @@ def test_the_grid_shows_every_channel_of_the_slice_in_view(explorer):
     explorer._draw_grid()
     settle(explorer)
     assert explorer.colour_tab.grid.images["intensity"] != first
+
+
+@pytest.mark.parametrize("convention", ["neurological", "radiological"])
+def test_the_grid_lies_as_the_main_view_does(explorer, convention):
+    held = explored(explorer, "bright", source="intensity")
+    orient_camera(explorer._viewer, convention)
+    explorer.tabs.setCurrentIndex(LOOK)
+    explorer._draw_grid()
+    settle(explorer)
+    (one,) = held.explored
+    plane = held.showing._plane_of(one)
+    values = one.stack.data[0][plane.index]
+    image = explorer.colour_tab.grid.images[held.names[0]]
+    shown = np.array([[image.pixelColor(x, y).red() for x in range(28)] for y in range(24)], float)
+    # Anterior is up; the patient's right is where the convention has it.
+    expected = values[::-1] if convention == "neurological" else values[::-1, ::-1]
+    assert np.corrcoef(shown.ravel(), expected.ravel())[0, 1] > 0.98
+    assert explorer.colour_tab.grid._aspect == pytest.approx(24 * 2 / (28 * 1.5))
 
 
 def test_the_meter_says_what_features_of_a_pair_find_and_what_chance_would(explorer):

@@ -43,8 +43,9 @@ class DriftInputs(QWidget):
         for change in CHANGES:
             self.change.addItem(_TITLES[change][0], change)
         self.change.setCurrentIndex(CHANGES.index("noise"))
-        self.strongest = NumberSlider(0, 1, 1, "The strongest change, at the end of the curve")
-        self.strongest.box.setDecimals(2)
+        self.strongest = NumberSlider(
+            0, 1, 1, "The strongest change, at the end of the curve", "", 2
+        )
         self.steps = whole_number(1, 20, 5, "Strengths besides none; each computes features once")
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)

@@ -103,9 +103,9 @@ class Showing(QObject):
         if not 0 <= number < len(self.explored):
             return
         one = self.explored[number]
-        axis, index = self._slice_of(one)
+        plane = self._plane_of(one)
         self._drawing.start(
-            lambda control: work.grid(control, one, axis, index),
+            lambda control: work.grid(control, one, plane),
             title="Channels in the slice",
             done=self.gridded.emit,
         )
@@ -118,12 +118,18 @@ class Showing(QObject):
         if one in self.explored:
             show(one, *what)
 
-    def _slice_of(self, one: Explored) -> tuple[int, int]:
-        """Axis and index of the voxel plane of a scan nearest to what the main view shows."""
+    def _plane_of(self, one: Explored) -> work.PlaneShown:
+        """The voxel plane of a scan nearest to what the main view shows, and as it lies there."""
         dims = self._viewer.dims
         extra = dims.ndim - 3
         across = [axis - extra for axis in dims.not_displayed if axis >= extra]
         axis = across[0] if across else 0
         world = world_of(self._viewer, dims.point)
         index = np.rint(one.volume.to_index @ [*world, 1])[axis]
-        return axis, int(np.clip(index, 0, one.volume.shape[axis] - 1))
+        _, vertical, horizontal = (str(side) for side in self._viewer.scene.camera.orientation)
+        return work.PlaneShown(
+            axis,
+            int(np.clip(index, 0, one.volume.shape[axis] - 1)),
+            up=vertical == "up",
+            mirrored=horizontal == "left",
+        )

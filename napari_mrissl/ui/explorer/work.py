@@ -84,6 +84,38 @@ class ChannelShown(NamedTuple):
     limits: tuple[float, float]
 
 
+class PlaneShown(NamedTuple):
+    """A plane of voxels as the main view shows it.
+
+    Attributes
+    ----------
+    axis, index
+        Of the voxels (S, A, R).
+    up, mirrored
+        Whether the vertical axis points up, and the horizontal one to the left.
+    """
+
+    axis: int
+    index: int
+    up: bool
+    mirrored: bool
+
+
+class Grid(NamedTuple):
+    """The slice of every channel.
+
+    Attributes
+    ----------
+    images
+        Names, and (H, W) from 0 to 1.
+    aspect
+        Height over width, in millimetres.
+    """
+
+    images: list[tuple[str, NDArray[np.float32]]]
+    aspect: float
+
+
 def cost(control: Control, reads: Sequence[Callable[[], Volume]], settings: Settings) -> Cost:
     """What computing the features of some scans will take, and how many are there already."""
     found = settings()
@@ -183,17 +215,17 @@ def channel(
     return [(one, ChannelShown(values, title, (low, high))) for one, values, title in made]
 
 
-def grid(
-    control: Control, one: Explored, axis: int, index: int
-) -> list[tuple[str, NDArray[np.float32]]]:
+def grid(control: Control, one: Explored, plane: PlaneShown) -> Grid:
     """The slice of each channel through a voxel plane, each on its own range, 0 to 1."""
     made = []
     for name, values in zip(one.stack.names, one.stack.data, strict=True):
         _stop_if(control)
-        plane = np.asarray(np.take(values, index, axis=axis), np.float32)
-        low, high = (float(v) for v in np.percentile(plane, _SHOWN))
-        made.append((name, (plane - low) / (high - low if high > low else 1.0)))
-    return made
+        shown = np.asarray(np.take(values, plane.index, axis=plane.axis), np.float32)
+        low, high = (float(v) for v in np.percentile(shown, _SHOWN))
+        shown = (shown - low) / (high - low if high > low else 1.0)
+        made.append((name, shown[:: -1 if plane.up else 1, :: -1 if plane.mirrored else 1]))
+    height, width = np.delete(one.volume.spacing * one.volume.shape, plane.axis)
+    return Grid(made, float(height / width))
 
 
 def _stop_if(control: Control) -> None:
