@@ -295,10 +295,10 @@ class Exploration(QObject):
         ordered = sorted(self.explored, key=lambda one: one is not asked)
         for one in ordered:
             self.layers.show_similarity_plane(one, query)
-        # The volume would take cores and the interpreter from the painting of the slice.
+        # The volume would take cores and the interpreter from the painting of the slice, and
+        # filling tables takes milliseconds too.
         self._unanswered = ordered, query
         self._after_slice.start()
-        self.answered.emit()
 
     def _stop_comparing(self) -> None:
         self._after_slice.stop()
@@ -309,6 +309,7 @@ class Exploration(QObject):
         if self._unanswered is None:
             return
         (ordered, query), self._unanswered = self._unanswered, None
+        self.answered.emit()
         self._matching.start(
             lambda control: work.compare(control, ordered, query),
             title="Similar places",
