@@ -23,11 +23,13 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.ui.docks import tab_with_others
 from napari_mrissl.ui.explorer import remembered, sources, work
 from napari_mrissl.ui.explorer.colour_tab import ColourTab
-from napari_mrissl.ui.explorer.exploration import Exploration, settings_of
+from napari_mrissl.ui.explorer.exploration import Exploration
 from napari_mrissl.ui.explorer.match_tab import MatchTab
-from napari_mrissl.ui.explorer.meter_tab import PAIR, MeterTab
+from napari_mrissl.ui.explorer.measuring import Features
+from napari_mrissl.ui.explorer.meter_tab import PAIR, SCAN, MeterTab
 from napari_mrissl.ui.explorer.picking import Picking
 from napari_mrissl.ui.explorer.scans_box import ScansBox
+from napari_mrissl.ui.explorer.sources import settings_of
 from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.layers import add_volume, reading_of
 from napari_mrissl.ui.navigator.sharing import real_viewer
@@ -110,14 +112,23 @@ class FeatureExplorer(QWidget):
         """Make two images of one anatomy, and compare their features."""
         box, tab = self.scans, self.meter_tab
         self._say("")
-        how = (box.choice, box.chosen_tap, box.chosen_comparison == "standardised")
+        title = box.choice.title.removeprefix("Network: ")
+        tap = box.chosen_tap
+        features = Features(
+            settings_of(box.choice, tap),
+            box.chosen_comparison == "standardised",
+            title if tap is None else f"{title}, layer {tap}",
+        )
+        measuring = self.exploration.measuring
         if tab.kind == PAIR:
             drawn = (tab.seed.value(), tab.index.value(), tab.chosen_side)
-            self.exploration.measure_pair(*how, drawn)
-        elif box.ticked:
-            self.exploration.measure_recoloured(*how, box.ticked[0], tab.change)
+            measuring.measure_pair(features, drawn)
+        elif not box.ticked:
+            self._say_failure("Tick a scan to be changed, or measure a pair of views.")
+        elif tab.kind == SCAN:
+            measuring.measure_recoloured(features, box.ticked[0], tab.change)
         else:
-            self._say_failure("Tick a scan to be recoloured, or measure a pair of views.")
+            measuring.measure_drift(features, box.ticked[0], tab.drift.series)
 
     def add_images(self) -> None:
         """Add the two images that were measured to the viewer, and tick them."""
@@ -221,10 +232,10 @@ class FeatureExplorer(QWidget):
         match.clear_wanted.connect(lambda: held.ask(None))
         match.go_wanted.connect(self._go)
         match.truth_toggled.connect(held.set_truth)
-        colour.colours_wanted.connect(held.show_colours)
-        colour.channel_wanted.connect(held.show_channel)
-        colour.length_wanted.connect(lambda: held.show_channel(None))
-        colour.hide_wanted.connect(held.hide)
+        colour.colours_wanted.connect(held.showing.show_colours)
+        colour.channel_wanted.connect(held.showing.show_channel)
+        colour.length_wanted.connect(lambda: held.showing.show_channel(None))
+        colour.hide_wanted.connect(held.showing.hide)
         colour.grid_changed.connect(self._draw_grid)
         self.meter_tab.measure_wanted.connect(self.measure)
         self.meter_tab.show_wanted.connect(self.add_images)
@@ -232,9 +243,13 @@ class FeatureExplorer(QWidget):
         self.picking.refused.connect(self._say_failure)
         held.changed.connect(self._on_changed)
         held.answered.connect(self._show_answer)
-        held.projected.connect(lambda found: colour.show_projection(found, len(held.explored)))
-        held.gridded.connect(colour.show_grid)
-        held.measured.connect(self.meter_tab.show_measured)
+        held.showing.projected.connect(
+            lambda found: colour.show_projection(found, len(held.explored))
+        )
+        held.showing.gridded.connect(colour.show_grid)
+        held.measuring.measured.connect(self.meter_tab.show_measured)
+        held.measuring.drifted.connect(self.meter_tab.drift.add)
+        self.meter_tab.drift.export_wanted.connect(held.measuring.export)
         held.said.connect(self._say)
         held.failed.connect(self._say_failure)
         held.progressed.connect(self._on_progress)
@@ -250,7 +265,7 @@ class FeatureExplorer(QWidget):
         self._viewer.dims.events.order.connect(self._on_moved)
         self._viewer.events.theme.connect(self._take_theme)
         QApplication.instance().aboutToQuit.connect(self.shut_down)
-        runners = [weakref.ref(one) for one in (self.costing, self.listing, *held.runners)]
+        runners = [weakref.ref(one) for one in (self.costing, self.listing, *held.jobs.runners)]
         self.destroyed.connect(partial(_on_destroyed, runners))
 
     def _on_tool(self, wanted: bool) -> None:
@@ -293,7 +308,7 @@ class FeatureExplorer(QWidget):
 
     def _draw_grid(self) -> None:
         if self.tabs.currentIndex() == LOOK and not self._closed:
-            self.exploration.draw_grid(self.colour_tab.chosen_scan)
+            self.exploration.showing.draw_grid(self.colour_tab.chosen_scan)
 
     def _find_cost(self) -> None:
         """Say what the ticked scans would take, while nothing is being computed."""
@@ -325,10 +340,10 @@ class FeatureExplorer(QWidget):
 
     def _show_busy(self) -> None:
         held = self.exploration
-        working = any(one.running for one in (held.computing, held.measuring, held.showing))
+        working = held.jobs.telling
         self.progress.setVisible(working)
         self.cancel.setVisible(working)
-        self.scans.compute.setEnabled(bool(self.scans.ticked) and not held.computing.running)
+        self.scans.compute.setEnabled(bool(self.scans.ticked) and not held.computing)
         if not working:
             self.progress.setValue(0)
             if self.message.text().endswith("..."):

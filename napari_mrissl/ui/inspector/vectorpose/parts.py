@@ -107,12 +107,16 @@ class ImageStrip(QWidget):
         super().__init__()
         self._least, self._most = least, most
         self.images: dict[str, QImage] = {}
+        self._aspect = 1.0
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
 
-    def present(self, images: Sequence[tuple[str, NDArray[np.floating]]]) -> None:
-        """Show images (H, W) in [0, 1] under their captions."""
+    def present(
+        self, images: Sequence[tuple[str, NDArray[np.floating]]], aspect: float = 1.0
+    ) -> None:
+        """Show images (H, W) in [0, 1] under their captions, of this height over width."""
+        self._aspect = aspect
         self.images = {caption: _image(one) for caption, one in images}
         self.updateGeometry()
         self.update()
@@ -148,7 +152,9 @@ class ImageStrip(QWidget):
             across, down = number % columns, number // columns
             left, top = across * (side + _GAP), down * (side + _CAPTION + _GAP)
             painter.drawText(QRect(left, top, side, _CAPTION), Qt.AlignmentFlag.AlignLeft, caption)
-            painter.drawImage(QRect(left, top + _CAPTION, side, side), image)
+            wide = max(1, round(side / max(self._aspect, 1)))
+            high = max(1, round(side * min(self._aspect, 1)))
+            painter.drawImage(QRect(left, top + _CAPTION, wide, high), image)
         painter.end()
 
     def _fitted(self, width: int) -> tuple[int, int]:
