@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from os import PathLike
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ _MM = 1e-3
 
 
 def labels_of(
-    labels: Volume, volume: Volume, where: str | PathLike[str] | None = None
+    labels: Volume, volume: Volume, where: str | Path | None = None
 ) -> NDArray[np.integer]:
     """The labels of a scan's voxels.
 
