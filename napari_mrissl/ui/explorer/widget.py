@@ -128,7 +128,7 @@ class FeatureExplorer(QWidget):
         elif tab.kind == SCAN:
             measuring.measure_recoloured(features, box.ticked[0], tab.change)
         else:
-            measuring.measure_drift(features, box.ticked[0], tab.drift.series)
+            measuring.measure_drift(features, box.ticked[0], tab.series.series)
 
     def add_images(self) -> None:
         """Add the two images that were measured to the viewer, and tick them."""
