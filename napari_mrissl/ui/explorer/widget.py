@@ -203,6 +203,8 @@ class FeatureExplorer(QWidget):
     def _arrange(self) -> None:
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        # Themes draw its line in white.
+        self.tabs.tabBar().setDrawBase(False)
         for part, title, tip in (
             (self.match_tab, "Similar", "Click a place and see where scans have the like of it"),
             (self.colour_tab, "Look", "Features as colours and channel by channel"),
