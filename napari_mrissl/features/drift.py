@@ -67,7 +67,7 @@ class Series(BaseModel):
     def recolouring(self, strength: float) -> Recolouring:
         """The change at one strength."""
         field = "blur_mm" if self.change == "blur" else self.change
-        return Recolouring(**{field: strength}, seed=self.seed)
+        return Recolouring.model_validate({field: strength, "seed": self.seed})
 
 
 @dataclass(frozen=True, eq=False)
