@@ -160,7 +160,7 @@ class DriftPage(QWidget):
             canvas.plot(found.strengths[[0, -1]], [found.chance] * 2, pen=dashed)
             top = max(top, found.chance, float(found.drift.max()))
             named.append((color, f"{one.title}, {one.scan}"))
-        canvas.setYRange(0, top, padding=0.06)
+        canvas.setYRange(0, 1.08 * top, padding=0.02)
         canvas.setXRange(
             min(float(one.result.strengths[0]) for one in shown),
             max(float(one.result.strengths[-1]) for one in shown),

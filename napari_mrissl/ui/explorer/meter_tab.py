@@ -237,7 +237,7 @@ class MeterTab(QWidget):
         results = QWidget()
         found = column(results)
         found.setContentsMargins(0, 0, 0, 0)
-        for part in (self.table, self.histograms, self.facts):
+        for part in (self.facts, self.table, self.histograms):
             found.addWidget(part)
         self.results = QStackedWidget()
         self.results.addWidget(results)

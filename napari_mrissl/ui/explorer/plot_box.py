@@ -92,6 +92,9 @@ class PlotBox(QWidget):
         self.canvas.setMouseEnabled(x=False, y=False)
         self.canvas.hideButtons()
         self.canvas.setToolTip(self._tip)
+        for side in ("left", "bottom"):
+            # No "x0.001" beside the label: the numbers are those of the fields.
+            self.canvas.getAxis(side).enableAutoSIPrefix(False)
         self._column.addWidget(self.canvas)
         return True
 

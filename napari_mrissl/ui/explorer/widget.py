@@ -128,7 +128,7 @@ class FeatureExplorer(QWidget):
         elif tab.kind == SCAN:
             measuring.measure_recoloured(features, box.ticked[0], tab.change)
         else:
-            measuring.measure_drift(features, box.ticked[0], tab.drift.series)
+            measuring.measure_drift(features, box.ticked[0], tab.series.series)
 
     def add_images(self) -> None:
         """Add the two images that were measured to the viewer, and tick them."""
@@ -203,6 +203,8 @@ class FeatureExplorer(QWidget):
     def _arrange(self) -> None:
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        # Themes draw its line in white.
+        self.tabs.tabBar().setDrawBase(False)
         for part, title, tip in (
             (self.match_tab, "Similar", "Click a place and see where scans have the like of it"),
             (self.colour_tab, "Look", "Features as colours and channel by channel"),

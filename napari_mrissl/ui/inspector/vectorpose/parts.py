@@ -151,7 +151,9 @@ class ImageStrip(QWidget):
         for number, (caption, image) in enumerate(self.images.items()):
             across, down = number % columns, number // columns
             left, top = across * (side + _GAP), down * (side + _CAPTION + _GAP)
-            painter.drawText(QRect(left, top, side, _CAPTION), Qt.AlignmentFlag.AlignLeft, caption)
+            # Names of channels differ at their ends.
+            text = painter.fontMetrics().elidedText(caption, Qt.TextElideMode.ElideMiddle, side)
+            painter.drawText(QRect(left, top, side, _CAPTION), Qt.AlignmentFlag.AlignLeft, text)
             wide = max(1, round(side / max(self._aspect, 1)))
             high = max(1, round(side * min(self._aspect, 1)))
             painter.drawImage(QRect(left, top + _CAPTION, wide, high), image)
