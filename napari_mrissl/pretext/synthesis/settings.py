@@ -45,6 +45,11 @@ class MapCropSettings(Settings):
         title="Scale",
         description="Range of the label map's voxels, along an axis, per voxel of the crop.",
     )
+    about: Literal["anything", "labels"] = Field(
+        default="anything",
+        title="About",
+        description="Anything, or labels: each label is as likely to be in it, rare ones too.",
+    )
     element: Literal["any", "rotations", "none"] = Field(
         default="any",
         title="Orientation",
