@@ -14,7 +14,7 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.features import set_cache_limit
 from napari_mrissl.features.similarity import Compared, Comparison
 from napari_mrissl.ui.explorer import work
-from napari_mrissl.ui.explorer.explored import Explored, Found, Place
+from napari_mrissl.ui.explorer.explored import Explored, Found, Place, asked_by, clicked_in
 from napari_mrissl.ui.explorer.layers import ExplorerLayers
 from napari_mrissl.ui.explorer.measuring import Measuring
 from napari_mrissl.ui.explorer.showing import Showing
@@ -184,7 +184,7 @@ class Exploration(QObject):
 
     def pick(self, world: tuple[float, float, float]) -> None:
         """Ask for places like this one; in the active scan, or the topmost that has it."""
-        asked = self._scan_at(world)
+        asked = clicked_in(world, self.explored, self._viewer.layers)
         if asked is None:
             self.failed.emit(
                 "The click lies outside all scans that have features."
@@ -343,21 +343,4 @@ class Exploration(QObject):
         self.layers.show_marks(clicked, matches, None if asked is None else asked.layer)
 
     def _asked(self, place: Place | None) -> Explored | None:
-        """The scan that a click asks; by its name, else any that has the place."""
-        if place is None:
-            return None
-        named = [one for one in self.explored if one.layer.name == place.scan]
-        for one in [*named, *self.explored]:
-            if one.voxel_at(place.world) is not None:
-                return one
-        return None
-
-    def _scan_at(self, world: tuple[float, float, float]) -> Explored | None:
-        inside = [one for one in self.explored if one.voxel_at(world) is not None]
-        active = self._viewer.layers.selection.active
-        seen = [one for one in inside if one.layer.visible] or inside
-        order = list(self._viewer.layers)
-        chosen = [one for one in inside if one.layer is active]
-        if chosen:
-            return chosen[0]
-        return max(seen, key=lambda one: order.index(one.layer), default=None)
+        return None if place is None else asked_by(place, self.explored)

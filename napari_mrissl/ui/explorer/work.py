@@ -75,6 +75,19 @@ class Cost(NamedTuple):
     layers: tuple[tuple[int, int], ...]
     remarks: tuple[str, ...]
 
+    @property
+    def sentence(self) -> str:
+        """Time, memory and disk in words."""
+        if not self.missing:
+            return "Computed before: they are read from the cache."
+        needed = self.needed
+        scans = "the scan" if self.scans == 1 else f"{self.missing} of {self.scans} scans"
+        return (
+            f"For {scans} about {max(needed.seconds, 1):.0f} s, "
+            f"{needed.ram_bytes / 2**30:.1f} GiB of memory and "
+            f"{needed.disk_bytes / 2**30:.2f} GiB of disk."
+        )
+
 
 class ChannelShown(NamedTuple):
     """One number per voxel, and the ends of the range to show."""
