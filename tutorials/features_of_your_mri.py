@@ -21,8 +21,7 @@ import numpy as np
 from PIL import Image
 
 from napari_mrissl.cli import main
-from napari_mrissl.features import FilterBankSettings, estimate, source_for
-from napari_mrissl.features.apart import compute_apart
+from napari_mrissl.features import FilterBankSettings, compute, estimate, source_for
 from napari_mrissl.features.invariance import measure_invariance
 from napari_mrissl.features.network import NetworkSettings
 from napari_mrissl.features.projections import fit_projection
@@ -43,8 +42,8 @@ other = recoloured(brain, change)
 # %% [markdown]
 # ## Features
 # A source of features turns a scan into channels on its own grid. The filter bank is made
-# of Gaussians and their derivatives and needs nothing; a network needs torch, which runs in
-# a process of its own. Both are computed once for each scan, and kept. A random network is
+# of Gaussians and their derivatives and needs nothing; a network needs torch, which the viewer
+# runs in a process of its own. Both are computed once for each scan, and kept. A random network is
 # the control: whatever it achieves, training did not do (here a narrow one, to be quick).
 
 # %%
@@ -57,7 +56,7 @@ for name, settings in sources.items():
     needed = estimate(brain, settings)
     channels = len(source_for(settings).channel_names())
     print(f"{name}: {channels} channels, {needed.disk_bytes / 1e6:.0f} MB for each scan")
-    stacks[name] = [compute_apart(volume, settings).data for volume in (brain, other)]
+    stacks[name] = [compute(volume, settings).data for volume in (brain, other)]
 
 # %% [markdown]
 # ## Look

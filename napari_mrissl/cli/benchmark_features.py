@@ -43,7 +43,8 @@ def frozen_features(
     ----------
     weights
         Comma-separated: names of weights, runs or files of weights, and the words random (a new
-        network of the size of the first, three seeds), filters and intensity.
+        network of the size of the first, three seeds), filters and intensity. Behind weights or
+        random, +scales adds features of the coarser levels of the network's decoder.
     data
         A folder with images and labels, whose files have the same names.
     out

@@ -230,8 +230,12 @@ def _dice(
 
 
 def _reference(sources: Sequence[Source]) -> str | None:
-    """Random weights, where there are any: what pretraining is compared with."""
-    return next((source.name for source in sources if source.name == RANDOM), None)
+    """Random weights, where there are any: what pretraining is compared with.
+
+    Those whose decoder's coarser levels count too are better; they go first.
+    """
+    random = {source.name for source in sources if source.name.split("+")[0] == RANDOM}
+    return max(random, key=len, default=None)
 
 
 def _extent(settings: FrozenSettings) -> dict[str, Any]:

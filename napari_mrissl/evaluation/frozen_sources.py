@@ -13,7 +13,7 @@ from napari_mrissl.evaluation.frozen import (
     plain_source,
 )
 from napari_mrissl.evaluation.leakage import trained_on
-from napari_mrissl.features.network import RANDOM, NetworkFeatures, NetworkSettings
+from napari_mrissl.features.network import RANDOM, NetworkSettings, Scales, network_source
 from napari_mrissl.networks.unet_layout import UNetSize
 from napari_mrissl.networks.weight_library import (
     DEFAULT,
@@ -21,6 +21,9 @@ from napari_mrissl.networks.weight_library import (
     available,
     weights_named,
 )
+
+ALL_SCALES = "+scales"
+"""Behind the name of a network whose decoder's coarser levels count too."""
 
 
 def named(words: Sequence[str]) -> list[Source]:
@@ -30,24 +33,27 @@ def named(words: Sequence[str]) -> list[Source]:
     ----------
     words
         ``filters``, ``intensity``, ``random`` (`RANDOM_SEEDS` networks of the size of the first
-        weights), or weights by name, run or file.
+        weights), or weights by name, run or file; with ``+scales`` behind it, a network's
+        features of its decoder's coarser levels as well.
 
     Raises
     ------
     MrisslError
         If a word stands for nothing, or two stand for the same.
     """
-    wanted = list(dict.fromkeys(words))
+    wanted = {word: _scales_of(word) for word in words}
     files = {
-        word: weights_named(word) for word in wanted if word not in (FILTERS, INTENSITY, RANDOM)
+        name: weights_named(name)
+        for name, _ in wanted.values()
+        if name not in (FILTERS, INTENSITY, RANDOM)
     }
     sources: list[Source] = []
-    for word in wanted:
-        if word == RANDOM:
+    for word, (name, scales) in wanted.items():
+        if name == RANDOM:
             size = next(iter(files.values())).size if files else _usual_size()
-            sources += [random_network(seed, size) for seed in range(RANDOM_SEEDS)]
-        elif word in files:
-            sources.append(pretrained(word, files[word]))
+            sources += [random_network(seed, size, scales) for seed in range(RANDOM_SEEDS)]
+        elif name in files:
+            sources.append(pretrained(name, files[name], scales))
         else:
             sources.append(plain_source(word))
     names = [(source.name, source.seed) for source in sources]
@@ -56,17 +62,28 @@ def named(words: Sequence[str]) -> list[Source]:
     return sources
 
 
-def pretrained(word: str, file: WeightFile) -> Source:
+def pretrained(word: str, file: WeightFile, scales: Scales = "output") -> Source:
     """Weights as a source; those of a run know which scans it was trained on."""
     known = trained_on(word) if file.origin == "run" else frozenset()
-    settings = NetworkFeatures(NetworkSettings(weights=word)).settings
-    return Source(file.name, 0, settings, settings.model_dump_json(), known)
+    settings = network_source(NetworkSettings(weights=word, scales=scales)).settings
+    return Source(_called(file.name, scales), 0, settings, settings.model_dump_json(), known)
 
 
-def random_network(seed: int, size: UNetSize) -> Source:
+def random_network(seed: int, size: UNetSize, scales: Scales = "output") -> Source:
     """A network as it is before training."""
-    settings = NetworkSettings(weights=RANDOM, seed=seed, width=size.width, depth=size.depth)
-    return Source(RANDOM, seed, settings, settings.model_dump_json())
+    settings = NetworkSettings(
+        weights=RANDOM, scales=scales, seed=seed, width=size.width, depth=size.depth
+    )
+    return Source(_called(RANDOM, scales), seed, settings, settings.model_dump_json())
+
+
+def _scales_of(word: str) -> tuple[str, Scales]:
+    name = word.removesuffix(ALL_SCALES)
+    return (name, "output") if name == word else (name, "decoder")
+
+
+def _called(name: str, scales: Scales) -> str:
+    return name if scales == "output" else f"{name}{ALL_SCALES}"
 
 
 def _usual_size() -> UNetSize:

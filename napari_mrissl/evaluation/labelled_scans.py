@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.evaluation.label_maps import check_grid, whole_numbers
 from napari_mrissl.synthesis.draws import generator
 from napari_mrissl.training.data.facts import facts_of
 from napari_mrissl.training.data.groups import grouped
 from napari_mrissl.training.data.sources import find
 from napari_mrissl.volumes import Volume, read
+from napari_mrissl.volumes.labels import labels_of
 
 IMAGES, LABELS = "images", "labels"
 
@@ -51,9 +51,8 @@ class LabelledScan:
         MrisslError
             If one cannot be read, or they are on different grids.
         """
-        volume, labels = read(self.image), read(self.labels)
-        check_grid(labels, volume, self.labels, "its scan")
-        return volume, whole_numbers(labels, self.labels)
+        volume = read(self.image)
+        return volume, labels_of(read(self.labels), volume, self.labels)
 
 
 @dataclass(frozen=True)

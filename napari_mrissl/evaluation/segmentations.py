@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation.cells import DICE, Scores
-from napari_mrissl.evaluation.label_maps import check_grid, whole_numbers
 from napari_mrissl.metrics import dice, size_scores, surface_scores
 from napari_mrissl.metrics.surfaces import Empty
 from napari_mrissl.volumes import READABLE_SUFFIXES, Volume, read
+from napari_mrissl.volumes.labels import check_grid, whole_numbers
 
 HD95, NSD, SIZE_ML = "hd95_mm", "nsd", "volume_difference_ml"
 

@@ -115,7 +115,7 @@ def measure_invariance(
         raise MrisslError(f"{count} voxels to compare", expected=f"at least {_LEAST}")
     chosen = [channels_at(stack, numbers).astype(np.float64) for stack in (one, other)]
     correlation = _correlations(*chosen)
-    cosines = _directions(chosen[0], standardised).T @ _directions(chosen[1], standardised)
+    cosines = directions(chosen[0], standardised).T @ directions(chosen[1], standardised)
     index = np.stack(np.unravel_index(numbers, one.shape[1:]), axis=1)
     where = np.asarray(index * np.asarray(spacing), np.float64)
     best = _best(cosines)
@@ -147,7 +147,12 @@ def measure_invariance(
     )
 
 
-def _directions(features: NDArray[np.float64], standardised: bool) -> NDArray[np.float64]:
+def directions(features: NDArray[np.floating], standardised: bool) -> NDArray[np.float64]:
+    """Features (C, N) of length 1, zeros where there is no length.
+
+    Standardised, each channel is first centred and divided by its spread over the N.
+    """
+    features = features.astype(np.float64)
     if standardised:
         spread = features.std(axis=1, keepdims=True)
         features = (features - features.mean(axis=1, keepdims=True)) / np.where(

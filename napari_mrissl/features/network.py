@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features.cancel import IsCancelled, Progress
 from napari_mrissl.features.source import Estimate, register_source
+from napari_mrissl.features.stacked import Stacked
 from napari_mrissl.networks.inference_plan import InferencePlan
 from napari_mrissl.networks.unet_layout import (
     DEPTH,
@@ -23,6 +24,7 @@ from napari_mrissl.networks.unet_layout import (
     OUT_CHANNELS,
     WIDTH,
     UNetSize,
+    upsamplings,
 )
 from napari_mrissl.networks.weight_library import DEFAULT, WeightFile, weights_named
 from napari_mrissl.networks.weight_places import is_identity, place_of, remember
@@ -41,6 +43,8 @@ _SECONDS_TO_START = 4.0
 _TORCH_BYTES = 250 << 20
 """What torch and its libraries take in memory."""
 
+Scales = Literal["output", "decoder"]
+
 Percent = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -55,6 +59,11 @@ class NetworkSettings(BaseModel):
     tap
         Number of a convolution whose result is wanted, before its normalisation, brought to
         the volume's grid by linear interpolation; None for the network's features.
+    scales
+        ``"output"``, or ``"decoder"``: the network's features, and behind them those of the first
+        convolution of each coarser level of its decoder, each brought to the grid as by `tap`
+        and normalised by itself. There a network knows its surroundings; contrast is trained on
+        these layers too. About twice the time.
     normalise
         What is done to the channels of each voxel on the final grid: divided by their length,
         brought to mean 0 and standard deviation 1, or left.
@@ -80,6 +89,7 @@ class NetworkSettings(BaseModel):
     kind: Literal["network"] = "network"
     weights: str = Field(default=DEFAULT, min_length=1, max_length=4096)
     tap: int | None = None
+    scales: Scales = "output"
     normalise: Literal["l2", "standardised", "none"] = "l2"
     percentiles: tuple[Percent, Percent] = (0.0, 99.99)
     window: tuple[float, float] | None = None
@@ -98,7 +108,9 @@ class NetworkSettings(BaseModel):
         super().__init__(**content)
 
     @model_validator(mode="after")
-    def _ordered(self) -> NetworkSettings:
+    def _possible(self) -> NetworkSettings:
+        if self.tap is not None and self.scales != "output":
+            raise ValueError("one layer and all scales of the decoder exclude each other")
         for low, high in (self.percentiles, self.window or (0, 1)):
             if not low < high:
                 raise ValueError(f"{low:g} to {high:g} is no range")
@@ -106,7 +118,7 @@ class NetworkSettings(BaseModel):
 
 
 class NetworkFeatures:
-    """A network as a `FeatureSource`.
+    """One layer of a network as a `FeatureSource`, whatever `NetworkSettings.scales` says.
 
     Parameters
     ----------
@@ -209,6 +221,49 @@ class NetworkFeatures:
         torch_network.compute_into(self, volume, out, progress, cancelled)
 
 
+class DecoderFeatures(Stacked):
+    """The network's features and those of its decoder's coarser levels, coarsest first of these.
+
+    Attributes
+    ----------
+    settings
+        As of `NetworkFeatures`.
+    """
+
+    name = NetworkFeatures.name
+    version = NetworkFeatures.version
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        output = NetworkFeatures(settings.model_copy(update={"scales": "output"}))
+        levels = upsamplings(output.plan.size.depth)[:-1]
+        super().__init__(
+            (
+                output,
+                *(
+                    NetworkFeatures(output.settings.model_copy(update={"tap": level + 1}))
+                    for level in levels
+                ),
+            )
+        )
+        self.settings = output.settings.model_copy(update={"scales": "decoder"})
+        self._output = output
+
+    def remarks(self, volume: Volume) -> tuple[str, ...]:
+        """As of `NetworkFeatures`."""
+        return self._output.remarks(volume)
+
+
+def network_source(settings: NetworkSettings) -> NetworkFeatures | DecoderFeatures:
+    """What computes these settings.
+
+    Raises
+    ------
+    MrisslError
+        As of `NetworkFeatures`.
+    """
+    return NetworkFeatures(settings) if settings.scales == "output" else DecoderFeatures(settings)
+
+
 def _is_place(weights: str | Path) -> bool:
     if isinstance(weights, Path) or "/" in weights or "\\" in weights:
         return True
@@ -233,4 +288,4 @@ def _file(weights: str) -> WeightFile:
     return file
 
 
-register_source(NetworkSettings, NetworkFeatures)
+register_source(NetworkSettings, network_source)

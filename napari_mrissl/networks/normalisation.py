@@ -7,6 +7,8 @@ from torch import nn
 
 from napari_mrissl.errors import MrisslError
 
+_TENTH = 10
+
 
 class GhostBatchNorm3d(nn.Module):
     """Batch normalisation over groups of a fixed number of samples.
@@ -25,8 +27,9 @@ class GhostBatchNorm3d(nn.Module):
     momentum, eps
         As in `torch.nn.BatchNorm3d`.
     counted
-        Whether ``num_batches_tracked`` is among the buffers, as in `torch.nn.BatchNorm3d`;
-        nothing depends on it but the names in files of weights.
+        Whether ``num_batches_tracked`` is among the buffers, as in `torch.nn.BatchNorm3d`.
+        Running statistics are then, in place of `momentum`, about those of the last tenth of
+        all batches: with 0.1 features of whole scans depend on which few crops came last.
     """
 
     running_mean: torch.Tensor
@@ -73,11 +76,13 @@ class GhostBatchNorm3d(nn.Module):
             wide, mean, variance, weight, bias, training=True, momentum=1.0, eps=self.eps
         )
         with torch.no_grad():
-            # With momentum 1 these are now the statistics of the groups.
-            self.running_mean.lerp_(mean.view(groups, -1).mean(dim=0), self.momentum)
-            self.running_var.lerp_(variance.view(groups, -1).mean(dim=0), self.momentum)
+            share: float | torch.Tensor = self.momentum
             if self.num_batches_tracked is not None:
+                share = _TENTH / (_TENTH + self.num_batches_tracked.to(mean.dtype))
                 self.num_batches_tracked += 1
+            # With momentum 1 these are now the statistics of the groups.
+            self.running_mean.lerp_(mean.view(groups, -1).mean(dim=0), share)
+            self.running_var.lerp_(variance.view(groups, -1).mean(dim=0), share)
         return _one_after_the_other(result, groups, self.group)
 
 

@@ -49,7 +49,8 @@ def save(path: str | Path, state: Mapping[str, torch.Tensor], card: Mapping[str,
     """
     from safetensors.torch import save as serialised
 
-    content = serialised(_separate(state), {"format": "pt", _KEY: _card_text(card, Path(path))})
+    # One entry: of several, the library does not keep the order, nor with it the file's digest.
+    content = serialised(_separate(state), {_KEY: _card_text(card, Path(path))})
 
     def write(file: BinaryIO) -> None:
         file.write(content)

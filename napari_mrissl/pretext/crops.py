@@ -155,6 +155,7 @@ def draw_crop(
     element: Turns | int = "any",
     least_mean: float = 0.05,
     tries: int = 20,
+    about_mm: ArrayLike | None = None,
 ) -> CropRecord:
     """Draw where to crop: a cube inside the scan, not too empty.
 
@@ -176,6 +177,8 @@ def draw_crop(
         Boxes whose mean grey value, of [0, 1], is below this are drawn again ...
     tries
         ... up to so many times; then the fullest one is taken.
+    about_mm
+        (3,) a point of the axis frame that the box is to hold, anywhere in it.
 
     Raises
     ------
@@ -189,7 +192,10 @@ def draw_crop(
         turn = _draw_element(rng, element)
         edge = _fitting(scan, side, edge_mm * factor)
         room = np.maximum(np.array(scan.volume.shape) * scan.volume.spacing - edge, 0)
-        lower_mm = places * room - scan.volume.spacing / 2
+        inside = places * room
+        if about_mm is not None:
+            inside = np.clip(np.asarray(about_mm, np.float64) - places * edge, 0, room)
+        lower_mm = inside - scan.volume.spacing / 2
         record = _record(scan, lower_mm, side, edge, edge / edge_mm, turn)
         if least_mean <= 0:
             return record

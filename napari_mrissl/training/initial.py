@@ -71,6 +71,10 @@ def of(run: Run) -> dict[str, torch.Tensor] | None:
     state, card = weights.load(path)
     wanted = run.settings.data.preprocessing.model_dump(mode="json")
     weights.check_preprocessing(card, wanted, "initial weights")
+    # Running statistics follow the new data at once, whatever was seen before.
+    for name, tensor in state.items():
+        if name.endswith("num_batches_tracked"):
+            tensor.zero_()
     return state
 
 

@@ -23,7 +23,7 @@ from napari_mrissl.slicing.threads import over_rows, threads
 from napari_mrissl.volumes.volume import Volume
 
 CHANNELS = 16
-SLICE_MS, SHOWN_MS, OVER_READ = 5.0, 50.0, 1.3
+SHOWN_MS, OVER_READ, PATIENCE = 50.0, 1.3, 5.0
 
 
 def features(path: Path, side: int) -> np.ndarray:
@@ -108,7 +108,11 @@ def kernels(data: np.ndarray, volume: Volume, rounds: int) -> list[Table]:
 
 
 def clicks(data: np.ndarray, volume: Volume, rounds: int) -> tuple[Table, Table]:
-    """From a click to a painted canvas, in each of the three views, and to the whole volume."""
+    """From a click to the layer's data, to a drawn frame, and to the whole volume.
+
+    In each of the three views, beside drawing a frame for a refreshed layer whose data did not
+    change: what napari and the graphics take by themselves.
+    """
     import napari
     from qtpy.QtOpenGLWidgets import QOpenGLWidget
     from qtpy.QtWidgets import QApplication
@@ -147,23 +151,37 @@ def clicks(data: np.ndarray, volume: Volume, rounds: int) -> tuple[Table, Table]
         s, a, r = (int(v) for v in rng.integers(side // 4, 3 * side // 4, 3))
         held.ask(Place(layer.name, held.explored[0].world_of((s, a, r))))
 
+    drawn: list[float] = []
+    canvas.frameSwapped.connect(lambda: drawn.append(time.perf_counter()))
+
+    def frame(start: float) -> float:
+        """Seconds from a start to the next frame, as the event loop comes to it."""
+        drawn.clear()
+        while not drawn and time.perf_counter() - start < PATIENCE:
+            application.processEvents()
+        return (drawn or [np.inf])[0] - start
+
     shown, whole = {}, {}
     for view in ("axial", "coronal", "sagittal"):
         show_view(viewer, view)
         settle()
-        times, ends, painted = [], [], []
+        floors, times, ends, painted = [], [], [], []
         for _ in range(rounds):
+            start = time.perf_counter()
+            layer.refresh(thumbnail=False, highlight=False, extent=False)
+            floors.append(frame(start))
+            settle()
             start = time.perf_counter()
             click()
             times.append(time.perf_counter() - start)
-            canvas.repaint()
-            painted.append(time.perf_counter() - start)
-            while held.matching.running:
+            painted.append(frame(start))
+            while panel.busy:
                 application.processEvents()
             ends.append(time.perf_counter() - start)
             settle()
         shown[f"{view}: cosines in the layer"] = times
-        shown[f"{view}: canvas painted"] = painted
+        shown[f"{view}: frame drawn"] = painted
+        shown[f"{view}: frame drawn, scan unchanged"] = floors
         whole[view] = ends
     viewer.close()
 
@@ -174,7 +192,7 @@ def clicks(data: np.ndarray, volume: Volume, rounds: int) -> tuple[Table, Table]
             made.append(Row(name, float(middle), float(low), float(high), len(seconds) - 1))
         return made
 
-    note = ["painting: software GL where there is no GPU"]
+    note = ["frames: software GL where there is no GPU; the scan unchanged is their floor"]
     return Table("click to the slice", rows(shown), notes=note), Table(
         "click to the whole volume and its best match, in the layer", rows(whole)
     )
@@ -198,16 +216,29 @@ def main() -> None:
     medians = {row.name: row.median_ms for row in (*found.rows, *slices.rows, *shown.rows)}
     over = medians["ours, best match included"] / medians["reading the features"]
     slowest = max(row.median_ms for row in slices.rows)
-    painted = max(row.median_ms for row in shown.rows)
-    facts = {"times the reading": round(over, 2), "slowest slice ms": round(slowest, 1)}
-    save(
-        Path(__file__).stem, tables, threads=threads(), **facts, click_to_shown_ms=round(painted, 1)
+    views = [row.name.partition(":")[0] for row in shown.rows[::3]]
+    in_layer = max(medians[f"{view}: cosines in the layer"] for view in views)
+    painted = max(medians[f"{view}: frame drawn"] for view in views)
+    # What a click adds to a frame that is drawn anyway.
+    own = max(
+        medians[f"{view}: frame drawn"] - medians[f"{view}: frame drawn, scan unchanged"]
+        for view in views
     )
+    facts = {"times the reading": round(over, 2), "slowest slice ms": round(slowest, 1)}
+    facts |= {
+        "click to data in the layer ms": round(in_layer, 1),
+        "click to frame ms": round(painted, 1),
+        "more than a frame of the unchanged scan ms": round(own, 1),
+    }
+    save(Path(__file__).stem, tables, threads=threads(), **facts)
     missed = [
         text
         for bad, text in (
             (over > OVER_READ, f"volume {over:.2f} x reading > {OVER_READ}"),
-            (painted > SHOWN_MS, f"click to shown {painted:.0f} ms > {SHOWN_MS:.0f}"),
+            (
+                painted > SHOWN_MS,
+                f"click to frame {painted:.0f} ms > {SHOWN_MS:.0f} ({own:.0f} ms its own)",
+            ),
         )
         if bad
     ]

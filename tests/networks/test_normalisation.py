@@ -71,6 +71,23 @@ def test_it_may_have_all_names_of_torchs_layer_and_count_batches():
     assert "num_batches_tracked" not in GhostBatchNorm3d(3, 2).state_dict()
 
 
+@torch.no_grad()
+def test_counted_statistics_are_those_of_the_last_tenth_of_all_batches():
+    ghost = GhostBatchNorm3d(1, 1, counted=True)
+    rng = torch.Generator().manual_seed(0)
+    values = torch.randn(300, 1, 1, 2, 2, 2, generator=rng).double()
+    for one in values:
+        ghost.double()(one)
+    means = values.flatten(1).mean(dim=1)
+    # The first replaces what was there; a batch then has a weight of 10 / (10 + n).
+    expected = 0.0
+    for number, mean in enumerate(means):
+        expected += (mean - expected) / (1 + number / 10)
+    torch.testing.assert_close(float(ghost.running_mean), float(expected), rtol=0, atol=1e-12)
+    last = float(means[-30:].mean())
+    assert abs(float(ghost.running_mean) - last) < 4 * float(means.std()) / 30**0.5
+
+
 def test_half_precision_comes_out_as_it_went_in():
     ghost = GhostBatchNorm3d(3, 2)
     x = batch().to(torch.bfloat16)

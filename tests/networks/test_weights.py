@@ -35,6 +35,17 @@ def test_what_is_saved_is_loaded(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+def test_the_same_tensors_and_card_are_the_same_bytes(tmp_path):
+    state = {f"model.{number}.weight": torch.full((2,), float(number)) for number in range(20)}
+    card = {"b": 1, "a": {"d": 2, "c": 3}}
+    found = set()
+    for number in range(5):
+        path = tmp_path / f"{number}.safetensors"
+        weights.save(path, dict(sorted(state.items(), reverse=number % 2 == 1)), card)
+        found.add(path.read_bytes())
+    assert len(found) == 1
+
+
 def test_another_reader_finds_the_same_numbers(tmp_path):
     from safetensors.numpy import load_file
 

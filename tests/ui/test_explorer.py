@@ -69,6 +69,31 @@ def test_a_click_shows_where_both_scans_are_alike(explorer):
     assert len([one for one in viewer.layers if "similarity" in one.name]) == 2
 
 
+def test_the_volume_waits_until_the_slice_is_painted_and_hidden_scans_wait_with_it(explorer):
+    held, viewer = explored(explorer, "bright", "dark", source="intensity"), explorer._viewer
+    held.prepare_clicks()
+    viewer.layers.selection.active = viewer.layers["bright"]
+    viewer.layers["dark"].visible = False
+    go_to(viewer, world(VOXEL))
+    held.pick(world(VOXEL))
+    # Nothing runs beside the painting, and what is not seen is not computed before it.
+    assert held.busy
+    assert not held.jobs.busy
+    (asked,) = (one for one in held.explored if one.volume.name == "bright")
+    (hidden,) = (one for one in held.explored if one.volume.name == "dark")
+    assert asked.front[VOXEL[0]].any()
+    assert not hidden.front.any()
+    settle(explorer)
+    assert hidden.front.any()
+    assert set(held.found) == {asked, hidden}
+    # A click that is taken back in that moment leaves nothing to come.
+    held.pick(world((5, 6, 20)))
+    held.step_back()
+    held.ask(None)
+    settle(explorer)
+    assert held.found == {}
+
+
 def test_matches_are_marked_in_millimetres_and_their_error_is_known_when_truth_is(explorer):
     held, viewer = explored(explorer, "bright", "dark"), explorer._viewer
     viewer.layers.selection.active = viewer.layers["bright"]

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from explorer_actions import anatomy, explored, settle
 from napari.components import ViewerModel
+from qtpy.QtWidgets import QApplication
 
-from napari_mrissl.features import filters
+from napari_mrissl.features import compute, filters
+from napari_mrissl.features.drift import Series, measure_drift
 from napari_mrissl.features.invariance import measure_invariance
 from napari_mrissl.features.projections import fit_projection
 from napari_mrissl.synthesis import Engine, EngineSettings, Templates
@@ -14,6 +16,9 @@ from napari_mrissl.ui.explorer.layers import CHANNEL, COLOURS
 from napari_mrissl.ui.explorer.widget import INVARIANCE, LOOK
 from napari_mrissl.ui.layers import add_volume, volume_of
 from napari_mrissl.ui.layers.lazy import WorldGrid
+from napari_mrissl.ui.layers.orientation import orient_camera
+from napari_mrissl.ui.pictures.parts import ColoursPart, unpacked
+from napari_mrissl.ui.pictures.scene import Scene
 
 pytestmark = pytest.mark.gui
 
@@ -58,7 +63,7 @@ def test_colours_of_several_scans_are_on_one_basis(explorer):
 
 def test_colours_of_an_oblique_scan_lie_where_the_scan_lies(explorer):
     held = explored(explorer, "oblique")
-    explorer.exploration.show_colours()
+    explorer.exploration.showing.show_colours()
     settle(explorer)
     (one,) = held.explored
     shown = layer(explorer, COLOURS, "oblique")
@@ -136,6 +141,24 @@ def test_the_grid_shows_every_channel_of_the_slice_in_view(explorer):
     assert explorer.colour_tab.grid.images["intensity"] != first
 
 
+@pytest.mark.parametrize("convention", ["neurological", "radiological"])
+def test_the_grid_lies_as_the_main_view_does(explorer, convention):
+    held = explored(explorer, "bright", source="intensity")
+    orient_camera(explorer._viewer, convention)
+    explorer.tabs.setCurrentIndex(LOOK)
+    explorer._draw_grid()
+    settle(explorer)
+    (one,) = held.explored
+    plane = held.showing._plane_of(one)
+    values = one.stack.data[0][plane.index]
+    image = explorer.colour_tab.grid.images[held.names[0]]
+    shown = np.array([[image.pixelColor(x, y).red() for x in range(28)] for y in range(24)], float)
+    # Anterior is up; the patient's right is where the convention has it.
+    expected = values[::-1] if convention == "neurological" else values[::-1, ::-1]
+    assert np.corrcoef(shown.ravel(), expected.ravel())[0, 1] > 0.98
+    assert explorer.colour_tab.grid._aspect == pytest.approx(24 * 2 / (28 * 1.5))
+
+
 def test_the_meter_says_what_features_of_a_pair_find_and_what_chance_would(explorer):
     explorer.tabs.setCurrentIndex(INVARIANCE)
     explorer.scans.choose_source("mind")
@@ -211,3 +234,87 @@ def test_a_recoloured_scan_is_measured_against_itself(explorer):
     explorer.scans.choose_scans([])
     tab.measure.click()
     assert "Tick a scan" in explorer.message.text()
+
+
+def test_drift_of_features_is_drawn_by_strength_copied_and_exported(explorer, qtbot, tmp_path):
+    tab = explorer.meter_tab
+    explorer.scans.choose_scans(["bright"])
+    explorer.scans.choose_source("intensity")
+    explorer.scans.choose_comparison("standardised")
+    tab.images.setCurrentIndex(2)
+    assert not tab.show_images.isVisible()
+    tab.series.take(Series(change="noise", strongest=0.2, steps=2))
+    tab.measure.click()
+    settle(explorer)
+    (curve,) = tab.drift.shown
+    assert (curve.title, curve.scan) == ("Intensity", "bright")
+    settings = explorer.scans.choice.settings
+    expected = measure_drift(
+        anatomy("bright"), lambda image, tell: compute(image, settings).data,
+        Series(change="noise", strongest=0.2, steps=2), standardised=True,
+    )  # fmt: skip
+    np.testing.assert_allclose(curve.result.drift, expected.drift, atol=1e-5)
+    np.testing.assert_allclose(curve.result.strengths, [0, 0.1, 0.2])
+    x, y = tab.drift.plot.canvas.getPlotItem().listDataItems()[0].getData()
+    np.testing.assert_allclose(x, [0, 0.1, 0.2])
+    np.testing.assert_allclose(y, expected.drift, atol=1e-5)
+    assert "Intensity, bright" in tab.drift.plot.legend.text()
+    # Another source beside it; the same again takes the place of the first.
+    explorer.scans.choose_source("mind")
+    for _ in range(2):
+        tab.measure.click()
+        settle(explorer)
+    assert [one.title for one in tab.drift.shown] == ["Intensity", "MIND"]
+    tab.drift.copy.click()
+    assert QApplication.clipboard().text() == tab.drift.table
+    # What leaves the viewer names no scan.
+    assert "bright" not in tab.drift.table
+    tab.drift.export_wanted.emit(tmp_path / "curves.csv", tab.drift.table)
+    settle(explorer)
+    assert (tmp_path / "curves.csv").read_text(encoding="utf-8") == tab.drift.table
+    assert explorer.message.text() == "Written: curves.csv"
+    tab.series.change.setCurrentIndex(0)
+    assert tab.drift.shown == []
+    assert tab.drift.plot.isHidden()
+    tab.series.change.setCurrentIndex(1)
+    tab.drift.clear.click()
+    assert tab.drift.shown == []
+    assert tab.drift.clear.text() == "Bring back"
+    tab.drift.clear.click()
+    assert len(tab.drift.shown) == 2
+
+
+def test_drift_can_be_cancelled(explorer):
+    tab = explorer.meter_tab
+    explorer.scans.choose_scans(["bright"])
+    tab.images.setCurrentIndex(2)
+    tab.measure.click()
+    explorer.cancel.click()
+    settle(explorer)
+    assert tab.drift.curves == []
+    assert "Cancelled" in explorer.message.text()
+
+
+@pytest.mark.parametrize("name", ["bright", "oblique"])
+def test_colours_are_drawn_where_scenes_are(explorer, qtbot, name):
+    explored(explorer, name)
+    explorer.colour_tab.colours.click()
+    settle(explorer)
+    shown = layer(explorer, COLOURS, name)
+    scene = Scene(explorer._viewer)
+    scene.refresh()
+    scene.touched.connect(scene.refresh)
+    qtbot.waitUntil(
+        lambda: any(isinstance(part, ColoursPart) for _, part in scene.parts), timeout=60_000
+    )
+    (part,) = (part for _, part in scene.parts if isinstance(part, ColoursPart))
+    assert not scene.labels
+    assert not scene.problems
+    assert part.opacity == shown.opacity
+    # Where the layer lies, in RAS mm; its colours but for the last bits.
+    corner = shown.data_to_world((1, 2, 3, 0)[:3])[::-1]
+    np.testing.assert_allclose((part.affine @ [1, 2, 3, 1])[:3], corner, atol=1e-6)
+    found = 255 * unpacked(part.labels.reshape(-1))[:, :3]
+    wanted = np.asarray(shown.data).reshape(-1, 3).astype(float)
+    assert np.abs(found - wanted).max() <= 8
+    scene.close()

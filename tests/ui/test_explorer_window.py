@@ -37,7 +37,7 @@ def test_the_workspace_opens_it_in_a_small_window(make_napari_viewer_proxy, qtbo
     explorer.measure()
     settle(explorer)
     assert explorer.meter_tab.histograms.lines
-    background = explorer.meter_tab.histograms._canvas.backgroundBrush().color()
+    background = explorer.meter_tab.histograms.canvas.backgroundBrush().color()
     assert (background.lightness() < 128) == (theme == "dark")
 
 

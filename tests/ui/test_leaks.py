@@ -180,7 +180,7 @@ def explore(widget) -> None:
     wait_for(lambda: not widget.busy)
     widget.match_tab.tool.setChecked(True)
     widget.exploration.pick((10.0, 10.0, 10.0))
-    widget.exploration.show_colours()
+    widget.exploration.showing.show_colours()
     widget.meter_tab.side.setCurrentIndex(0)
     widget.measure()
     wait_for(lambda: not widget.busy)

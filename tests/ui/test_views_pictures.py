@@ -10,10 +10,13 @@ from napari_mrissl.geometry.rotations import matrix_from_axis_angle
 from napari_mrissl.ui.pictures.compose import SHADES, contours
 from napari_mrissl.ui.pictures.cuts import Pictures
 from napari_mrissl.ui.pictures.parts import (
+    ColoursPart,
     ImagePart,
     LabelColors,
     LabelsPart,
     label_at,
+    packed,
+    unpacked,
     value_at,
 )
 from napari_mrissl.ui.pictures.rasters import Raster, raster_of_pose
@@ -355,3 +358,28 @@ def test_values_under_the_mouse_are_the_nearest_voxels(scans):
         there = ((index >= 0) & (index < labels.shape)).all()
         assert label_at(part, point) == (int(labels[tuple(index)]) if there else None)
     assert 20 < inside < 120
+
+
+def test_colours_are_drawn_from_the_nearest_voxel(raster):
+    rng = np.random.default_rng(8)
+    colours = rng.integers(0, 256, (18, 16, 14, 4)).astype(np.uint8)
+    colours[..., 3] = np.where(rng.random((18, 16, 14)) < 0.3, 0, 255)
+    place = affine((2, 2, 2), (-18, -15, -12), (0.0, 0.2, 0.4))
+    part = ColoursPart("colours", packed(colours), place, LabelColors(unpacked), opacity=0.6)
+    found = np.array(Pictures().draw(raster, [[part]], style="both")[0])
+    inverse = np.linalg.inv(place)
+    index = places(raster) @ inverse[:3, :3].T + inverse[:3, 3]
+    checked = 0
+    for row, column in np.ndindex(raster.height, raster.width):
+        at = index[row, column]
+        if (np.abs(at - np.floor(at) - 0.5) < 1e-6).any():
+            continue
+        voxel = np.rint(at).astype(int)
+        expected = np.zeros(3)
+        if ((voxel >= 0) & (voxel < colours.shape[:3])).all():
+            color = colours[tuple(voxel)]
+            expected = 0.6 * color[:3] * (color[3] > 0)
+            checked += 1
+        # Five bits of each colour.
+        assert np.abs(found[row, column, :3] - expected).max() <= 6
+    assert checked > 50

@@ -22,6 +22,8 @@ from napari_mrissl.volumes import Volume
 _MOST_OF_ONE = 0.95
 _TRIES = 10
 _LABELS = 256
+_DRAWN = 20_000
+"""Voxels among which a label is looked for: a structure of half a millilitre in a head is there."""
 
 
 @runtime_checkable
@@ -69,8 +71,10 @@ def label_crop(
 ) -> LabelCrop:
     """The crop of a sample: of a new label map where there are new ones, else of a scan's.
 
-    A crop of which more than 95 % has one label is drawn again, up to ten times. In the end
-    it may be turned and scaled, see `turned`.
+    It lies anywhere, or holds a voxel of a label that is drawn first, all alike, so that small
+    structures are seen as often as large ones. A crop of which more than 95 % has one label, or
+    all where labels were drawn first, is drawn again, up to ten times. In the end it may be
+    turned and scaled, see `turned`.
 
     Raises
     ------
@@ -86,12 +90,20 @@ def label_crop(
             expected="scans with label maps, or --data heads or ensembles",
         )
     edge = settings.side * float(np.prod(scan.volume.spacing)) ** (1 / 3)
+    most = 1 - 1 / settings.side**3 if settings.about == "labels" else _MOST_OF_ONE
     for _ in range(_TRIES):
         record = crops.draw_crop(
-            rng, scan, settings.side, edge, settings.scale, settings.element, least_mean=0
+            rng,
+            scan,
+            settings.side,
+            edge,
+            settings.scale,
+            settings.element,
+            least_mean=0,
+            about_mm=_of_any_label(rng, scan) if settings.about == "labels" else None,
         )
         labels = crops.cut_labels(scan, record)
-        if np.bincount(labels.ravel()).max() <= _MOST_OF_ONE * labels.size:
+        if np.bincount(labels.ravel()).max() <= most * labels.size:
             break
     labels = turned(_in_bytes(labels, scan.subject), key.generator("affine"), online)
     return LabelCrop(labels, scan.subject, record)
@@ -128,6 +140,16 @@ def draw_places(rng: np.random.Generator, side: int, count: int) -> NDArray[np.i
     """(n,) different voxels of a grid with ``side`` voxels along each axis; all if it has less."""
     voxels = side**3
     return rng.choice(voxels, size=min(count, voxels), replace=False, shuffle=False)
+
+
+def _of_any_label(rng: np.random.Generator, scan: Scan) -> NDArray[np.float64]:
+    """A voxel's middle in the axis frame; each label that is not very rare is as likely."""
+    assert scan.labels is not None  # noqa: S101 - its only caller has asked
+    places = rng.integers(scan.labels.size, size=_DRAWN)
+    found, numbers = np.unique(scan.labels.ravel()[places], return_inverse=True)
+    chosen = places[rng.choice(np.flatnonzero(numbers == rng.integers(len(found))))]
+    index = np.array(np.unravel_index(chosen, scan.labels.shape))
+    return index * scan.volume.spacing
 
 
 def _scan(subjects: Subjects, key: SampleKey, rng: np.random.Generator) -> Scan:

@@ -49,22 +49,31 @@ def contrast(
         (P, A), weighted, in the type of the embeddings.
     """
     units = functional.normalize(embeddings, dim=2)
-    similar = units @ units.transpose(1, 2) / temperature
-    same = labels[:, :, None] == labels[:, None, :]
-    oneself = torch.eye(similar.shape[1], dtype=torch.bool, device=similar.device)
-    counts = same.sum(dim=2)
-    others = similar.masked_fill(oneself, -torch.inf)
+    member = _members(labels, units.dtype)
+    own = member.sum(dim=1, keepdim=True)  # (P, 1, K) how many there are of each label
+    counts = (member @ own.transpose(1, 2))[..., 0]
+    # Few passes over A x A: what is asked of labels comes from products with members.
+    similar = units @ (units / temperature).transpose(1, 2)
+    similar.diagonal(dim1=1, dim2=2).fill_(-torch.inf)
+    most = similar.detach().amax(dim=2, keepdim=True)
+    by_label = (similar - most).exp() @ member
     if balanced:
         # An anchor is not among its own label's samples.
-        size = counts[:, None, :] - same.to(counts.dtype)
-        others = others - size.clamp(min=1).to(similar.dtype).log()
-    denominator = torch.logsumexp(others, dim=2)
-    positives = similar.masked_fill(~same | oneself, 0).sum(dim=2) / (counts - 1)
+        by_label = by_label / (own - member).clamp(min=1)
+    denominator = by_label.sum(dim=2).log() + most[..., 0]
+    of_label = member @ (member.transpose(1, 2) @ units)
+    positives = ((of_label - units) * units).sum(dim=2) / temperature / (counts - 1)
     loss = denominator - positives
     if rarity == "none":
         return loss
-    weights = counts.to(loss.dtype) ** (-0.5 if rarity == "sqrt" else -1.0)
+    weights = counts ** (-0.5 if rarity == "sqrt" else -1.0)
     return loss * weights / weights.mean(dim=1, keepdim=True)
+
+
+def _members(labels: torch.Tensor, kind: torch.dtype) -> torch.Tensor:
+    """(P, A, K) with 1 where an anchor has the k-th of all labels that occur."""
+    found, numbers = torch.unique(labels, return_inverse=True)
+    return functional.one_hot(numbers, len(found)).to(kind)
 
 
 def nearest_in_other_view(features: torch.Tensor) -> torch.Tensor:

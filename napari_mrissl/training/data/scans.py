@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_mrissl.errors import MrisslError
 from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.training.data.cache import GIB, DecodedCache
 from napari_mrissl.training.data.places import check_known, read_known
@@ -16,6 +15,7 @@ from napari_mrissl.training.data.preprocessing import limits
 from napari_mrissl.training.data.spill import forget_unused, mapped, spill
 from napari_mrissl.training.settings import DataSettings, SubjectRecord
 from napari_mrissl.volumes import Volume
+from napari_mrissl.volumes.labels import labels_of
 
 
 class ScanSubjects:
@@ -80,14 +80,4 @@ def _keep_on_disk(scan: Scan) -> None:
 
 
 def _labels_on(volume: Volume, identity: str, subject: str) -> NDArray[np.integer]:
-    labels = read_known(identity, subject)
-    if labels.shape != volume.shape or not np.allclose(labels.affine, volume.affine, atol=1e-3):
-        raise MrisslError("labels on another grid than the scan", where=subject)
-    if labels.data.dtype.kind in "ui" and (labels.slope, labels.intercept) == (1.0, 0.0):
-        whole: NDArray[np.integer] = labels.data
-        return whole
-    values = labels.slope * labels.data.astype(np.float64) + labels.intercept
-    rounded = np.rint(values)
-    if not (np.isfinite(values).all() and (rounded == values).all()):
-        raise MrisslError("labels that are no whole numbers", where=subject)
-    return rounded.astype(np.int32)
+    return labels_of(read_known(identity, subject), volume, subject)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QScrollArea, QSlider, QWidget
 
 from napari_mrissl.features.projections import Projection
+from napari_mrissl.ui.explorer.work import Grid
 from napari_mrissl.ui.inspector.vectorpose.parts import ImageStrip
 from napari_mrissl.ui.recorder.parts import button, column, label_of, row, sentence
 
@@ -59,7 +58,9 @@ class ColourTab(QWidget):
         )
         self.scan.setMinimumContentsLength(8)
         self.grid = ImageStrip(84, 150)
-        self.grid.setToolTip("All channels in the slice in view, each on its own range")
+        self.grid.setToolTip(
+            "All channels in the slice in view, as it lies in the main view, each on its own range"
+        )
         scroll = QScrollArea()
         scroll.setWidget(self.grid)
         scroll.setWidgetResizable(True)
@@ -122,9 +123,9 @@ class ColourTab(QWidget):
             f"Red, green and blue hold {red}, {green} and {blue} % of the variance of {of}."
         )
 
-    def show_grid(self, images: Sequence[tuple[str, NDArray[np.float32]]]) -> None:
+    def show_grid(self, grid: Grid) -> None:
         """Draw the slice of every channel."""
-        self.grid.present(images)
+        self.grid.present(grid.images, grid.aspect)
 
     def _on_slider(self, number: int) -> None:
         self._show_name()

@@ -7,21 +7,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel
-from qtpy.QtCore import QObject, Signal
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features import set_cache_limit
-from napari_mrissl.features.projections import Projection
 from napari_mrissl.features.similarity import Compared, Comparison
 from napari_mrissl.ui.explorer import work
-from napari_mrissl.ui.explorer.explored import Explored, Found, Place
-from napari_mrissl.ui.explorer.layers import CHANNEL, COLOURS, ExplorerLayers
-from napari_mrissl.ui.explorer.sources import SourceChoice, network_settings
+from napari_mrissl.ui.explorer.explored import Explored, Found, Place, asked_by, clicked_in
+from napari_mrissl.ui.explorer.layers import ExplorerLayers
+from napari_mrissl.ui.explorer.measuring import Measuring
+from napari_mrissl.ui.explorer.showing import Showing
+from napari_mrissl.ui.explorer.sources import SourceChoice, settings_of
 from napari_mrissl.ui.history import SettingsHistory
-from napari_mrissl.ui.jobs import JobRunner
+from napari_mrissl.ui.job_group import JobGroup
 from napari_mrissl.ui.layers import reading_of
-from napari_mrissl.ui.navigator.units import position_of, world_of
+from napari_mrissl.ui.navigator.units import position_of
 from napari_mrissl.ui.preferences import preferences
 
 if TYPE_CHECKING:
@@ -29,8 +30,12 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 
+# Longer than Qt waits before it paints what changed.
+_PAINTED_MS = 20
+
+
 class Exploration(QObject):
-    """Computes features of scans, answers clicks, and shows what it finds as layers.
+    """Computes features of scans and answers clicks; holds what shows and measures them.
 
     Parameters
     ----------
@@ -45,16 +50,14 @@ class Exploration(QObject):
         The clicks; None is no click.
     found : dict
         The answer of each scan to the present click, as far as it is there.
+    showing : Showing
+        Colours and channels.
+    measuring : Measuring
+        What another appearance does to features.
     changed : Signal()
         Other scans or features are explored.
     answered : Signal()
         There is another click, or another answer to it.
-    projected : Signal(object)
-        Colours were made by this basis.
-    gridded : Signal(object)
-        Slices of all channels.
-    measured : Signal(object)
-        What the invariance meter found.
     said, failed : Signal(str)
         A sentence for the user.
     progressed : Signal(float, str)
@@ -65,9 +68,6 @@ class Exploration(QObject):
 
     changed = Signal()
     answered = Signal()
-    projected = Signal(object)
-    gridded = Signal(object)
-    measured = Signal(object)
     said = Signal(str)
     failed = Signal(str)
     progressed = Signal(float, str)
@@ -79,34 +79,49 @@ class Exploration(QObject):
         self._truth = False
         self._asking: list[Image] = []
         self._comparison: Comparison = "plain"
-        self.explored: list[Explored] = []
         self.found: dict[Explored, Found] = {}
         self.history: SettingsHistory[Place | None] = SettingsHistory(None)
         self.layers = ExplorerLayers(viewer)
-        self.computing = JobRunner(self)
-        self.measuring = JobRunner(self)
-        self.matching = JobRunner(self, listed=False)
-        self.showing = JobRunner(self, listed=False)
-        self.drawing = JobRunner(self, listed=False)
-        for runner in self.runners:
-            runner.failed.connect(self.failed)
-            runner.idle.connect(self.busy_changed)
-        for runner in (self.computing, self.measuring, self.showing):
-            runner.progressed.connect(self.progressed)
-        for runner in (self.computing, self.measuring):
-            runner.cancelled.connect(
-                lambda: self.said.emit("Cancelled; nothing half-done is kept.")
-            )
-
-    @property
-    def runners(self) -> tuple[JobRunner, ...]:
-        """All background work."""
-        return self.computing, self.measuring, self.matching, self.showing, self.drawing
+        self.jobs = JobGroup(self)
+        self._computing = self.jobs.runner(listed=True)
+        self._matching = self.jobs.runner(listed=False)
+        self.showing = Showing(viewer, self.layers, self.jobs, self)
+        self.measuring = Measuring(self.jobs, self)
+        self.measuring.failed.connect(self.failed)
+        self.measuring.said.connect(self.said)
+        self.jobs.failed.connect(self.failed)
+        self.jobs.progressed.connect(self.progressed)
+        self.jobs.idle.connect(self.busy_changed)
+        self.jobs.cancelled.connect(lambda: self.said.emit("Cancelled; nothing half-done is kept."))
+        for part in (self.showing, self.measuring):
+            part.started.connect(self.busy_changed)
+        # A child, so that it ends with the panel.
+        self._after_slice = QTimer(self)
+        self._after_slice.setSingleShot(True)
+        self._after_slice.setInterval(_PAINTED_MS)
+        self._after_slice.timeout.connect(self._compare_whole)
+        self._unanswered: tuple[list[Explored], NDArray[np.float32]] | None = None
+        self.explored = []
 
     @property
     def busy(self) -> bool:
         """Whether something goes on in the background."""
-        return any(runner.running for runner in self.runners)
+        return self.jobs.busy or self._after_slice.isActive()
+
+    @property
+    def computing(self) -> bool:
+        """Whether features are being computed or made ready."""
+        return self._computing.running
+
+    @property
+    def explored(self) -> list[Explored]:
+        """The scans with features, as they were ticked."""
+        return self._explored
+
+    @explored.setter
+    def explored(self, explored: list[Explored]) -> None:
+        self._explored = explored
+        self.showing.explored = explored
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -131,13 +146,13 @@ class Exploration(QObject):
         if not reads:
             self.failed.emit("Tick at least one scan: any 3-D image of the viewer.")
             return
-        self.matching.cancel()
+        self._stop_comparing()
         self.showing.cancel()
         self._asking = list(layers)
-        self._comparison = comparison
+        self._choose(comparison)
         fresh: dict[int, Explored] = {}
         set_cache_limit(preferences().feature_cache_gib)
-        self.computing.start(
+        self._computing.start(
             partial(
                 work.compute, reads=reads, settings=settings_of(choice, tap), comparison=comparison
             ),
@@ -149,11 +164,11 @@ class Exploration(QObject):
 
     def compare_by(self, comparison: Comparison) -> None:
         """Compare the features that are there in another way."""
-        if comparison == self._comparison or not self.explored or self.computing.running:
+        if comparison == self._comparison or not self.explored or self.computing:
             return
         explored = list(self.explored)
-        self.matching.cancel()
-        self.computing.start(
+        self._stop_comparing()
+        self._computing.start(
             lambda control: work.recompare(control, explored, comparison),
             title="Comparing features in another way",
             done=lambda made: self._on_recompared(explored, made, comparison),
@@ -169,7 +184,7 @@ class Exploration(QObject):
 
     def pick(self, world: tuple[float, float, float]) -> None:
         """Ask for places like this one; in the active scan, or the topmost that has it."""
-        asked = self._scan_at(world)
+        asked = clicked_in(world, self.explored, self._viewer.layers)
         if asked is None:
             self.failed.emit(
                 "The click lies outside all scans that have features."
@@ -200,74 +215,6 @@ class Exploration(QObject):
         self.found = {one: self._found(one, held.match) for one, held in self.found.items()}
         self.answered.emit()
 
-    def show_colours(self) -> None:
-        """Show the features of all scans as colours on one basis."""
-        explored, standardised = list(self.explored), self._comparison == "standardised"
-        if not explored:
-            return
-        self.layers.hide(CHANNEL)
-        self.showing.start(
-            lambda control: work.colour(control, explored, standardised),
-            title="Colours of features",
-            received=lambda made: self._if_there(made[0], self.layers.show_colours, made[1]),
-            done=self._on_projected,
-        )
-        self.busy_changed.emit()
-
-    def show_channel(self, number: int | None) -> None:
-        """Show a channel of all scans, or with None the length of the features."""
-        explored = list(self.explored)
-        if not explored:
-            return
-        self.layers.hide(COLOURS)
-        self.showing.start(
-            lambda control: work.channel(control, explored, number),
-            title="A channel of features",
-            done=self._on_channel,
-        )
-        self.busy_changed.emit()
-
-    def hide(self) -> None:
-        """Hide colours and channels."""
-        self.showing.cancel()
-        self.layers.hide(COLOURS, CHANNEL)
-
-    def draw_grid(self, number: int) -> None:
-        """Find the slice in view of every channel of a scan."""
-        if not 0 <= number < len(self.explored):
-            return
-        one = self.explored[number]
-        axis, index = self._slice_of(one)
-        self.drawing.start(
-            lambda control: work.grid(control, one, axis, index),
-            title="Channels in the slice",
-            done=self.gridded.emit,
-        )
-
-    def measure_pair(
-        self, choice: SourceChoice, tap: int | None, standardised: bool, drawn: tuple[int, int, int]
-    ) -> None:
-        """Measure the invariance on a pair of views: seed, number of the pair, and side."""
-        seed, index, side = drawn
-        settings = settings_of(choice, tap)
-        self._measure(
-            lambda control: work.measure_pair(control, settings, seed, index, side, standardised)
-        )
-
-    def measure_recoloured(
-        self, choice: SourceChoice, tap: int | None, standardised: bool, layer: Any, change: Any
-    ) -> None:
-        """Measure the invariance on a scan and a recoloured copy of it."""
-        try:
-            read = reading_of(layer)
-        except MrisslError as error:
-            self.failed.emit(str(error))
-            return
-        settings = settings_of(choice, tap)
-        self._measure(
-            lambda control: work.measure_recoloured(control, settings, read, change, standardised)
-        )
-
     def go_to(self, world: tuple[float, float, float]) -> None:
         """Bring the main view to a place in RAS mm."""
         dims = self._viewer.dims
@@ -277,7 +224,7 @@ class Exploration(QObject):
     def forget(self, layer: Image) -> None:
         """Let go of a scan that has left the viewer."""
         for one in [one for one in self.explored if one.layer is layer]:
-            self.matching.cancel()
+            self._stop_comparing()
             self.showing.cancel()
             self.explored.remove(one)
             self.found.pop(one, None)
@@ -288,21 +235,17 @@ class Exploration(QObject):
 
     def cancel(self) -> None:
         """Stop what goes on in the background."""
-        for runner in self.runners:
-            runner.cancel()
+        self._stop_comparing()
+        self.jobs.cancel()
 
     def shut_down(self) -> None:
         """End all work and remove the layers."""
-        for runner in self.runners:
-            runner.close()
+        self._after_slice.stop()
+        self.jobs.close()
         self.layers.remove()
         self.explored.clear()
         self.found.clear()
         self._asking.clear()
-
-    def _measure(self, job: Any) -> None:
-        self.measuring.start(job, title="Measuring invariance", done=self.measured.emit)
-        self.busy_changed.emit()
 
     def _on_ready(self, fresh: dict[int, Explored], ready: work.Ready) -> None:
         layer = self._asking[ready.number]
@@ -322,26 +265,19 @@ class Exploration(QObject):
     def _on_recompared(
         self, explored: list[Explored], made: list[Compared], comparison: Comparison
     ) -> None:
-        self._comparison = comparison
+        self._choose(comparison)
         for one, compared in zip(explored, made, strict=True):
             one.compared = compared
         self._answer()
 
-    def _on_projected(self, projection: Projection) -> None:
-        self.projected.emit(projection)
-
-    def _on_channel(self, made: list[tuple[Explored, work.ChannelShown]]) -> None:
-        for one, shown in made:
-            self._if_there(one, self.layers.show_channel, *shown)
-
-    def _if_there(self, one: Explored, show: Any, *what: Any) -> None:
-        if one in self.explored:
-            show(one, *what)
+    def _choose(self, comparison: Comparison) -> None:
+        self._comparison = comparison
+        self.showing.standardised = comparison == "standardised"
 
     def _answer(self) -> None:
         """Show what is like the present click: the planes in view now, the rest in a moment."""
         place = self.place
-        self.matching.cancel()
+        self._stop_comparing()
         self.found.clear()
         asked = self._asked(place)
         if place is None or asked is None:
@@ -359,14 +295,28 @@ class Exploration(QObject):
         ordered = sorted(self.explored, key=lambda one: one is not asked)
         for one in ordered:
             self.layers.show_similarity_plane(one, query)
-        self.matching.start(
+        # The volume would take cores and the interpreter from the painting of the slice, and
+        # filling tables takes milliseconds too.
+        self._unanswered = ordered, query
+        self._after_slice.start()
+
+    def _stop_comparing(self) -> None:
+        self._after_slice.stop()
+        self._unanswered = None
+        self._matching.cancel()
+
+    def _compare_whole(self) -> None:
+        if self._unanswered is None:
+            return
+        (ordered, query), self._unanswered = self._unanswered, None
+        self.answered.emit()
+        self._matching.start(
             lambda control: work.compare(control, ordered, query),
             title="Similar places",
             received=lambda sent: self._on_compared(*sent),
             # Points are slow to replace: once, and after the slice was shown.
             done=lambda _: self._show_marks(),
         )
-        self.answered.emit()
 
     def _on_compared(self, one: Explored, match: Any) -> None:
         if one not in self.explored:
@@ -393,43 +343,4 @@ class Exploration(QObject):
         self.layers.show_marks(clicked, matches, None if asked is None else asked.layer)
 
     def _asked(self, place: Place | None) -> Explored | None:
-        """The scan that a click asks; by its name, else any that has the place."""
-        if place is None:
-            return None
-        named = [one for one in self.explored if one.layer.name == place.scan]
-        for one in [*named, *self.explored]:
-            if one.voxel_at(place.world) is not None:
-                return one
-        return None
-
-    def _scan_at(self, world: tuple[float, float, float]) -> Explored | None:
-        inside = [one for one in self.explored if one.voxel_at(world) is not None]
-        active = self._viewer.layers.selection.active
-        seen = [one for one in inside if one.layer.visible] or inside
-        order = list(self._viewer.layers)
-        chosen = [one for one in inside if one.layer is active]
-        if chosen:
-            return chosen[0]
-        return max(seen, key=lambda one: order.index(one.layer), default=None)
-
-    def _slice_of(self, one: Explored) -> tuple[int, int]:
-        """Axis and index of the voxel plane of a scan nearest to what the main view shows."""
-        dims = self._viewer.dims
-        extra = dims.ndim - 3
-        across = [axis - extra for axis in dims.not_displayed if axis >= extra]
-        axis = across[0] if across else 0
-        world = world_of(self._viewer, dims.point)
-        index = np.rint(one.volume.to_index @ [*world, 1])[axis]
-        return axis, int(np.clip(index, 0, one.volume.shape[axis] - 1))
-
-
-def settings_of(choice: SourceChoice, tap: int | None) -> Any:
-    """A function that gives what computes the features; networks are looked up when called."""
-
-    def settings() -> BaseModel:
-        if choice.settings is not None:
-            return choice.settings
-        assert choice.weights is not None  # noqa: S101 - it has the one or the other
-        return network_settings(choice.weights, tap)
-
-    return settings
+        return None if place is None else asked_by(place, self.explored)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +15,7 @@ from napari_mrissl.geometry import apply_affine
 from napari_mrissl.volumes import Volume
 
 if TYPE_CHECKING:
+    from napari.components import LayerList
     from napari.layers import Image
 
 
@@ -95,3 +97,25 @@ class Explored:
     def swap(self) -> None:
         """Show what was written into the spare array."""
         self.front, self.spare = self.spare, self.front
+
+
+def asked_by(place: Place, explored: Sequence[Explored]) -> Explored | None:
+    """The scan that a click asks; by its name, else any that has the place."""
+    named = [one for one in explored if one.layer.name == place.scan]
+    for one in [*named, *explored]:
+        if one.voxel_at(place.world) is not None:
+            return one
+    return None
+
+
+def clicked_in(
+    world: ArrayLike, explored: Sequence[Explored], layers: LayerList
+) -> Explored | None:
+    """The scan that a click at a place in RAS mm means: the active one, or the topmost."""
+    inside = [one for one in explored if one.voxel_at(world) is not None]
+    chosen = [one for one in inside if one.layer is layers.selection.active]
+    if chosen:
+        return chosen[0]
+    seen = [one for one in inside if one.layer.visible] or inside
+    order = list(layers)
+    return max(seen, key=lambda one: order.index(one.layer), default=None)

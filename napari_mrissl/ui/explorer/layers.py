@@ -58,10 +58,11 @@ class ExplorerLayers:
     def show_similarity_plane(self, one: Explored, query: NDArray[np.float32]) -> None:
         """Show cosines with a feature vector in the plane in view, at once.
 
-        On an oblique scan every plane shows the nearest voxels until the volume is there.
+        Of a hidden scan nothing is computed until the volume is. On an oblique scan every
+        plane shows the nearest voxels until the volume is there.
         """
         layer = self._need_similarity(one)
-        if self._viewer.dims.ndisplay == 3:
+        if self._viewer.dims.ndisplay == 3 or not layer.visible:
             return
         if isinstance(layer.data, LiveSimilarity):
             layer.data.live = (one.compared, query)
@@ -75,9 +76,8 @@ class ExplorerLayers:
         """Show the cosines of all voxels that are in front now."""
         layer = self._need_similarity(one)
         volume = _like(one.volume, one.front, layer.name)
-        _, settings = image_layer(volume)
         data = LiveSimilarity(volume) if volume.oblique else one.front
-        self._replace(layer, data, settings, SIMILARITY, one)
+        self._replace(layer, volume, data, SIMILARITY, one)
 
     def show_colours(self, one: Explored, colours: NDArray[np.uint8]) -> None:
         """Show red, green and blue (S, A, R, 3) on a scan's grid."""
@@ -121,7 +121,6 @@ class ExplorerLayers:
             Shown as the ends of the colormap; symmetric about 0 for numbers of both signs.
         """
         volume = _like(one.volume, values, title)
-        data, settings = image_layer(volume)
         colormap = "PiYG" if limits[0] < 0 < limits[1] else "gray"
         layer = self.layer(CHANNEL, one)
         if layer is None:
@@ -133,7 +132,7 @@ class ExplorerLayers:
             layer.metadata[METADATA_KEY] |= {"volume": one.volume, ROLE: CHANNEL}
             self._keep(CHANNEL, one, layer, active)
             return
-        self._replace(layer, data, settings, CHANNEL, one)
+        self._replace(layer, volume, image_layer(volume)[0], CHANNEL, one)
         layer.colormap = colormap
         layer.contrast_limits_range = limits
         layer.contrast_limits = limits
@@ -253,14 +252,11 @@ class ExplorerLayers:
             if role == SIMILARITY and one.layer is event.source:
                 layer.visible = one.layer.visible
 
-    def _replace(
-        self, layer: Image, data: Any, settings: dict[str, Any], role: str, one: Explored
-    ) -> None:
+    def _replace(self, layer: Image, volume: Volume, data: Any, role: str, one: Explored) -> None:
         """New data, and what they are made of, so that other docks read them rightly."""
-        made = settings["metadata"][METADATA_KEY]
-        if data is not made["origin"].data:
-            made = {**made, "origin": replace(made["origin"], data=data)}
-        layer.metadata[METADATA_KEY] = {**made, "volume": one.volume, ROLE: role}
+        made = layer.metadata[METADATA_KEY]
+        origin = replace(made["origin"], volume=volume, data=data)
+        layer.metadata[METADATA_KEY] = {"volume": one.volume, "origin": origin, ROLE: role}
         layer.data = data
 
     def _keep(self, role: str, one: Explored, layer: Image, active: Layer | None) -> None:

@@ -18,14 +18,18 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_mrissl.features.drift import Series
 from napari_mrissl.features.recolouring import Recolouring
+from napari_mrissl.ui.explorer.drift_page import DriftInputs, DriftPage
 from napari_mrissl.ui.explorer.histograms import Histograms
-from napari_mrissl.ui.explorer.work import Measured
+from napari_mrissl.ui.explorer.measure_work import Measured
 from napari_mrissl.ui.inspector.vectorpose.parts import NumberSlider, fit_height
 from napari_mrissl.ui.pretraining.curves import Look
 from napari_mrissl.ui.recorder.parts import button, column, label_of, row, sentence, whole_number
 
-PAIR, SCAN = "pair", "scan"
+PAIR, SCAN, SERIES = "pair", "scan", "series"
+"""Where images come from."""
+
 _SIDES = (32, 48, 64, 96, 128)
 _ROWS = (
     ("same place", "The best match in the other image is the very same voxel"),
@@ -58,6 +62,7 @@ class MeterTab(QWidget):
         self.images.setToolTip("Where two images of one anatomy come from")
         self.images.addItem("Pair of views from the data engine", PAIR)
         self.images.addItem("First ticked scan and a recoloured copy", SCAN)
+        self.images.addItem("First ticked scan, changed step by step", SERIES)
         self.seed = whole_number(
             0, 2**31 - 1, 0, "Of the data engine; the same seed, the same pair"
         )
@@ -92,6 +97,8 @@ class MeterTab(QWidget):
         self._name_rows(5.0)
         self.facts = sentence("What was measured")
         self.histograms = Histograms()
+        self.series = DriftInputs()
+        self.drift = DriftPage(self.series)
         self._arrange()
         self.images.currentIndexChanged.connect(self._show_inputs)
         self.measure.clicked.connect(self.measure_wanted)
@@ -100,7 +107,7 @@ class MeterTab(QWidget):
 
     @property
     def kind(self) -> str:
-        """``"pair"`` or ``"scan"``."""
+        """``"pair"``, ``"scan"`` or ``"series"``."""
         return str(self.images.currentData())
 
     @property
@@ -128,6 +135,7 @@ class MeterTab(QWidget):
             "index": self.index.value(),
             "side": self.chosen_side,
             "change": self.change.model_dump(),
+            "series": self.series.series.model_dump(),
         }
 
     def take_state(self, state: object) -> bool:
@@ -136,6 +144,7 @@ class MeterTab(QWidget):
             return False
         try:
             change = Recolouring.model_validate(state.get("change", {}))
+            series = Series.model_validate(state.get("series", {}))
         except ValueError:
             return False
         numbers = [(self.seed, state.get("seed")), (self.index, state.get("index"))]
@@ -158,6 +167,7 @@ class MeterTab(QWidget):
         ):
             field.set_value(value)
         self.inverted.setChecked(change.inverted)
+        self.series.take(series)
         return True
 
     def show_measured(self, measured: Measured | None) -> None:
@@ -193,11 +203,13 @@ class MeterTab(QWidget):
     def set_look(self, look: Look) -> None:
         """Take the colours of a theme."""
         self.histograms.set_look(look)
+        self.drift.set_look(look)
 
     def shut_down(self) -> None:
-        """End the plot."""
+        """End the plots."""
         self.measured = None
         self.histograms.shut_down()
+        self.drift.shut_down()
 
     def _arrange(self) -> None:
         pair = QWidget()
@@ -221,27 +233,30 @@ class MeterTab(QWidget):
         self.inputs = QStackedWidget()
         self.inputs.addWidget(pair)
         self.inputs.addWidget(scan)
+        self.inputs.addWidget(self.series)
+        results = QWidget()
+        found = column(results)
+        found.setContentsMargins(0, 0, 0, 0)
+        for part in (self.facts, self.table, self.histograms):
+            found.addWidget(part)
+        self.results = QStackedWidget()
+        self.results.addWidget(results)
+        self.results.addWidget(self.drift)
         layout = column(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.addLayout(row(label_of("Images", self.images), (self.images, 1)))
         layout.addWidget(self.inputs)
         layout.addLayout(row((self.measure, 1), (self.show_images, 1)))
-        layout.addWidget(self.table)
-        layout.addWidget(self.histograms)
-        layout.addWidget(self.facts)
+        layout.addWidget(self.results)
         layout.addStretch(1)
         self._show_inputs()
 
     def _show_inputs(self) -> None:
-        self.inputs.setCurrentIndex(0 if self.kind == PAIR else 1)
-        for number in range(self.inputs.count()):
-            page = self.inputs.widget(number)
-            shown = number == self.inputs.currentIndex()
-            # A stack is as high as its highest page, unless the others ask for nothing.
-            policy = page.sizePolicy()
-            vertical = policy.Policy.Preferred if shown else policy.Policy.Ignored
-            page.setSizePolicy(policy.Policy.Preferred, vertical)
-        self.inputs.adjustSize()
+        series = self.kind == SERIES
+        _turn_to(self.inputs, (PAIR, SCAN, SERIES).index(self.kind))
+        _turn_to(self.results, int(series))
+        # A series has no two images to look at.
+        self.show_images.setVisible(not series)
 
     def _name_rows(self, near_mm: float) -> None:
         self.table.setVerticalHeaderLabels([text.format(near=near_mm) for text, _ in _ROWS])
@@ -251,3 +266,15 @@ class MeterTab(QWidget):
 
 def _percent(value: float) -> str:
     return f"{100 * value:.1f} %" if value < 0.1 else f"{100 * value:.0f} %"
+
+
+def _turn_to(stack: QStackedWidget, page: int) -> None:
+    """Show a page, with the stack no higher than it."""
+    stack.setCurrentIndex(page)
+    for number in range(stack.count()):
+        one = stack.widget(number)
+        # A stack is as high as its highest page, unless the others ask for nothing.
+        policy = one.sizePolicy()
+        shown = policy.Policy.Preferred if number == page else policy.Policy.Ignored
+        one.setSizePolicy(policy.Policy.Preferred, shown)
+    stack.adjustSize()

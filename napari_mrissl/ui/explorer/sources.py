@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -119,3 +120,15 @@ def layers_of(settings: BaseModel) -> tuple[tuple[int, int], ...]:
         for number in taps(depth)
         if number != final(depth)
     )
+
+
+def settings_of(choice: SourceChoice, tap: int | None) -> Callable[[], BaseModel]:
+    """A function that gives what computes the features; networks are looked up when called."""
+
+    def settings() -> BaseModel:
+        if choice.settings is not None:
+            return choice.settings
+        assert choice.weights is not None  # noqa: S101 - it has the one or the other
+        return network_settings(choice.weights, tap)
+
+    return settings

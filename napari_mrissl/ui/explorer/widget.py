@@ -11,9 +11,6 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtWidgets import (
     QApplication,
-    QFrame,
-    QProgressBar,
-    QScrollArea,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -23,19 +20,21 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.ui.docks import tab_with_others
 from napari_mrissl.ui.explorer import remembered, sources, work
 from napari_mrissl.ui.explorer.colour_tab import ColourTab
-from napari_mrissl.ui.explorer.exploration import Exploration, settings_of
+from napari_mrissl.ui.explorer.exploration import Exploration
 from napari_mrissl.ui.explorer.match_tab import MatchTab
-from napari_mrissl.ui.explorer.meter_tab import PAIR, MeterTab
+from napari_mrissl.ui.explorer.measuring import Features
+from napari_mrissl.ui.explorer.meter_tab import PAIR, SCAN, MeterTab
 from napari_mrissl.ui.explorer.picking import Picking
 from napari_mrissl.ui.explorer.scans_box import ScansBox
+from napari_mrissl.ui.explorer.sources import settings_of
+from napari_mrissl.ui.explorer.status_line import StatusLine
 from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.layers import add_volume, reading_of
 from napari_mrissl.ui.navigator.sharing import real_viewer
 from napari_mrissl.ui.pretraining.curves import Look
-from napari_mrissl.ui.recorder.parts import button, row, sentence
+from napari_mrissl.ui.recorder.parts import scrolled
 from napari_mrissl.ui.wheel import leave_wheel_alone
 
-_ERROR = "color: #e5484d; font-weight: bold;"
 _SETTLED_MS = 200
 SIMILAR, LOOK, INVARIANCE = range(3)
 """The tabs."""
@@ -64,7 +63,6 @@ class FeatureExplorer(QWidget):
         self._viewer = real_viewer(viewer)
         self._docked = False
         self._closed = False
-        self._failure = False
         self.exploration = Exploration(self._viewer, self)
         self.costing = JobRunner(self, listed=False)
         self.listing = JobRunner(self, listed=False)
@@ -73,13 +71,8 @@ class FeatureExplorer(QWidget):
         self.match_tab = MatchTab()
         self.colour_tab = ColourTab()
         self.meter_tab = MeterTab()
-        self.message = sentence("What was done last, or what went wrong")
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 1000)
-        self.progress.setMaximumWidth(110)
-        self.progress.setTextVisible(False)
-        self.progress.setToolTip("How much of what is being done is done")
-        self.cancel = button("Cancel", "Stop what is being done")
+        self.status = StatusLine()
+        self.message, self.cancel = self.status.message, self.status.cancel
         # A child, so that it ends with the panel.
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
@@ -102,22 +95,31 @@ class FeatureExplorer(QWidget):
 
     def compute(self) -> None:
         """Compute the features of the ticked scans in the background."""
-        self._say("")
+        self.status.say("")
         box = self.scans
         self.exploration.compute(box.ticked, box.choice, box.chosen_tap, box.chosen_comparison)
 
     def measure(self) -> None:
         """Make two images of one anatomy, and compare their features."""
         box, tab = self.scans, self.meter_tab
-        self._say("")
-        how = (box.choice, box.chosen_tap, box.chosen_comparison == "standardised")
+        self.status.say("")
+        title = box.choice.title.removeprefix("Network: ")
+        tap = box.chosen_tap
+        features = Features(
+            settings_of(box.choice, tap),
+            box.chosen_comparison == "standardised",
+            title if tap is None else f"{title}, layer {tap}",
+        )
+        measuring = self.exploration.measuring
         if tab.kind == PAIR:
             drawn = (tab.seed.value(), tab.index.value(), tab.chosen_side)
-            self.exploration.measure_pair(*how, drawn)
-        elif box.ticked:
-            self.exploration.measure_recoloured(*how, box.ticked[0], tab.change)
+            measuring.measure_pair(features, drawn)
+        elif not box.ticked:
+            self.status.say_failure("Tick a scan to be changed, or measure a pair of views.")
+        elif tab.kind == SCAN:
+            measuring.measure_recoloured(features, box.ticked[0], tab.change)
         else:
-            self._say_failure("Tick a scan to be recoloured, or measure a pair of views.")
+            measuring.measure_drift(features, box.ticked[0], tab.series.series)
 
     def add_images(self) -> None:
         """Add the two images that were measured to the viewer, and tick them."""
@@ -142,7 +144,7 @@ class FeatureExplorer(QWidget):
         wrong = remembered.take_up(self, state)
         self._show_answer()
         if wrong:
-            self._say_failure(f"Not restored, because not usable: {', '.join(wrong)}.")
+            self.status.say_failure(f"Not restored, because not usable: {', '.join(wrong)}.")
 
     def shut_down(self) -> None:
         """Let go of everything; the widget is of no more use."""
@@ -192,21 +194,21 @@ class FeatureExplorer(QWidget):
     def _arrange(self) -> None:
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        # Themes draw its line in white.
+        self.tabs.tabBar().setDrawBase(False)
         for part, title, tip in (
             (self.match_tab, "Similar", "Click a place and see where scans have the like of it"),
             (self.colour_tab, "Look", "Features as colours and channel by channel"),
-            (_scrolled(self.meter_tab), "Invariance", "Two appearances of one anatomy compared"),
+            (scrolled(self.meter_tab), "Invariance", "Two appearances of one anatomy compared"),
         ):
             self.tabs.addTab(part, title)
             self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
-        bottom = row((self.message, 1), self.progress, self.cancel)
-        bottom.setContentsMargins(6, 0, 6, 4)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(3)
         outer.addWidget(self.scans)
         outer.addWidget(self.tabs, 1)
-        outer.addLayout(bottom)
+        outer.addWidget(self.status)
 
     def _connect(self) -> None:
         scans, match, colour = self.scans, self.match_tab, self.colour_tab
@@ -221,27 +223,31 @@ class FeatureExplorer(QWidget):
         match.clear_wanted.connect(lambda: held.ask(None))
         match.go_wanted.connect(self._go)
         match.truth_toggled.connect(held.set_truth)
-        colour.colours_wanted.connect(held.show_colours)
-        colour.channel_wanted.connect(held.show_channel)
-        colour.length_wanted.connect(lambda: held.show_channel(None))
-        colour.hide_wanted.connect(held.hide)
+        colour.colours_wanted.connect(held.showing.show_colours)
+        colour.channel_wanted.connect(held.showing.show_channel)
+        colour.length_wanted.connect(lambda: held.showing.show_channel(None))
+        colour.hide_wanted.connect(held.showing.hide)
         colour.grid_changed.connect(self._draw_grid)
         self.meter_tab.measure_wanted.connect(self.measure)
         self.meter_tab.show_wanted.connect(self.add_images)
         self.picking.picked.connect(held.pick)
-        self.picking.refused.connect(self._say_failure)
+        self.picking.refused.connect(self.status.say_failure)
         held.changed.connect(self._on_changed)
         held.answered.connect(self._show_answer)
-        held.projected.connect(lambda found: colour.show_projection(found, len(held.explored)))
-        held.gridded.connect(colour.show_grid)
-        held.measured.connect(self.meter_tab.show_measured)
-        held.said.connect(self._say)
-        held.failed.connect(self._say_failure)
-        held.progressed.connect(self._on_progress)
+        held.showing.projected.connect(
+            lambda found: colour.show_projection(found, len(held.explored))
+        )
+        held.showing.gridded.connect(colour.show_grid)
+        held.measuring.measured.connect(self.meter_tab.show_measured)
+        held.measuring.drifted.connect(self.meter_tab.drift.add)
+        self.meter_tab.drift.export_wanted.connect(held.measuring.export)
+        held.said.connect(self.status.say)
+        held.failed.connect(self.status.say_failure)
+        held.progressed.connect(self.status.show_progress)
         held.busy_changed.connect(self._show_busy)
         for runner in (self.costing, self.listing):
             runner.idle.connect(self._show_busy)
-        self.listing.failed.connect(self._say_failure)
+        self.listing.failed.connect(self.status.say_failure)
         self.costing.failed.connect(scans.facts.setText)
         self.cancel.clicked.connect(held.cancel)
         self.tabs.currentChanged.connect(lambda _: self._draw_grid())
@@ -250,16 +256,16 @@ class FeatureExplorer(QWidget):
         self._viewer.dims.events.order.connect(self._on_moved)
         self._viewer.events.theme.connect(self._take_theme)
         QApplication.instance().aboutToQuit.connect(self.shut_down)
-        runners = [weakref.ref(one) for one in (self.costing, self.listing, *held.runners)]
+        runners = [weakref.ref(one) for one in (self.costing, self.listing, *held.jobs.runners)]
         self.destroyed.connect(partial(_on_destroyed, runners))
 
     def _on_tool(self, wanted: bool) -> None:
         self.picking.set_on(wanted)
         if wanted:
             self.exploration.prepare_clicks()
-            self._say("Click into a scan; press Click again to end.")
+            self.status.say("Click into a scan; press Click again to end.")
         else:
-            self._say("")
+            self.status.say("")
 
     def _on_changed(self) -> None:
         held = self.exploration
@@ -293,7 +299,7 @@ class FeatureExplorer(QWidget):
 
     def _draw_grid(self) -> None:
         if self.tabs.currentIndex() == LOOK and not self._closed:
-            self.exploration.draw_grid(self.colour_tab.chosen_scan)
+            self.exploration.showing.draw_grid(self.colour_tab.chosen_scan)
 
     def _find_cost(self) -> None:
         """Say what the ticked scans would take, while nothing is being computed."""
@@ -316,57 +322,16 @@ class FeatureExplorer(QWidget):
 
     def _show_cost(self, found: work.Cost) -> None:
         self.scans.offer_layers(found.layers)
-        self.scans.facts.setText(" ".join((_cost_words(found), *found.remarks)))
-
-    def _on_progress(self, part: float, words: str) -> None:
-        self.progress.setValue(round(1000 * part))
-        if words and not self._failure:
-            self._say(f"{words}...")
+        self.scans.facts.setText(" ".join((found.sentence, *found.remarks)))
 
     def _show_busy(self) -> None:
         held = self.exploration
-        working = any(one.running for one in (held.computing, held.measuring, held.showing))
-        self.progress.setVisible(working)
-        self.cancel.setVisible(working)
-        self.scans.compute.setEnabled(bool(self.scans.ticked) and not held.computing.running)
-        if not working:
-            self.progress.setValue(0)
-            if self.message.text().endswith("..."):
-                self._say("")
+        self.status.show_busy(held.jobs.telling)
+        self.scans.compute.setEnabled(bool(self.scans.ticked) and not held.computing)
 
     def _take_theme(self, _: object = None) -> None:
         theme = get_theme(self._viewer.theme)
         self.meter_tab.set_look(Look(theme.background.as_hex(), theme.text.as_hex()))
-
-    def _say(self, text: str) -> None:
-        self._failure = False
-        self.message.setStyleSheet("")
-        self.message.setText(text)
-
-    def _say_failure(self, text: str) -> None:
-        self._failure = True
-        self.message.setStyleSheet(_ERROR)
-        self.message.setText(text)
-
-
-def _cost_words(found: work.Cost) -> str:
-    if not found.missing:
-        return "Computed before: they are read from the cache."
-    needed = found.needed
-    scans = "the scan" if found.scans == 1 else f"{found.missing} of {found.scans} scans"
-    return (
-        f"For {scans} about {max(needed.seconds, 1):.0f} s, "
-        f"{needed.ram_bytes / 2**30:.1f} GiB of memory and "
-        f"{needed.disk_bytes / 2**30:.2f} GiB of disk."
-    )
-
-
-def _scrolled(part: QWidget) -> QScrollArea:
-    scroll = QScrollArea()
-    scroll.setWidget(part)
-    scroll.setWidgetResizable(True)
-    scroll.setFrameShape(QFrame.Shape.NoFrame)
-    return scroll
 
 
 def _on_destroyed(held: list[weakref.ref[JobRunner]], _: object = None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,16 +12,13 @@ from pydantic import BaseModel
 from napari_mrissl.features import (
     Estimate,
     FeatureStack,
-    FilterBankSettings,
     cached,
     source_for,
 )
 from napari_mrissl.features.apart import compute_apart
-from napari_mrissl.features.cancel import Cancelled, Progress
-from napari_mrissl.features.invariance import Invariance, measure_invariance
+from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.features.network import NetworkFeatures
 from napari_mrissl.features.projections import Projection, fit_projection
-from napari_mrissl.features.recolouring import Recolouring, recoloured
 from napari_mrissl.features.similarity import (
     Compared,
     Comparison,
@@ -30,7 +26,6 @@ from napari_mrissl.features.similarity import (
     foreground_sample,
     prepare,
 )
-from napari_mrissl.synthesis import Engine, EngineSettings, Templates
 from napari_mrissl.ui.explorer.explored import Explored
 from napari_mrissl.ui.explorer.sources import layers_of
 from napari_mrissl.volumes import Volume
@@ -40,7 +35,6 @@ if TYPE_CHECKING:
 
 Settings = Callable[[], BaseModel]
 _SHOWN = (1.0, 99.0)
-_PLACES = 1000
 
 
 class Ready(NamedTuple):
@@ -81,6 +75,19 @@ class Cost(NamedTuple):
     layers: tuple[tuple[int, int], ...]
     remarks: tuple[str, ...]
 
+    @property
+    def sentence(self) -> str:
+        """Time, memory and disk in words."""
+        if not self.missing:
+            return "Computed before: they are read from the cache."
+        needed = self.needed
+        scans = "the scan" if self.scans == 1 else f"{self.missing} of {self.scans} scans"
+        return (
+            f"For {scans} about {max(needed.seconds, 1):.0f} s, "
+            f"{needed.ram_bytes / 2**30:.1f} GiB of memory and "
+            f"{needed.disk_bytes / 2**30:.2f} GiB of disk."
+        )
+
 
 class ChannelShown(NamedTuple):
     """One number per voxel, and the ends of the range to show."""
@@ -90,30 +97,36 @@ class ChannelShown(NamedTuple):
     limits: tuple[float, float]
 
 
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """What the invariance meter found.
+class PlaneShown(NamedTuple):
+    """A plane of voxels as the main view shows it.
 
     Attributes
     ----------
-    what
-        The two images, in words.
-    before, after
-        The images.
-    labels
-        (S, A, R) where the anatomy is known.
-    result
-        The numbers.
-    names
-        Of the channels.
+    axis, index
+        Of the voxels (S, A, R).
+    up, mirrored
+        Whether the vertical axis points up, and the horizontal one to the left.
     """
 
-    what: str
-    before: Volume
-    after: Volume
-    labels: NDArray[np.uint8] | None
-    result: Invariance
-    names: tuple[str, ...]
+    axis: int
+    index: int
+    up: bool
+    mirrored: bool
+
+
+class Grid(NamedTuple):
+    """The slice of every channel.
+
+    Attributes
+    ----------
+    images
+        Names, and (H, W) from 0 to 1.
+    aspect
+        Height over width, in millimetres.
+    """
+
+    images: list[tuple[str, NDArray[np.float32]]]
+    aspect: float
 
 
 def cost(control: Control, reads: Sequence[Callable[[], Volume]], settings: Settings) -> Cost:
@@ -215,96 +228,17 @@ def channel(
     return [(one, ChannelShown(values, title, (low, high))) for one, values, title in made]
 
 
-def grid(
-    control: Control, one: Explored, axis: int, index: int
-) -> list[tuple[str, NDArray[np.float32]]]:
+def grid(control: Control, one: Explored, plane: PlaneShown) -> Grid:
     """The slice of each channel through a voxel plane, each on its own range, 0 to 1."""
     made = []
     for name, values in zip(one.stack.names, one.stack.data, strict=True):
         _stop_if(control)
-        plane = np.asarray(np.take(values, index, axis=axis), np.float32)
-        low, high = (float(v) for v in np.percentile(plane, _SHOWN))
-        made.append((name, (plane - low) / (high - low if high > low else 1.0)))
-    return made
-
-
-def measure_pair(
-    control: Control, settings: Settings, seed: int, index: int, side: int, standardised: bool
-) -> Measured:
-    """Two views of one label map of the data engine, and what features make of them."""
-    control.progress(0.0, "Painting a pair of views")
-    engine = Engine(Templates.procedural(seed=seed), EngineSettings.of_side(side), seed)
-    pair = engine.pair(index)
-    affine = np.zeros((4, 4))
-    affine[2, 0] = affine[1, 1] = affine[0, 2] = affine[3, 3] = 1
-    affine[:3, 3] = -(side - 1) / 2
-    views = [
-        Volume.from_stored(view, affine, name=f"pair {index}, view {number}")
-        for number, view in enumerate(pair.views, 1)
-    ]
-    numbers = np.flatnonzero(pair.labels).astype(np.int64)
-    what = f"pair {index} of seed {seed}, {side} voxels a side"
-    return _measured(control, settings, what, views, pair.labels, numbers, standardised)
-
-
-def measure_recoloured(
-    control: Control,
-    settings: Settings,
-    read: Callable[[], Volume],
-    change: Recolouring,
-    standardised: bool,
-) -> Measured:
-    """A scan and the same scan with another appearance, and what features make of them."""
-    control.progress(0.0, "Changing the appearance")
-    volume = read()
-    after = recoloured(volume, change, control.cancelled)
-    numbers = foreground_sample(volume)
-    what = f"{volume.name}, as it is and recoloured"
-    return _measured(control, settings, what, [volume, after], None, numbers, standardised)
-
-
-def _measured(
-    control: Control,
-    settings: Settings,
-    what: str,
-    images: Sequence[Volume],
-    labels: NDArray[np.uint8] | None,
-    numbers: NDArray[np.int64],
-    standardised: bool,
-) -> Measured:
-    found = settings()
-    stacks = []
-    for number, image in enumerate(images):
-
-        def tell(part: float, step: str, number: int = number) -> None:
-            control.progress(0.05 + 0.45 * (number + part), f"{step} of image {number + 1}")
-
-        stacks.append(_features(control, image, found, tell))
-    _stop_if(control)
-    control.progress(0.96, "Searching every place in the other image")
-    result = measure_invariance(
-        stacks[0],
-        stacks[1],
-        numbers,
-        images[0].spacing,
-        labels,
-        places=_PLACES,
-        standardised=standardised,
-    )
-    names = source_for(found).channel_names()
-    return Measured(what, images[0], images[1], labels, result, names)
-
-
-def _features(
-    control: Control, image: Volume, settings: BaseModel, tell: Progress
-) -> NDArray[np.float32]:
-    """Features of an image that is looked at once: filters leave nothing in the cache."""
-    if not isinstance(settings, FilterBankSettings):
-        return compute_apart(image, settings, tell, control.cancelled).data
-    source = source_for(settings)
-    out = np.empty((len(source.channel_names()), *image.shape), np.float32)
-    source.compute_into(image, out, tell, control.cancelled)
-    return out
+        shown = np.asarray(np.take(values, plane.index, axis=plane.axis), np.float32)
+        low, high = (float(v) for v in np.percentile(shown, _SHOWN))
+        shown = (shown - low) / (high - low if high > low else 1.0)
+        made.append((name, shown[:: -1 if plane.up else 1, :: -1 if plane.mirrored else 1]))
+    height, width = np.delete(one.volume.spacing * one.volume.shape, plane.axis)
+    return Grid(made, float(height / width))
 
 
 def _stop_if(control: Control) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
 
+from napari_mrissl.ui.job_group import JobGroup
 from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.pretraining.curves import Look
 
@@ -78,30 +79,25 @@ class JobPanel(QWidget):
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.viewer = viewer
-        self._runners: list[JobRunner] = []
+        self.jobs = JobGroup(self)
+        self.jobs.failed.connect(self.failed)
+        self.jobs.progressed.connect(self.progressed)
+        self.jobs.idle.connect(self.busy_changed)
+        self.jobs.cancelled.connect(lambda: self.said.emit("Cancelled."))
 
     @property
     def busy(self) -> bool:
         """Whether something goes on in the background."""
-        return any(runner.running for runner in self._runners)
+        return self.jobs.busy
 
     def runner(self, *, listed: bool) -> JobRunner:
         """Runs jobs of one kind; those that napari lists tell of their progress."""
-        made = JobRunner(self, listed=listed)
-        made.failed.connect(self.failed)
-        made.idle.connect(self.busy_changed)
-        if listed:
-            made.progressed.connect(self.progressed)
-            made.cancelled.connect(lambda: self.said.emit("Cancelled."))
-        self._runners.append(made)
-        return made
+        return self.jobs.runner(listed=listed)
 
     def cancel(self) -> None:
         """Stop what goes on in the background."""
-        for runner in self._runners:
-            runner.cancel()
+        self.jobs.cancel()
 
     def close_runners(self) -> None:
         """End all jobs; nothing is told any more."""
-        for runner in self._runners:
-            runner.close()
+        self.jobs.close()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_mrissl.slicing import render_grid, render_labels
 from napari_mrissl.ui.pictures.compose import Composer, Table, contours, image_codes
-from napari_mrissl.ui.pictures.parts import ImagePart, LabelsPart, Part
+from napari_mrissl.ui.pictures.parts import ColoursPart, ImagePart, LabelsPart, Part
 from napari_mrissl.ui.pictures.rasters import Raster
 
 LabelStyle = Literal["filled", "contours", "both"]
@@ -131,6 +131,8 @@ class Pictures:
             codes = self._codes[number]
             image_codes(cut.values[0], cut.valid[0], part.limits, codes, self._scratch)
             return codes, part.table(first=number == 0)
+        if isinstance(part, ColoursPart):
+            style = "filled"
         return self._labels_layer(part, cut, style, first=number == 0)
 
     def _labels_layer(
@@ -153,6 +155,8 @@ class Pictures:
     ) -> _ImageCut | _LabelsCut:
         if isinstance(part, ImagePart):
             return self._cut_image(part, raster, interpolation)
+        if isinstance(part, ColoursPart):
+            return self._cut_labels(part, raster, 0)
         own = part.contour or (thickness if style != "filled" else 0)
         return self._cut_labels(part, raster, own)
 

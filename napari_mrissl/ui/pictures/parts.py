@@ -132,7 +132,27 @@ class LabelsPart:
         return kept[1]
 
 
+class ColoursPart(LabelsPart):
+    """Red, green and blue of each voxel, as `packed` numbers; drawn whole, without contours."""
+
+
 Part = ImagePart | LabelsPart
+
+
+def packed(colours: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Colours (S, A, R, 3 or 4) as numbers (S, A, R), 5 bits each; 0 is transparent."""
+    red, green, blue = (colours[..., number].astype(np.uint16) >> 3 for number in range(3))
+    numbers = (red << 10) + (green << 5) + blue + np.uint16(1)
+    if colours.shape[-1] == 4:
+        numbers[colours[..., 3] < 128] = 0
+    return np.asarray(numbers, np.uint16)
+
+
+def unpacked(numbers: NDArray[Any]) -> NDArray[np.float64]:
+    """Colours (K, 4) in [0, 1] of numbers (K,) that `packed` gave."""
+    bits = np.maximum(numbers.astype(np.int64) - 1, 0)
+    colors = np.stack([bits >> 10 & 31, bits >> 5 & 31, bits & 31, 31 * (numbers > 0)], axis=1)
+    return np.asarray(colors / 31, np.float64)
 
 
 def value_at(volume: Volume, point: NDArray[np.float64]) -> float | None:

@@ -12,12 +12,20 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.ui.jobs import JobRunner
-from napari_mrissl.ui.layers import volume_of
+from napari_mrissl.ui.layers import METADATA_KEY, volume_of
 from napari_mrissl.ui.layers.foreign import layer_affine
 from napari_mrissl.ui.layers.lazy import LazyGrid, RenderedLabels
 from napari_mrissl.ui.layers.world import layer_matrix, swap_world
 from napari_mrissl.ui.pictures.compose import SHADES
-from napari_mrissl.ui.pictures.parts import ImagePart, LabelColors, LabelsPart, Part
+from napari_mrissl.ui.pictures.parts import (
+    ColoursPart,
+    ImagePart,
+    LabelColors,
+    LabelsPart,
+    Part,
+    packed,
+    unpacked,
+)
 from napari_mrissl.volumes.volume import Volume
 
 if TYPE_CHECKING:
@@ -118,7 +126,11 @@ class Scene(QObject):
     @property
     def labels(self) -> list[tuple[Labels, LabelsPart]]:
         """The visible label maps, the lowest first."""
-        return [(layer, part) for layer, part in self.parts if isinstance(part, LabelsPart)]
+        return [
+            (layer, part)
+            for layer, part in self.parts
+            if isinstance(part, LabelsPart) and not isinstance(part, ColoursPart)
+        ]
 
     @property
     def problems(self) -> list[str]:
@@ -223,12 +235,21 @@ class Scene(QObject):
 
 
 def _is_at_hand(layer: Layer) -> bool:
+    if _is_colours(layer):
+        return False
     data = layer.data[0] if layer.multiscale else layer.data
     return layer.ndim != 3 or isinstance(data, np.ndarray | LazyGrid)
 
 
+def _is_colours(layer: Layer) -> bool:
+    """Whether a layer is a colour image of ours, which lies in RAS mm."""
+    return isinstance(layer, Image) and layer.rgb and METADATA_KEY in layer.metadata
+
+
 def _source(layer: Layer) -> Volume | tuple[NDArray[Any], NDArray[np.float64]]:
-    """The volume of an image, or array and affine of labels."""
+    """The volume of an image, or array and affine of labels or of packed colours."""
+    if _is_colours(layer):
+        return packed(np.asarray(layer.data)), swap_world(layer_matrix(layer))
     if isinstance(layer, Image):
         return volume_of(layer)
     affine = layer_affine(layer)[0]
@@ -242,6 +263,8 @@ def _source(layer: Layer) -> Volume | tuple[NDArray[Any], NDArray[np.float64]]:
 
 def _part(layer: Layer, source: Any) -> Part:
     look = {"opacity": float(layer.opacity), "blending": _blending(layer)}
+    if _is_colours(layer):
+        return ColoursPart(layer.name, *source, LabelColors(unpacked), **look)
     if isinstance(layer, Image):
         low, high = (float(limit) for limit in layer.contrast_limits)
         ramp = np.linspace(0, 1, SHADES) ** float(layer.gamma)

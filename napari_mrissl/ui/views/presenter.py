@@ -180,7 +180,7 @@ class ViewsPresenter(QObject):
     def _tiles(self) -> tuple[Sequence[Tile], Sequence[Part]]:
         """What each pane shows, and what it shows in other turns."""
         images = self._scene.images
-        labels = [part for _, part in self._scene.labels]
+        labels = [part for _, part in self._scene.parts if not isinstance(part, ImagePart)]
         if self._mode == "overlay" or len(images) < 2:
             parts = [part for _, part in self._scene.parts]
             target = self.target

@@ -144,3 +144,19 @@ def test_an_affine_map_acts_about_the_middle():
     assert (smaller[2:6, 2:6, 2:6] > 0).all()
     smaller[2:6, 2:6, 2:6] = 0
     assert not smaller.any()
+
+
+def test_rare_labels_are_in_as_many_crops_as_frequent_ones():
+    labels = np.zeros((64, 64, 64), np.uint8)
+    labels[:, :, 32:] = 1
+    labels[5:9, 5:9, 5:9] = 2
+    subjects = Held([scan_with(labels)])
+    share = {}
+    for about in ("anything", "labels"):
+        settings = MapCropSettings(side=16, about=about, element="none")
+        keys = [SampleKey(0, 0, number) for number in range(200)]
+        found = [label_crop(subjects, key, settings, STILL).labels for key in keys]
+        share[about] = np.mean([2 in one for one in found])
+    assert share["anything"] < 0.1
+    # A third are drawn about it, and half of the others again, being of one label only.
+    assert 0.3 < share["labels"] < 0.9

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.pretext.crops import CropRecord
 from napari_mrissl.pretext.vectorpose.views import DIRECTIONS, RestorationView, Sweep
+from napari_mrissl.ui.clicks import MainViewClicks
 from napari_mrissl.ui.inspector.method_panel import JobPanel
 from napari_mrissl.ui.inspector.vectorpose import hints, memory, work
 from napari_mrissl.ui.inspector.vectorpose.arrow_tab import ArrowTab
@@ -21,7 +22,6 @@ from napari_mrissl.ui.inspector.vectorpose.choice import CropChoice, offsets_of,
 from napari_mrissl.ui.inspector.vectorpose.chosen import ChosenCrop
 from napari_mrissl.ui.inspector.vectorpose.control_tab import ControlTab
 from napari_mrissl.ui.inspector.vectorpose.crop_tab import CropTab
-from napari_mrissl.ui.inspector.vectorpose.picking import Picking
 from napari_mrissl.ui.inspector.vectorpose.position_tab import PositionTab
 from napari_mrissl.ui.inspector.work import list_runs
 from napari_mrissl.ui.layers import reading_of
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 CROP, ARROWS, POSITION, BOUNDARIES, CONTROLS = range(5)
 """The tabs."""
+
+_IN_3D = "A click in 3D has no depth: switch to 2D to place the crop."
 
 
 class VectorPosePanel(JobPanel):
@@ -68,7 +70,7 @@ class VectorPosePanel(JobPanel):
         self.listing = self.runner(listed=False)
         self.chosen = ChosenCrop(self)
         self.layers = ArrowLayers(viewer)
-        self.picking = Picking(viewer, self)
+        self.picking = MainViewClicks(viewer, _IN_3D, self)
         self.crop_tab = CropTab(viewer)
         self.arrow_tab = ArrowTab()
         self.position_tab = PositionTab()

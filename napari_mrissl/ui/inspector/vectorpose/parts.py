@@ -107,12 +107,16 @@ class ImageStrip(QWidget):
         super().__init__()
         self._least, self._most = least, most
         self.images: dict[str, QImage] = {}
+        self._aspect = 1.0
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
 
-    def present(self, images: Sequence[tuple[str, NDArray[np.floating]]]) -> None:
-        """Show images (H, W) in [0, 1] under their captions."""
+    def present(
+        self, images: Sequence[tuple[str, NDArray[np.floating]]], aspect: float = 1.0
+    ) -> None:
+        """Show images (H, W) in [0, 1] under their captions, of this height over width."""
+        self._aspect = aspect
         self.images = {caption: _image(one) for caption, one in images}
         self.updateGeometry()
         self.update()
@@ -147,8 +151,12 @@ class ImageStrip(QWidget):
         for number, (caption, image) in enumerate(self.images.items()):
             across, down = number % columns, number // columns
             left, top = across * (side + _GAP), down * (side + _CAPTION + _GAP)
-            painter.drawText(QRect(left, top, side, _CAPTION), Qt.AlignmentFlag.AlignLeft, caption)
-            painter.drawImage(QRect(left, top + _CAPTION, side, side), image)
+            # Names of channels differ at their ends.
+            text = painter.fontMetrics().elidedText(caption, Qt.TextElideMode.ElideMiddle, side)
+            painter.drawText(QRect(left, top, side, _CAPTION), Qt.AlignmentFlag.AlignLeft, text)
+            wide = max(1, round(side / max(self._aspect, 1)))
+            high = max(1, round(side * min(self._aspect, 1)))
+            painter.drawImage(QRect(left, top + _CAPTION, wide, high), image)
         painter.end()
 
     def _fitted(self, width: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Label maps as they are compared: whole numbers, on one grid in world."""
+"""Label maps that belong to scans: whole numbers, on one grid in world."""
 
 from __future__ import annotations
 
@@ -9,21 +9,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.volumes import Volume
+from napari_mrissl.volumes.volume import Volume
 
 _APART = 0.05
 """Of a voxel's shortest side: what rounding in headers leaves between the same grids."""
 
 
-def whole_numbers(labels: Volume, path: Path) -> NDArray[np.integer]:
+def labels_of(
+    labels: Volume, volume: Volume, where: str | Path | None = None
+) -> NDArray[np.integer]:
+    """The labels (S, A, R) of a scan's voxels; the map's own where they are whole as stored.
+
+    Parameters
+    ----------
+    labels, volume
+        The label map and the scan, as read.
+    where
+        What an error calls the label map; its name if left out.
+
+    Raises
+    ------
+    MrisslError
+        If the grids differ, or a label is no whole number.
+    """
+    where = where or labels.name
+    check_grid(labels, volume, where, "its scan")
+    return whole_numbers(labels, where)
+
+
+def whole_numbers(labels: Volume, where: str | Path) -> NDArray[np.integer]:
     """The labels (S, A, R) of a label map as integers.
 
     Parameters
     ----------
     labels
         As read.
-    path
-        Named where something is wrong.
+    where
+        What an error calls the label map.
 
     Raises
     ------
@@ -36,11 +58,11 @@ def whole_numbers(labels: Volume, path: Path) -> NDArray[np.integer]:
     values = labels.slope * labels.data.astype(np.float64) + labels.intercept
     rounded = np.rint(values)
     if not (np.isfinite(values).all() and (rounded == values).all()):
-        raise MrisslError("holds labels that are no whole numbers", where=path)
+        raise MrisslError("holds labels that are no whole numbers", where=where)
     return rounded.astype(np.int32)
 
 
-def check_grid(labels: Volume, other: Volume, path: Path, title: str) -> None:
+def check_grid(labels: Volume, other: Volume, where: str | Path, title: str) -> None:
     """Let label maps be compared only where they are: nothing is resampled unasked.
 
     Grids are compared in world by their corners, so in whatever order files store their axes.
@@ -49,8 +71,8 @@ def check_grid(labels: Volume, other: Volume, path: Path, title: str) -> None:
     ----------
     labels, other
         As read.
-    path
-        Of the label map.
+    where
+        What an error calls the label map.
     title
         What the other is, e.g. ``"its scan"``.
 
@@ -62,7 +84,7 @@ def check_grid(labels: Volume, other: Volume, path: Path, title: str) -> None:
     if labels.shape != other.shape:
         raise MrisslError(
             "is on another grid than " + title,
-            where=path,
+            where=where,
             expected=f"{_times(other.shape)} voxels, not {_times(labels.shape)}",
         )
     ends = [(-0.5, side - 0.5) for side in labels.shape]
@@ -71,7 +93,7 @@ def check_grid(labels: Volume, other: Volume, path: Path, title: str) -> None:
     if not apart <= _APART * float(other.spacing.min()):
         raise MrisslError(
             "is on another grid than " + title,
-            where=path,
+            where=where,
             expected=f"the same place, not {apart:.3g} mm away",
             remedy="resample it first",
         )

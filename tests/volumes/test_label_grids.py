@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.evaluation.label_maps import check_grid, whole_numbers
 from napari_mrissl.volumes import read
+from napari_mrissl.volumes.labels import check_grid, whole_numbers
 
 LABELS = np.random.default_rng(0).integers(0, 3, (7, 8, 9)).astype(np.uint8)
 AFFINE = np.array([[-1.0, 0, 0, 30], [0, 0.9, 0, -40], [0, 0, 2.0, 7], [0, 0, 0, 1]])
