@@ -27,12 +27,12 @@ from napari_mrissl.ui.explorer.meter_tab import PAIR, SCAN, MeterTab
 from napari_mrissl.ui.explorer.picking import Picking
 from napari_mrissl.ui.explorer.scans_box import ScansBox
 from napari_mrissl.ui.explorer.sources import settings_of
-from napari_mrissl.ui.explorer.status_line import StatusLine
 from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.layers import add_volume, reading_of
 from napari_mrissl.ui.navigator.sharing import real_viewer
 from napari_mrissl.ui.pretraining.curves import Look
 from napari_mrissl.ui.recorder.parts import scrolled
+from napari_mrissl.ui.status import StatusLine
 from napari_mrissl.ui.wheel import leave_wheel_alone
 
 _SETTLED_MS = 200
@@ -71,7 +71,9 @@ class FeatureExplorer(QWidget):
         self.match_tab = MatchTab()
         self.colour_tab = ColourTab()
         self.meter_tab = MeterTab()
-        self.status = StatusLine()
+        self.status = StatusLine(
+            "How much of what is being done is done", "Stop what is being done"
+        )
         self.message, self.cancel = self.status.message, self.status.cancel
         # A child, so that it ends with the panel.
         self._settled = QTimer(self)
@@ -249,7 +251,7 @@ class FeatureExplorer(QWidget):
             runner.idle.connect(self._show_busy)
         self.listing.failed.connect(self.status.say_failure)
         self.costing.failed.connect(scans.facts.setText)
-        self.cancel.clicked.connect(held.cancel)
+        self.status.stop_wanted.connect(held.cancel)
         self.tabs.currentChanged.connect(lambda _: self._draw_grid())
         self._settled.timeout.connect(self._draw_grid)
         self._viewer.dims.events.point.connect(self._on_moved)
@@ -326,7 +328,7 @@ class FeatureExplorer(QWidget):
 
     def _show_busy(self) -> None:
         held = self.exploration
-        self.status.show_busy(held.jobs.telling)
+        self.status.show_busy(busy=held.jobs.telling)
         self.scans.compute.setEnabled(bool(self.scans.ticked) and not held.computing)
 
     def _take_theme(self, _: object = None) -> None:
