@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_mrissl.errors import MrisslError, printable
+from napari_mrissl.features.network import PAINTED, PERCENTILES
 from napari_mrissl.networks.weight_library import WeightFile, weights_named
 from napari_mrissl.networks.weights import read_card, save
 from napari_mrissl.training.card import subject_counts
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import torch
 
     from napari_mrissl.training.run import Run
+    from napari_mrissl.training.settings import RunSettings
 
 MOST_BYTES = 15_000_000
 """Of a file that ships."""
@@ -36,9 +38,10 @@ SUFFIX = ".safetensors"
 _POINTS = 40
 _MOST_TABLE = 1 << 20
 _LONGEST_TEXT = 2000
-_WITHOUT_SCANS = {
+_SEEN = {
     "ensembles": "label ensembles drawn by the data engine; no scan of anybody",
     "heads": "heads painted from tissue maps by the data engine; no scan of anybody",
+    "maps": "label maps, from which the data engine paints images; no image of anybody",
     "scans": "scans",
 }
 
@@ -113,15 +116,19 @@ def described(
         "shuffled": settings.shuffled,
         "initial": settings.initial,
         "network": {"kind": "unet", **vars(source.size)},
-        "preprocessing": data.preprocessing.model_dump(mode="json"),
+        "preprocessing": _preprocessing(settings),
         "task": settings.task,
         "optimisation": settings.optimisation.model_dump(mode="json"),
         "data": {
             "kind": data.kind,
-            "what": _WITHOUT_SCANS[data.kind],
+            "what": _trained_on(settings),
             "about": printable(about)[:_LONGEST_TEXT],
             "engine": data.engine,
             **subject_counts(settings),
+            # Hashes of contents: they tell what was seen and name nobody.
+            "subjects": sorted(
+                {one for record in data.subjects for one in (record.identity, record.labels) if one}
+            ),
         },
         "licence": printable(licence)[:200],
         "curves": curves(run.folder),
@@ -133,6 +140,18 @@ def described(
         "trained_as": source.identity,
     }
     return json.loads(json.dumps(card, allow_nan=False))  # type: ignore[no-any-return]
+
+
+def _preprocessing(settings: RunSettings) -> dict[str, Any]:
+    if settings.method == PAINTED:
+        low, high = PERCENTILES
+        return {"kind": "percentile", "low": low, "high": high}
+    return settings.data.preprocessing.model_dump(mode="json")
+
+
+def _trained_on(settings: RunSettings) -> str:
+    kind = "maps" if settings.method == PAINTED and settings.data.kind == "scans" else None
+    return _SEEN[kind or settings.data.kind]
 
 
 def curves(folder: Path) -> dict[str, Any]:
@@ -257,6 +276,7 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
             "Steps": f"{card['step']} of {card['steps']}",
             "Seconds": card["curves"]["seconds"],
             "Seed": card["seed"],
+            "Started from": f"weights {card['initial'][:12]}" if card["initial"] else "random ones",
             "Labels shuffled (null control)": "yes" if card["shuffled"] else "no",
             **{
                 name.replace("_", " ").capitalize(): options[name]

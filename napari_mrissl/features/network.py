@@ -5,6 +5,7 @@ What needs torch is in `napari_mrissl.features.torch_network` and imported when 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -43,6 +44,13 @@ _SECONDS_TO_START = 4.0
 _TORCH_BYTES = 250 << 20
 """What torch and its libraries take in memory."""
 
+PERCENTILES = (0.0, 99.99)
+"""Of a scan, 0 and 1 in training by the code of arXiv:2411.02372; its inference uses the least and
+greatest value (corrected: one bright voxel would make all others alike)."""
+
+PAINTED = "synthesis"
+"""The method of networks that were trained on images that the data engine painted, 0 to 1."""
+
 Scales = Literal["output", "decoder"]
 
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -68,9 +76,8 @@ class NetworkSettings(BaseModel):
         What is done to the channels of each voxel on the final grid: divided by their length,
         brought to mean 0 and standard deviation 1, or left.
     percentiles
-        Of the scan, that become 0 and 1; nothing is clipped. As in training by the source's
-        code; its inference uses the least and greatest value (corrected: one bright voxel
-        would make all others alike).
+        Of the scan, that become 0 and 1; nothing is clipped. None with `window` None too: what
+        the weights' card says, or `PERCENTILES`.
     window
         Values of the scan that become 0 and 1 instead, clipped: -450 and 450 HU for a CT.
     precision
@@ -91,7 +98,7 @@ class NetworkSettings(BaseModel):
     tap: int | None = None
     scales: Scales = "output"
     normalise: Literal["l2", "standardised", "none"] = "l2"
-    percentiles: tuple[Percent, Percent] = (0.0, 99.99)
+    percentiles: tuple[Percent, Percent] | None = None
     window: tuple[float, float] | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = Field(default=0, ge=0)
@@ -111,7 +118,7 @@ class NetworkSettings(BaseModel):
     def _possible(self) -> NetworkSettings:
         if self.tap is not None and self.scales != "output":
             raise ValueError("one layer and all scales of the decoder exclude each other")
-        for low, high in (self.percentiles, self.window or (0, 1)):
+        for low, high in filter(None, (self.percentiles, self.window)):
             if not low < high:
                 raise ValueError(f"{low:g} to {high:g} is no range")
         return self
@@ -149,11 +156,11 @@ class NetworkFeatures:
         self.file = None if settings.weights == RANDOM else _file(settings.weights)
         if self.file is None:
             size = UNetSize(1, OUT_CHANNELS, settings.width, settings.depth)
-            self.settings = settings
+            self.settings = settings.model_copy(update=_preparation(settings, {}))
         else:
             size = self.file.size
             own = {"weights": self.file.identity, "seed": 0, "width": WIDTH, "depth": DEPTH}
-            self.settings = settings.model_copy(update=own)
+            self.settings = settings.model_copy(update=own | _preparation(settings, self.file.card))
         if size.in_channels != 1:
             raise MrisslError(
                 f"the network takes images of {size.in_channels} channels",
@@ -262,6 +269,22 @@ def network_source(settings: NetworkSettings) -> NetworkFeatures | DecoderFeatur
         As of `NetworkFeatures`.
     """
     return NetworkFeatures(settings) if settings.scales == "output" else DecoderFeatures(settings)
+
+
+def _preparation(settings: NetworkSettings, card: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a scan becomes 0 and 1: as chosen, or else as in training."""
+    if settings.percentiles is not None or settings.window is not None:
+        return {}
+    # A network that was trained on painted images saw no percentile of a scan.
+    known = card.get("preprocessing") if card.get("method") != PAINTED else None
+    match known:
+        case {"kind": "window", "low": float(low), "high": float(high)} if low < high:
+            return {"window": (low, high)}
+        case {"kind": "percentile", "low": float(low), "high": float(high)} if (
+            0 <= low < high <= 100
+        ):
+            return {"percentiles": (low, high)}
+    return {"percentiles": PERCENTILES}
 
 
 def _is_place(weights: str | Path) -> bool:

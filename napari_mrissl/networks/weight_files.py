@@ -247,8 +247,9 @@ def described(foreign: ForeignWeights) -> dict[str, Any]:
     card: dict[str, Any] = {
         "method": method,
         "network": {"kind": "unet", **vars(foreign.size)},
-        # Published features are those of volumes between their least and largest value.
-        "preprocessing": {"kind": "percentile", "low": 0.0, "high": 100.0},
+        # As in training; the published inference uses the least and the largest value
+        # (corrected: one bright voxel would make all others alike).
+        "preprocessing": {"kind": "percentile", "low": 0.0, "high": 99.99},
         "origin": origin,
     }
     return json.loads(json.dumps(card))  # type: ignore[no-any-return]

@@ -8,7 +8,11 @@ import torch
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation.shared_weights import curves, share
 from napari_mrissl.networks import weights
+from napari_mrissl.networks.unet import UNetBackbone
 from napari_mrissl.networks.weight_library import load_unet, weights_named
+from napari_mrissl.training.card import weights_card
+from napari_mrissl.training.run import Run
+from napari_mrissl.training.settings import RunSettings
 from tests.evaluation.unet_runs import STEPS, unet_run
 
 
@@ -52,6 +56,34 @@ def test_the_card_tells_data_settings_steps_and_curves_and_no_place(tmp_path, ru
     for said in (text, json.dumps(card)):
         assert "secret place" not in said
         assert str(tmp_path) not in said
+
+
+def test_the_card_of_painted_images_says_what_was_seen_and_where_it_began(tmp_path):
+    settings = RunSettings.model_validate(
+        {
+            "method": "synthesis",
+            "task": {"backbone": {"name": "unet", "width": 8}},
+            "initial": "ab" * 32,
+            "data": {
+                "kind": "scans",
+                "subjects": [
+                    {"identity": "1" * 64, "subject": "subject-001", "labels": "2" * 64},
+                    {"identity": "3" * 64, "subject": "subject-002", "labels": "3" * 64},
+                ],
+            },
+        }
+    )
+    run = Run.create(tmp_path / "run", settings)
+    state = {f"backbone.{n}": t for n, t in UNetBackbone(1, 8, 2).state_dict().items()}
+    weights.save(run.folder / "weights.safetensors", state, weights_card(run.folder, 3))
+    share(run, tmp_path / "net.safetensors")
+    card = weights.read_card(tmp_path / "net.safetensors")
+    assert card["preprocessing"] == {"kind": "percentile", "low": 0.0, "high": 99.99}
+    assert card["data"]["subjects"] == ["1" * 64, "2" * 64, "3" * 64]
+    text = (tmp_path / "net.md").read_text(encoding="utf-8")
+    assert "- Trained on: label maps" in text
+    assert "no image of anybody" in text
+    assert "- Started from: weights abababababab" in text
 
 
 def test_curves_are_medians_of_stretches_and_count_a_repeated_step_once(run):

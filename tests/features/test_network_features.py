@@ -15,6 +15,7 @@ from napari_mrissl.directories import cache_directory
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features import Cancelled, NetworkSettings, source_for
 from napari_mrissl.features import torch_network as passes
+from napari_mrissl.features.network import PERCENTILES
 from napari_mrissl.networks import UNet3d, weights
 from napari_mrissl.networks.unet_layout import UNetSize
 from napari_mrissl.networks.weight_library import load_unet
@@ -149,6 +150,32 @@ def test_values_beyond_the_percentiles_and_without_a_number():
     # NaN becomes 0 of the scaled image, which is 0.2 of the scan.
     other = features.compute(clipped, NetworkSettings(**SMALL, window=(0.2, 0.8)))
     np.testing.assert_allclose(found.data, other.data, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("method", "preparation", "chosen", "expected"),
+    [
+        ("masked", ("percentile", 0.5, 99.5), {}, {"percentiles": (0.5, 99.5)}),
+        ("masked", ("window", -160.0, 240.0), {}, {"window": (-160.0, 240.0)}),
+        ("masked", ("window", -160.0, 240.0), {"percentiles": (1, 99)}, {"percentiles": (1, 99)}),
+        # Its images were painted: the card's percentiles are of nothing it saw.
+        ("synthesis", ("percentile", 0.5, 99.5), {}, {"percentiles": PERCENTILES}),
+        ("masked", ("percentile", 99.0, 1.0), {}, {"percentiles": PERCENTILES}),
+        ("masked", None, {}, {"percentiles": PERCENTILES}),
+    ],
+)
+def test_a_scan_is_prepared_as_in_training(tmp_path, method, preparation, chosen, expected):
+    card = {"method": method}
+    if preparation is not None:
+        card["preprocessing"] = dict(zip(("kind", "low", "high"), preparation, strict=True))
+    path = tmp_path / "net.safetensors"
+    weights.save(path, load_unet(None, 0, size=SIZE).state_dict(), card)
+    found = features.compute(a_volume(), NetworkSettings(weights=path, **chosen))
+    same = features.compute(a_volume(), NetworkSettings(weights=path, **expected))
+    np.testing.assert_array_equal(found.data, same.data)
+    wanted = {"percentiles": None, "window": None} | expected
+    known = source_for(NetworkSettings(weights=path, **chosen)).settings
+    assert {name: getattr(known, name) for name in wanted} == wanted
 
 
 @pytest.mark.parametrize("value", [0, 7])

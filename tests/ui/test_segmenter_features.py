@@ -42,9 +42,8 @@ def choose(panel, text):
 
 
 def test_clicks_are_classified_by_a_network_that_is_chosen(panel, qtbot, name):
-    assert entries(panel) == [
-        "Filter bank", "Network: tiny", "Filters + network: tiny",
-    ]  # fmt: skip
+    assert entries(panel)[0] == "Filter bank"
+    assert entries(panel)[-2:] == ["Network: tiny", "Filters + network: tiny"]
     user.two_clicks(panel, qtbot)
     before = user.shown(panel).copy()
     choose(panel, "Filters + network: tiny")
