@@ -81,7 +81,7 @@ def test_marks_of_all_scans_count_together(scan):
         suggest_next([first], SETTINGS, (), Control())
 
 
-@pytest.mark.parametrize("stop_at", [0.0, 0.4, 0.85])
+@pytest.mark.parametrize("stop_at", [0.0, 0.4, 0.84])
 def test_a_cancelled_job_ends(scan, stop_at):
     with pytest.raises(Cancelled):
         suggest_next([scan], SETTINGS, (), Control(stop_at=stop_at))
