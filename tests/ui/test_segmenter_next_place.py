@@ -76,8 +76,8 @@ def test_the_place_is_that_of_a_script_and_the_main_view_goes_there(panel, viewe
     found = asked(panel, qtbot)
     assert found == by_script(panel)
     _, x, y, z = found.place
-    assert f"ball, {found.plane}: R {x:+.1f}  A {y:+.1f}  S {z:+.1f} mm." in says(panel)
-    assert found.why in says(panel)
+    where = f"R {x:+.1f}  A {y:+.1f}  S {z:+.1f} mm"
+    assert says(panel) == f"ball, {found.plane} plane\n{where}\n{found.why}"
     assert "next place in 1 scan" in user.said(panel)
     box.go.click()
     assert viewer.dims.ndisplay == 2
@@ -117,14 +117,17 @@ def test_another_scan_that_has_features_may_need_the_label_more(panel, viewer, q
     assert panel.controller.session.layer is not layer
     found = asked(panel, qtbot)
     assert found.place.scan == volume_of(layer).identity
-    assert says(panel).startswith(f"unsure, {found.plane}: ")
+    assert says(panel).startswith(f"unsure, {found.plane} plane\n")
     assert "Not looked at, without features: 1 scan." in says(panel)
     assert "next place in 2 scans" in user.said(panel)
     layer.visible = False
     panel.next_place_box.go.click()
     assert panel.controller.session.layer is layer
     assert panel.scan_box.combo.currentText() == "unsure"
-    assert layer.visible
+    # The topmost scan covered it; one below it is in nobody's way.
+    shown = [viewer.layers[name].visible for name in ("unsure", "unread", "ball")]
+    assert shown == [True, False, True]
+    assert says(panel).endswith("Hidden, because it covered this scan: unread.")
     user.settle(panel, qtbot)
     # Going there changed no mark: the place may be gone to again.
     assert panel.next_place.suggestion is found

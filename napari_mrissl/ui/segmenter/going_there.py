@@ -8,9 +8,15 @@ from napari_mrissl.segmentation.suggestions import Suggestion
 from napari_mrissl.ui.layers import VIEW_ORDERS, show_view
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.components import ViewerModel
+    from napari.layers import Image
 
     from napari_mrissl.ui.segmenter.session import ScanSession
+
+_SOLID = ("opaque", "translucent", "translucent_no_depth")
+"""Kinds of blending through which an opaque layer lets nothing be seen."""
 
 
 def move_slice(viewer: ViewerModel, session: ScanSession, suggestion: Suggestion) -> None:
@@ -47,3 +53,18 @@ def move_view(viewer: ViewerModel, suggestion: Suggestion) -> None:
     dims.set_point(range(first, dims.ndim), position)
     vertical, horizontal = (float(position[axis]) for axis in order[1:])
     viewer.scene.camera.center = (0.0, vertical, horizontal)
+
+
+def uncover(viewer: ViewerModel, layer: Image, scans: Sequence[Image]) -> list[str]:
+    """Show a scan, and hide those scans that lie over it so that it is not seen; their names.
+
+    What the user made transparent or adds to the picture stays: the scan is seen through it.
+    """
+    layer.visible = True
+    hidden = []
+    for other in scans:
+        above = viewer.layers.index(other) > viewer.layers.index(layer)
+        if above and other.visible and other.opacity == 1 and str(other.blending) in _SOLID:
+            other.visible = False
+            hidden.append(other.name)
+    return hidden

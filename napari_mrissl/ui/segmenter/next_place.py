@@ -139,7 +139,11 @@ class NextPlace(QObject):
         self._slice_link.find()
         going_there.move_slice(self._viewer, session, suggestion)
         if self._slice_link.navigator is None:
+            hidden = going_there.uncover(self._viewer, layer, self._scan_box.scans)
             going_there.move_view(self._viewer, suggestion)
+            if hidden:
+                self._said += f"\nHidden, because it covered this scan: {', '.join(hidden)}."
+                self.changed.emit()
 
     def skip(self) -> None:
         """Not there: neither this place nor its surroundings are proposed again."""
@@ -205,7 +209,7 @@ class NextPlace(QObject):
             self.layer = layers[found.scan]
             self._said = words.next_place(self.layer.name, found.suggestion)
         if left_out:
-            self._said += f" Not looked at, without features: {words.counted(left_out, 'scan')}."
+            self._said += f"\nNot looked at, without features: {words.counted(left_out, 'scan')}."
         seconds = self._controller.elapsed
         scans = words.counted(found.looked_at, "scan")
         self._controller.say("ready", f"Looked for the next place in {scans}: {seconds:.1f} s.")

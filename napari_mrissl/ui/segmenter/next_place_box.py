@@ -19,7 +19,7 @@ from napari_mrissl.ui.segmenter.next_place import NextPlace
 _UNBOUND = 16_777_215
 """Qt's largest height: as if none were set."""
 
-_LINES = 4
+_LINES = 5
 
 
 class NextPlaceBox(QWidget):

@@ -50,7 +50,7 @@ def next_place(scan: str, suggestion: Suggestion) -> str:
     """Which place is proposed, and why."""
     _, x, y, z = suggestion.place
     where = f"R {x:+.1f}  A {y:+.1f}  S {z:+.1f} mm"
-    return f"{scan}, {suggestion.plane}: {where}.\n{suggestion.why}"
+    return f"{scan}, {suggestion.plane} plane\n{where}\n{suggestion.why}"
 
 
 def notes(remarks: tuple[str, ...]) -> str:
