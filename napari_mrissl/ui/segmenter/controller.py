@@ -66,6 +66,7 @@ class Controller(JobBoard):
         self.opening = self.watch(JobRunner(self))
         self.features = self.watch(JobRunner(self))
         self.segmenting = self.watch(JobRunner(self))
+        self.suggesting = self.watch(JobRunner(self))
         self.features.cancelled.connect(self._on_features_cancelled)
         self.features.failed.connect(self._on_features_failed)
         self.features.idle.connect(self._compute_wanted)
@@ -162,7 +163,7 @@ class Controller(JobBoard):
         """Stop everything that runs, except files being written."""
         for session in self.sessions:
             session.wanted = False
-        for runner in (self.opening, self.features, self.segmenting):
+        for runner in (self.opening, self.features, self.segmenting, self.suggesting):
             runner.cancel()
 
     def close(self) -> None:

@@ -17,6 +17,8 @@ from napari_mrissl.ui.segmenter.classes_box import ClassesBox
 from napari_mrissl.ui.segmenter.controller import Controller
 from napari_mrissl.ui.segmenter.files import FileJobs
 from napari_mrissl.ui.segmenter.mouse_tool import MouseTool
+from napari_mrissl.ui.segmenter.next_place import NextPlace
+from napari_mrissl.ui.segmenter.next_place_box import NextPlaceBox
 from napari_mrissl.ui.segmenter.remembered import remembered, take_up
 from napari_mrissl.ui.segmenter.replaying import Replayer
 from napari_mrissl.ui.segmenter.run_box import RunBox
@@ -75,6 +77,8 @@ class PromptSegmenter(DockPanel, QScrollArea):
         self.mouse_tool = MouseTool(viewer, self.controller, self.slice_link)
         self.mark_buttons = MarkButtons(viewer, self.controller, self.mouse_tool)
         self.run_box = RunBox(self.controller)
+        self.next_place = NextPlace(viewer, self.controller, self.scan_box, self.slice_link)
+        self.next_place_box = NextPlaceBox(self.next_place)
         self.settings_box = SettingsBox(self.controller)
         self.file_buttons = FileButtons(self.controller, self.files, self.replayer)
         body = QWidget()
@@ -87,6 +91,7 @@ class PromptSegmenter(DockPanel, QScrollArea):
             self.mark_buttons,
             self.run_box,
             self.file_buttons,
+            self.next_place_box,
             self.settings_box,
         ):
             column.addWidget(part)
@@ -202,6 +207,7 @@ class PromptSegmenter(DockPanel, QScrollArea):
             return
         self._closed = True
         self.mouse_tool.close()
+        self.next_place.close()
         self.slice_link.close()
         self.mark_buttons.unbind()
         self.scan_box.disconnect_viewer()

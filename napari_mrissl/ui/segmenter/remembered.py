@@ -6,11 +6,13 @@ in a journal, which may be a second newer.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from napari_mrissl.segmentation import SegmentSettings
+from napari_mrissl.segmentation.suggestions import Place
 from napari_mrissl.ui.segmenter.mouse_tool import CLICK, ERASE, LOOK, SCRIBBLE
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ def remembered(panel: PromptSegmenter) -> dict[str, Any]:
         "settings": controller.settings.model_dump(mode="json"),
         "settings_open": panel.settings_box.fold.isExpanded(),
         "live": controller.live,
+        "next_place": _of_next_place(panel),
         "tool": panel.mouse_tool.tool,
         "scans": {one.layer.name: _of_scan(one) for one in controller.sessions},
     }
@@ -55,6 +58,7 @@ def take_up(panel: PromptSegmenter, kept: Any) -> str:
         _take_scan(session, scans.get(session.layer.name))
     controller.prompts_changed.emit()
     controller.class_chosen.emit(controller.session.current if controller.session else 0)
+    _take_next_place(panel, kept.get("next_place"))
     if kept.get("tool") in _TOOLS and controller.session is not None:
         panel.mouse_tool.use(kept["tool"])
     return problem
@@ -67,6 +71,35 @@ def _of_scan(session: ScanSession) -> dict[str, Any]:
         "classes": [one.model_dump(mode="json") for one in session.state.classes],
         "journal": session.journal_name,
     }
+
+
+def _of_next_place(panel: PromptSegmenter) -> dict[str, Any]:
+    return {
+        "open": panel.next_place_box.fold.isExpanded(),
+        "always": panel.next_place.always,
+        "skipped": [list(place) for place in panel.next_place.skipped],
+    }
+
+
+def _take_next_place(panel: PromptSegmenter, kept: Any) -> None:
+    if not isinstance(kept, dict):
+        return
+    if isinstance(kept.get("open"), bool):
+        fold = panel.next_place_box.fold
+        (fold.expand if kept["open"] else fold.collapse)(animate=False)
+    skipped = kept.get("skipped")
+    places = [_place(one) for one in skipped] if isinstance(skipped, list) else []
+    always = kept.get("always")
+    panel.next_place.take_up(
+        always if isinstance(always, bool) else None, [one for one in places if one is not None]
+    )
+
+
+def _place(kept: Any) -> Place | None:
+    if not isinstance(kept, list) or len(kept) != 4 or not isinstance(kept[0], str):
+        return None
+    numbers = [n for n in kept[1:] if isinstance(n, int | float) and math.isfinite(n)]
+    return Place(kept[0], *numbers) if len(numbers) == 3 else None
 
 
 def _take_settings(panel: PromptSegmenter, kept: dict[str, Any]) -> str:

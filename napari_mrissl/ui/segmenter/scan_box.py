@@ -78,6 +78,11 @@ class ScanBox(QWidget):
         del blocker
         self._choose()
 
+    @property
+    def scans(self) -> tuple[Image, ...]:
+        """Layers of all scans that can be chosen."""
+        return tuple(self._scans)
+
     def chosen(self) -> Image | None:
         """The chosen scan's layer."""
         session = self._controller.session

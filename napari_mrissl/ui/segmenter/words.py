@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari_mrissl.features import Estimate
+from napari_mrissl.segmentation.suggestions import Suggestion
 
 
 def size(count: int) -> str:
@@ -43,6 +44,13 @@ def segmented(placed: int, outside: int, seconds: float) -> str:
     if outside:
         said += f"; {outside:,} {'lies' if outside == 1 else 'lie'} outside the scan"
     return said + "."
+
+
+def next_place(scan: str, suggestion: Suggestion) -> str:
+    """Which place is proposed, and why."""
+    _, x, y, z = suggestion.place
+    where = f"R {x:+.1f}  A {y:+.1f}  S {z:+.1f} mm"
+    return f"{scan}, {suggestion.plane} plane\n{where}\n{suggestion.why}"
 
 
 def notes(remarks: tuple[str, ...]) -> str:
