@@ -66,7 +66,7 @@ known = [read(truth / f"brain_{number}.nii.gz").data for number in range(1, 5)]
 # ## Ten clicks
 # In the first brain only. A robot stands in for you: it knows the truth, clicks once in each
 # tissue and outside, and then always where the result is most wrong. After every click the
-# classifier of *Click segmentation* answers, from a filter bank.
+# classifier of *Click segmentation* answers, from a filter bank. One more click may make it worse.
 
 # %%
 bank = FilterBankSettings()
@@ -118,8 +118,7 @@ predict_scans(SavedSegmenter.load(run), scans_of([images]), network, names="same
 
 # %% [markdown]
 # ## Measure
-# The brain that was clicked in is left out of the comparison: the robot clicked until that one
-# was right. `mrissl evaluate --pred my_folder/network --truth my_folder/truth` measures all.
+# The brain that was clicked in is left out of the comparison: the robot had seen its truth. `mrissl evaluate --pred my_folder/network --truth my_folder/truth` measures all.
 
 # %%
 scored = {name: score_folders(folder / name, truth) for name in ("clicks_alone", "network")}

@@ -280,7 +280,7 @@ def _middle_of_largest(
     from scipy.ndimage import find_objects
     from skimage.measure import label
 
-    regions = label(classes, background=0, connectivity=1)
+    regions = label(classes, background=0, connectivity=1)  # type: ignore[no-untyped-call]
     sizes = np.bincount(regions.reshape(-1))
     boxes = find_objects(regions)
     for number in 1 + np.argsort(-sizes[1:], kind="stable"):
