@@ -118,7 +118,8 @@ predict_scans(SavedSegmenter.load(run), scans_of([images]), network, names="same
 
 # %% [markdown]
 # ## Measure
-# The brain that was clicked in is left out of the comparison: the robot had seen its truth. `mrissl evaluate --pred my_folder/network --truth my_folder/truth` measures all.
+# The brain that was clicked in is left out of the comparison: the robot had seen its truth.
+# `mrissl evaluate --pred my_folder/network --truth my_folder/truth` measures all.
 
 # %%
 scored = {name: score_folders(folder / name, truth) for name in ("clicks_alone", "network")}
