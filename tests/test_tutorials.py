@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from napari_mrissl.assets import asset
+from napari_mrissl.segmentation import read_prompts
 from napari_mrissl.slicing import policies
 from napari_mrissl.training.run import Run
 from napari_mrissl.trajectories import Dataset
@@ -113,3 +114,41 @@ def test_features_of_your_mri(tmp_path):
     assert len(np.unique(colors, axis=0)) > 1000
     assert "| filters | 1 | " in said
     assert "| intensity | 1 | " in said
+
+
+def test_from_ten_clicks_to_every_scan(tmp_path):
+    said = run("from_ten_clicks_to_every_scan.py", tmp_path, "scratch", "2")
+    clicks = read_prompts(tmp_path / "clicks" / "brain_1.json")
+    assert len(clicks.points) == 10
+    assert [one.name for one in clicks.classes] == [
+        "grey matter", "white matter", "CSF", "background"
+    ]  # fmt: skip
+    made = Run.open(tmp_path / "run")
+    assert (made.summary()["state"], made.summary()["step"]) == ("finished", 2)
+    # Background of the clicks is 0, as in the truth.
+    assert [entry["label"] for entry in made.settings.task["classes"]] == [0, 1, 2, 3]
+    assert len(made.settings.data.subjects) == 1
+    means = {}
+    for name in ("clicks_alone", "network"):
+        for number in range(1, 5):
+            file = f"brain_{number}.nii.gz"
+            scan, true, found = (nib.load(tmp_path / f / file) for f in ("images", "truth", name))
+            np.testing.assert_allclose(found.affine, scan.affine)
+            a, b = np.asarray(true.dataobj), np.asarray(found.dataobj)
+            scores = [2 * ((a == k) & (b == k)).sum() / ((a == k).sum() + (b == k).sum())
+                      for k in (1, 2, 3)]  # fmt: skip
+            title = f"brain_{number}" + (", clicked" if number == 1 else "")
+            numbers = " | ".join(f"{one:.3f}" for one in [*scores, np.mean(scores)])
+            assert f"| {name} | {title} | {numbers} |" in said
+            means[name, number] = np.mean(scores)
+    assert means["clicks_alone", 1] > 0.6
+    network, alone = (
+        np.mean([means[name, number] for number in (2, 3, 4)])
+        for name in ("network", "clicks_alone")
+    )
+    assert f"network {network:.3f}, clicks alone {alone:.3f}" in said
+    table = json.loads((tmp_path / "evaluation" / "table.json").read_text("utf-8"))
+    assert table
+    with Image.open(tmp_path / "segmentations.png") as picture:
+        colors = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    assert {(230, 85, 13), (253, 208, 73), (49, 130, 189)} <= {tuple(c) for c in colors.tolist()}

@@ -55,7 +55,8 @@ def finetune(
         them), or one label map.
     prompts
         A folder of clicks, .csv or .json, with the scans' names, or one file; they correct
-        label maps, and where there is none all other voxels count as not labelled.
+        label maps, and where there is none all other voxels count as not labelled. A class
+        that a .json calls background is 0.
     subjects
         Scans to learn from, by name, e.g. A,B,C; all with labels if not given.
     validation

@@ -6,13 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from napari_mrissl.evaluation.drawing import Color
+from napari_mrissl.evaluation.drawing import LINE_COLORS, Color
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart.
-_COLORS: tuple[Color, ...] = (
-    (0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (230, 159, 0),
-    (0, 0, 0), (150, 150, 150),
-)  # fmt: skip
 _INK: Color = (30, 30, 30)
 _GRID: Color = (222, 222, 222)
 _WANTED: Color = (170, 110, 110)
@@ -65,10 +60,10 @@ def draw(lines: Mapping[str, Line], wanted: Sequence[float] = ()) -> Image.Image
     for number, line in enumerate(lines.values()):
         low = [place(at, one[1]) for at, one in enumerate(line, 1)]
         high = [place(at, one[2]) for at, one in enumerate(line, 1)]
-        picture = _banded(picture, [*low, *reversed(high)], _COLORS[number % len(_COLORS)])
+        picture = _banded(picture, [*low, *reversed(high)], LINE_COLORS[number % len(LINE_COLORS)])
     pen = ImageDraw.Draw(picture)
     for number, (name, line) in enumerate(lines.items()):
-        color = _COLORS[number % len(_COLORS)]
+        color = LINE_COLORS[number % len(LINE_COLORS)]
         points = [place(at, mean) for at, (mean, _, _) in enumerate(line, 1)]
         if len(points) > 1:
             pen.line(points, color, 2)

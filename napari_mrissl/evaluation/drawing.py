@@ -14,6 +14,12 @@ Grey = NDArray[np.floating]
 TRUE: Color = (60, 190, 90)
 PREDICTED: Color = (225, 70, 200)
 AXIS: Color = (240, 200, 60)
+LINE_COLORS: tuple[Color, ...] = (
+    (0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (230, 159, 0),
+    (0, 0, 0), (150, 150, 150),
+)  # fmt: skip
+"""Okabe and Ito's, which colour-blind readers can tell apart."""
+
 _INK: Color = (235, 235, 235)
 _GROUND: Color = (24, 26, 30)
 _FRAME: Color = (110, 114, 120)

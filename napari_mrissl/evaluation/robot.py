@@ -9,7 +9,7 @@ class, and distances are in millimetres.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -22,6 +22,7 @@ from napari_mrissl.geometry import apply_affine
 from napari_mrissl.metrics import dice
 from napari_mrissl.segmentation import (
     InstantSegmenter,
+    PromptClass,
     PromptPoint,
     Prompts,
     Segmentation,
@@ -225,6 +226,36 @@ def any_class(rng: np.random.Generator) -> Next:
     return choose
 
 
+def named(prompts: Prompts, names: Mapping[int, str]) -> Prompts:
+    """The robot's clicks by the labels of its label map; background has the first free label.
+
+    Parameters
+    ----------
+    prompts
+        Of a session.
+    names
+        Of the labels that were wanted of the scene, all of them.
+
+    Raises
+    ------
+    MrisslError
+        If a label is larger than prompts can hold.
+    """
+    if max(names) > _MOST_LABELS + 1:
+        raise MrisslError(f"label {max(names)}", expected=f"at most {_MOST_LABELS + 1}")
+    nothing = next(label for label in range(1, _MOST_LABELS + 2) if label not in names)
+    given = {BACKGROUND: nothing}
+    given |= dict(enumerate(sorted(names), BACKGROUND + 1))
+    return Prompts(
+        points=tuple(point._replace(label=given[point.label]) for point in prompts.points),
+        classes=tuple(
+            PromptClass.default(label).model_copy(update={"name": name})
+            for label, name in {**names, nothing: "background"}.items()
+        ),
+        volume_identity=prompts.volume_identity,
+    )
+
+
 def voxel_at(volume: Volume, place: Sequence[float]) -> Index | None:
     """The voxel nearest to a place in RAS mm; None outside the scan."""
     index = np.rint(apply_affine(volume.to_index, place)).astype(np.intp)
@@ -249,7 +280,7 @@ def _middle_of_largest(
     from scipy.ndimage import find_objects
     from skimage.measure import label
 
-    regions = label(classes, background=0, connectivity=1)
+    regions = label(classes, background=0, connectivity=1)  # type: ignore[no-untyped-call]
     sizes = np.bincount(regions.reshape(-1))
     boxes = find_objects(regions)
     for number in 1 + np.argsort(-sizes[1:], kind="stable"):

@@ -8,15 +8,10 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from napari_mrissl.evaluation.cells import DICE
-from napari_mrissl.evaluation.drawing import Color
+from napari_mrissl.evaluation.drawing import LINE_COLORS, Color
 from napari_mrissl.evaluation.score_rows import MEAN, Row
 from napari_mrissl.volumes.atomic import write_atomically
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart.
-_COLORS: tuple[Color, ...] = (
-    (0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (230, 159, 0),
-    (0, 0, 0), (150, 150, 150),
-)  # fmt: skip
 _INK: Color = (30, 30, 30)
 _GRID: Color = (222, 222, 222)
 _SIZE = 720, 460
@@ -69,7 +64,7 @@ def draw(rows: Sequence[Row]) -> Image.Image:
     if any(shots):
         pen.text(((_LEFT + right) / 2, bottom + 28), "training scans", _INK, font, anchor="ma")
     for place, (title, of_line) in enumerate(lines.items()):
-        color = _COLORS[place % len(_COLORS)]
+        color = LINE_COLORS[place % len(LINE_COLORS)]
         points = []
         for row in sorted(of_line, key=lambda row: row.shots):
             x = across(shots.index(row.shots), place, len(lines))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +112,22 @@ class Scored:
     def mean_dice(self) -> float:
         """Over subjects and labels."""
         return float(np.mean([score.dice for score in self.scores]))
+
+    def without(self, *files: str) -> Scored:
+        """All but the subjects whose files are called so: those that were learned from.
+
+        Raises
+        ------
+        MrisslError
+            If no file is called so, or no subject is left.
+        """
+        if unknown := set(files) - set(self.names.values()):
+            raise MrisslError(f"nothing is called {sorted(unknown)[0]!r}", where="predictions")
+        names = {subject: name for subject, name in self.names.items() if name not in files}
+        if not names:
+            raise MrisslError("no subject is left", where="predictions")
+        scores = tuple(one for one in self.scores if one.subject in names)
+        return replace(self, scores=scores, names=names)
 
     def measures(self) -> dict[str, Scores]:
         """All by subject and label, as cells of a comparison hold them."""

@@ -15,6 +15,8 @@ Kind = Literal["click", "scribble"]
 Label = Annotated[int, Field(ge=1, le=255, strict=True)]
 Millimetres = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
 
+_NOTHING_IN_PARTICULAR = frozenset({"background", "outside", "air"})
+
 _COLORS = (
     "#e6550d", "#3182bd", "#31a354", "#756bb1", "#fdd049",
     "#e377c2", "#17becf", "#8c564b", "#bcbd22", "#7f7f7f",
@@ -34,6 +36,11 @@ class PromptClass(BaseModel):
     def default(cls, label: int) -> PromptClass:
         """A class nobody named yet."""
         return cls(label=label, name=f"class {label}", color=_COLORS[(label - 1) % len(_COLORS)])
+
+    @property
+    def is_background(self) -> bool:
+        """Whether its name says that it is nothing in particular, which label maps call 0."""
+        return self.name.strip().lower() in _NOTHING_IN_PARTICULAR
 
 
 class PromptPoint(NamedTuple):

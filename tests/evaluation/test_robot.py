@@ -176,3 +176,27 @@ def test_chance_follows_from_its_seed_and_reaches_every_class(balls):
         assert sessions[0].prompts.points[:3] == sessions[2].prompts.points[:3]
     labels = [p.label for p in sessions[0].prompts.points[3:]]
     assert set(labels) == {1, 2, 3}
+
+
+def test_clicks_are_told_by_the_labels_of_the_label_map():
+    labels = np.zeros((12, 12, 12), np.uint8)
+    labels[2:5, 2:5, 2:5], labels[7:11, 7:11, 7:11] = 1, 5
+    affine = np.zeros((4, 4))
+    affine[[2, 1, 0], [0, 1, 2]], affine[3, 3] = 1, 1
+    volume = Volume.from_stored(40.0 * labels, affine)
+    stack = features.compute(volume, PLAIN)
+    one = Scene.of(volume, stack, labels, (5, 1))
+    prompts = click_through(one, SegmentSettings(features=PLAIN), 3, robot.largest_error).prompts
+    found = robot.named(prompts, {5: "core", 1: "shell"})
+    assert [(c.label, c.name) for c in found.classes] == [
+        (1, "shell"),
+        (2, "background"),
+        (5, "core"),
+    ]
+    assert found.volume_identity == volume.identity
+    known = labelled_voxels(volume, found)
+    truth = labels[tuple(known.indices.T)]
+    np.testing.assert_array_equal(known.labels, np.where(truth == 0, 2, truth))
+    assert set(known.labels) == {1, 2, 5}
+    with pytest.raises(MrisslError, match="label 300"):
+        robot.named(prompts, {300: "far"})

@@ -56,6 +56,19 @@ def test_every_label_counts_for_every_subject(folders):
     assert set(found.measures()) == {"dice", "hd95_mm", "nsd", "volume_difference_ml"}
 
 
+def test_scans_that_were_learned_from_are_left_out(folders):
+    found = score_folders(*folders)
+    rest = found.without("a")
+    assert sorted(rest.names.values()) == ["b", "c"]
+    assert rest.labels == found.labels
+    assert rest.mean_dice == pytest.approx((0.75 + 1 + 1 + 0) / 4)
+    assert found.without() == found
+    with pytest.raises(MrisslError, match="nothing is called 'd'"):
+        found.without("a", "d")
+    with pytest.raises(MrisslError, match="no subject is left"):
+        found.without("a", "b", "c")
+
+
 def test_tolerance_is_that_of_nsd(folders):
     wide = score_folders(*folders, tolerance_mm=3.0)
     assert {one.nsd for one in wide.scores if wide.names[one.subject] == "b"} == {1.0}

@@ -25,7 +25,7 @@ class LabelledInput:
         volume's grid. 0 is background; a setting names the value for "not labelled".
     prompts
         Clicks and scribbles, a file or in memory. Alone, all other voxels are not labelled;
-        beside a label map, they correct it.
+        beside a label map, they correct it. A class that is called background is 0.
     held_out
         Whether it is only measured on.
     subject

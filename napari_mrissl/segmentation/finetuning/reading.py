@@ -178,6 +178,7 @@ def _read(given: LabelledInput, unlabelled: int | None) -> ReadScan:
         classes = tuple(
             LabelClass(label=entry.label, name=entry.name, color=entry.color)
             for entry in prompts.classes
+            if not entry.is_background
         )
     if (labels == _NOTHING).all():
         raise MrisslError("no voxel is labelled", where=volume.name, remedy="label some of it")
@@ -250,7 +251,10 @@ def _mark(labels: NDArray[np.int32], volume: Volume, prompts: Prompts, *, alone:
             where=volume.name,
             expected="world coordinates in RAS mm",
         )
-    labels[tuple(voxels.indices.T)] = voxels.labels
+    # Prompts have no 0: what they call background is what label maps leave at 0.
+    nothing = [entry.label for entry in prompts.classes if entry.is_background]
+    known = np.where(np.isin(voxels.labels, nothing), 0, voxels.labels)
+    labels[tuple(voxels.indices.T)] = known
 
 
 def _check_apart(scans: Sequence[ReadScan], groups: Sequence[int]) -> None:

@@ -183,13 +183,19 @@ def cut(scan: Scan, place: CropPlace) -> tuple[NDArray[np.float32], NDArray[np.u
 
 
 def scaled(scan: Scan, box: tuple[slice, ...]) -> NDArray[np.float32]:
-    """A part of the scan with the run's values at 0 and 1, clipped; NaN is 0."""
+    """A part of the scan with the run's values at 0 and 1, clipped; NaN and infinities are 0.
+
+    As prediction has it (`napari_mrissl.features.filters.scaled`).
+    """
     volume = scan.volume
-    values = volume.data[box].astype(np.float32)
+    # Large values that float32 cannot hold are bright, not unknown.
+    with np.errstate(over="ignore"):
+        values = volume.data[box].astype(np.float32)
     # Value = slope * stored + intercept, and low and high are values.
     origin = (scan.low - volume.intercept) / volume.slope
     values = (values - np.float32(origin)) * np.float32(volume.slope / (scan.high - scan.low))
-    return np.clip(np.nan_to_num(values, nan=0.0), 0.0, 1.0)
+    known = np.isfinite(volume.data[box])
+    return np.where(known, np.clip(values, 0.0, 1.0), np.float32(0.0))
 
 
 def recoloured(

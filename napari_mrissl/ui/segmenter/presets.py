@@ -38,4 +38,4 @@ def new_class(existing: Iterable[PromptClass]) -> PromptClass | None:
 
 def is_background(one: PromptClass) -> bool:
     """Whether a class is one whose result would only cover the scan; it starts hidden."""
-    return one.name.strip().lower() in {"background", "outside", "air"}
+    return one.is_background

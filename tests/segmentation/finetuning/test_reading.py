@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.segmentation import Prompts
+from napari_mrissl.segmentation import PromptClass, Prompts
 from napari_mrissl.segmentation.finetuning import LabelClass, LabelledInput
 from napari_mrissl.segmentation.finetuning.reading import class_table, encoded, read_scans
 from napari_mrissl.volumes import read
@@ -125,6 +125,26 @@ def test_prompts_alone_label_their_voxels_and_beside_a_map_they_correct_it(pair)
     expected = arrays(0)[1].transpose(2, 1, 0).astype(np.int32)
     expected[4, 3, 2], expected[8, 10, 9] = 1, 3
     np.testing.assert_array_equal(both.labels, expected)
+
+
+def test_prompts_that_are_called_background_are_0_as_in_label_maps(pair):
+    classes = (
+        PromptClass(label=2, name="core", color="#ff0000"),
+        PromptClass(label=4, name="Background", color="#00ff00"),
+    )
+    clicks = Prompts.from_arrays([[2, 3, 4], [9, 10, 8]], [4, 2], classes)
+    (sparse,) = read_scans([replace(pair, labels=None, prompts=clicks)])
+    assert (sparse.labels[4, 3, 2], sparse.labels[8, 10, 9]) == (0, 2)
+    assert [(entry.label, entry.name) for entry in class_table([sparse], ())] == [
+        (0, "background"),
+        (2, "core"),
+    ]
+    # Beside a map they take away what is too much; no class of their own appears.
+    inside = Prompts.from_arrays([[9, 10, 8]], [4], classes)
+    assert arrays(0)[1][9, 10, 8] == 2
+    (both,) = read_scans([replace(pair, prompts=inside)])
+    assert both.labels[8, 10, 9] == 0
+    assert [entry.label for entry in class_table([both], ())] == [0, 1, 2]
 
 
 def test_scribbles_on_one_slice_are_enough(pair):

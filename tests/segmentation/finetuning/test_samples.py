@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from napari_mrissl.features import filters
+from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.pretext.task import SampleKey
 from napari_mrissl.segmentation.finetuning.samples import (
     Centres,
@@ -10,6 +12,7 @@ from napari_mrissl.segmentation.finetuning.samples import (
     draw_place,
     draw_turn,
     recoloured,
+    scaled,
     upright,
 )
 from napari_mrissl.segmentation.finetuning.task_settings import (
@@ -19,6 +22,7 @@ from napari_mrissl.segmentation.finetuning.task_settings import (
     LabelClass,
     SpatialSettings,
 )
+from napari_mrissl.volumes import Volume
 from tests.segmentation.finetuning.balls import scan
 
 CLASSES = tuple(LabelClass(label=n, name=str(n)) for n in range(3))
@@ -145,3 +149,19 @@ def test_recolouring_keeps_shape_range_and_what_was_drawn():
     assert 4 <= changed <= 12
     flat = np.full((8, 8, 8), 0.3, np.float32)
     np.testing.assert_array_equal(recoloured(flat, AppearanceSettings(), SampleKey(0, 0, 0)), flat)
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (-2.0, 30.0)])
+def test_training_sees_the_grey_values_that_prediction_sees(slope, intercept):
+    values = np.random.default_rng(3).normal(100, 60, (7, 6, 5))
+    values[0, 0, :4] = np.nan, np.inf, -np.inf, 1e300
+    volume = Volume.from_stored(values, np.eye(4), slope=slope, intercept=intercept)
+    low, high = sorted(slope * np.array([60.0, 190.0]) + intercept)
+    one = Scan(volume, low, high, "subject-001", volume.identity, None)
+    box = (slice(0, 4), slice(0, 6), slice(0, 7))
+    found = scaled(one, box)
+    expected = filters.scaled(volume, (low, high), (0.0, 1.0))
+    np.testing.assert_allclose(found, expected[box], atol=1e-5)
+    # Along (S, A, R): what is not finite is as dark as can be, what is large is not.
+    ends = np.array([0, 0, 0, 1.0 if slope > 0 else 0.0])
+    np.testing.assert_array_equal(found[:4, 0, 0], ends)
