@@ -63,8 +63,8 @@ def named(words: Sequence[str]) -> list[Source]:
 
 
 def pretrained(word: str, file: WeightFile, scales: Scales = "output") -> Source:
-    """Weights as a source; those of a run know which scans it was trained on."""
-    known = trained_on(word) if file.origin == "run" else frozenset()
+    """Weights as a source, with what they say of the scans that they were trained on."""
+    known = trained_on(word)
     settings = network_source(NetworkSettings(weights=word, scales=scales)).settings
     return Source(_called(file.name, scales), 0, settings, settings.model_dump_json(), known)
 

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_mrissl.errors import printable
+from napari_mrissl.training import initial
 from napari_mrissl.training.layout import CARD, SETTINGS
 from napari_mrissl.volumes.atomic import write_text
 
 if TYPE_CHECKING:
     from napari_mrissl.training.run import Run
     from napari_mrissl.training.settings import RunSettings
+
+_IDENTITY = re.compile(r"[0-9a-f]{64}")
 
 
 def weights_card(run_folder: Path, step: int) -> dict[str, Any]:
@@ -31,12 +34,40 @@ def weights_card(run_folder: Path, step: int) -> dict[str, Any]:
         "preprocessing": settings.data.preprocessing.model_dump(mode="json"),
         "data": settings.data.kind,
         "subjects": subject_counts(settings),
+        "seen": sorted(seen(run)),
         "seed": settings.seed,
         "shuffled": settings.shuffled,
         "initial": settings.initial,
         "run": run.identity.uuid,
         "software": run.identity.software,
     }
+
+
+def seen(run: Run) -> frozenset[str]:
+    """Identities of all scans and label maps of a run, and of those its first weights were of.
+
+    Raises
+    ------
+    MrisslError
+        If the weights that it starts from cannot be read.
+    """
+    records = run.settings.data.subjects
+    own = {one for record in records for one in (record.identity, record.labels) if one}
+    begun = initial.card_of(run)
+    return frozenset(own) | (frozenset() if begun is None else seen_by(begun))
+
+
+def seen_by(card: Mapping[str, Any]) -> frozenset[str]:
+    """Identities that the card of weights says were seen, in whichever file of ours it is."""
+    data = card.get("data")
+    shared = data.get("subjects") if isinstance(data, Mapping) else None
+    lists = [one for one in (card.get("seen"), shared) if isinstance(one, list)]
+    return frozenset(
+        text
+        for one in lists
+        for text in one
+        if isinstance(text, str) and _IDENTITY.fullmatch(text)
+    )
 
 
 def subject_counts(settings: RunSettings) -> dict[str, int]:

@@ -70,6 +70,18 @@ def keep(run: Run, path: Path) -> None:
         write_atomically(run.folder / _FILE, lambda target: shutil.copyfileobj(file, target))
 
 
+def card_of(run: Run) -> dict[str, Any] | None:
+    """The card of the weights that a run starts from; None where it draws its own.
+
+    Raises
+    ------
+    MrisslError
+        If they cannot be read.
+    """
+    path = run.folder / _FILE
+    return weights.read_card(path) if path.exists() else None
+
+
 def of(run: Run) -> dict[str, torch.Tensor] | None:
     """The weights that a run starts from, or None where it draws its own.
 
