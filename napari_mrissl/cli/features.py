@@ -6,8 +6,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from napari_mrissl.cli.arguments import Flag, Frame, Scan, Whole
 from napari_mrissl.cli.files import check_target, open_scan
 from napari_mrissl.cli.terminal import Progress, one_sentence, say, show, show_json
@@ -73,7 +71,7 @@ def features(
             say(one_sentence(remark))
     dtype: Literal["float32", "float16"] = "float16" if half else "float32"
     numbers = len(source.channel_names()) * volume.data.size
-    store = f"at most {numbers * np.dtype(dtype).itemsize / 2**30:.3g} GiB for the store"
+    store = f"at most {(2 if half else 4) * numbers / 2**30:.3g} GiB for the store"
     if cached(volume, settings) is not None:
         say(f"computed before, and taken from the cache; {store}")
     else:
