@@ -7,32 +7,33 @@ from __future__ import annotations
 
 import hashlib
 import json
+from mmap import mmap
 
 _LENGTH = 8
 """Bytes of the header's length, with which a file begins."""
 
 
-def digest_of(content: bytes | bytearray) -> str:
+def digest_of(content: bytes | mmap) -> str:
     """SHA-256 of the tensors of a file whose header is sound."""
-    view = memoryview(content)
-    end = _header_end(view)
-    header = json.loads(bytes(view[_LENGTH:end]))
-    header.pop("__metadata__", None)
     found = hashlib.sha256()
-    for name, entry in sorted(header.items()):
-        first, last = entry["data_offsets"]
-        found.update(json.dumps([name, entry["dtype"], entry["shape"], last - first]).encode())
-        found.update(view[end + first : end + last])
+    with memoryview(content) as view:
+        end = _header_end(content)
+        header = json.loads(content[_LENGTH:end])
+        header.pop("__metadata__", None)
+        for name, entry in sorted(header.items()):
+            first, last = entry["data_offsets"]
+            found.update(json.dumps([name, entry["dtype"], entry["shape"], last - first]).encode())
+            found.update(view[end + first : end + last])
     return found.hexdigest()
 
 
 def with_digest(content: bytes, mark: str) -> bytearray:
     """The file with its digest where a mark of the same length was left for it in its header."""
     found = bytearray(content)
-    start = found.index(mark.encode(), _LENGTH, _header_end(memoryview(content)))
+    start = found.index(mark.encode(), _LENGTH, _header_end(content))
     found[start : start + len(mark)] = digest_of(content).encode()
     return found
 
 
-def _header_end(view: memoryview) -> int:
-    return _LENGTH + int.from_bytes(view[:_LENGTH], "little")
+def _header_end(content: bytes | mmap) -> int:
+    return _LENGTH + int.from_bytes(content[:_LENGTH], "little")

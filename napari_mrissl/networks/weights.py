@@ -11,6 +11,7 @@ import os
 import secrets
 import stat
 from collections.abc import Mapping
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -155,10 +156,12 @@ def has_digest(path: str | Path) -> bool:
     if known is None:
         return False
     try:
-        content = path.read_bytes()
+        # Not read into memory, where the tensors will be as well.
+        with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            found = digest_of(content)
     except OSError as error:
         raise _refused(path, error.strerror or type(error).__name__) from error
-    if digest_of(content) != known:
+    if found != known:
         raise _refused(path, "its numbers are not those that were written")
     return True
 
