@@ -63,10 +63,7 @@ def seen_by(card: Mapping[str, Any]) -> frozenset[str]:
     shared = data.get("subjects") if isinstance(data, Mapping) else None
     lists = [one for one in (card.get("seen"), shared) if isinstance(one, list)]
     return frozenset(
-        text
-        for one in lists
-        for text in one
-        if isinstance(text, str) and _IDENTITY.fullmatch(text)
+        text for one in lists for text in one if isinstance(text, str) and _IDENTITY.fullmatch(text)
     )
 
 

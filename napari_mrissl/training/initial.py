@@ -146,8 +146,7 @@ def _check_size(shapes: Mapping[str, tuple[int, ...]], settings: RunSettings) ->
             f"are of a plain U-Net of width {size.width} and depth {size.depth + 1}",
             where="initial weights",
             expected="the backbone of the run",
-            remedy="--set "
-            + " ".join(f"backbone.{name}={value}" for name, value in given.items()),
+            remedy="--set " + " ".join(f"backbone.{name}={value}" for name, value in given.items()),
         )
 
 

@@ -5,7 +5,6 @@ import dataclasses
 import nibabel
 import pytest
 from evaluation.labelled_folder import make, save, voxels
-from tests.networks.foreign_weights import SMALL
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation.frozen import plain_source
@@ -19,6 +18,7 @@ from napari_mrissl.training.run import Run
 from napari_mrissl.training.settings import DataSettings, RunSettings, SubjectRecord
 from napari_mrissl.trajectories.scan_index import remember
 from napari_mrissl.volumes import read
+from tests.networks.foreign_weights import SMALL
 
 SOURCE = plain_source("intensity")
 

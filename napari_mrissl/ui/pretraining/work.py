@@ -15,10 +15,10 @@ from napari_mrissl.directories import data_directory, made_directory
 from napari_mrissl.errors import MrisslError, printable
 from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.training import index, launch
+from napari_mrissl.training import initial as initial_weights
 from napari_mrissl.training.data.cohort import Cohort, load
 from napari_mrissl.training.data.engine_subjects import painted_bytes, remarks_on
 from napari_mrissl.training.data.label_maps import label_map_records
-from napari_mrissl.training import initial as initial_weights
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.settings import Preprocessing, RunSettings
 from napari_mrissl.trajectories.locks import locked
