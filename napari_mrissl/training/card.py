@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_mrissl.errors import printable
-from napari_mrissl.training import initial
+from napari_mrissl.errors import MrisslError, printable
+from napari_mrissl.training import initial, whereabouts
 from napari_mrissl.training.layout import CARD, SETTINGS
 from napari_mrissl.volumes.atomic import write_text
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_mrissl.training.settings import RunSettings
 
 _IDENTITY = re.compile(r"[0-9a-f]{64}")
+_UUID = re.compile(r"[0-9a-f]{32}")
 
 
 def weights_card(run_folder: Path, step: int) -> dict[str, Any]:
@@ -34,7 +35,6 @@ def weights_card(run_folder: Path, step: int) -> dict[str, Any]:
         "preprocessing": settings.data.preprocessing.model_dump(mode="json"),
         "data": settings.data.kind,
         "subjects": subject_counts(settings),
-        "seen": sorted(seen(run)),
         "seed": settings.seed,
         "shuffled": settings.shuffled,
         "initial": settings.initial,
@@ -43,8 +43,15 @@ def weights_card(run_folder: Path, step: int) -> dict[str, Any]:
     }
 
 
-def seen(run: Run) -> frozenset[str]:
+def seen(run: Run, deepest: int = 16) -> frozenset[str]:
     """Identities of all scans and label maps of a run, and of those its first weights were of.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    deepest
+        How many runs that began from each other are followed.
 
     Raises
     ------
@@ -54,17 +61,41 @@ def seen(run: Run) -> frozenset[str]:
     records = run.settings.data.subjects
     own = {one for record in records for one in (record.identity, record.labels) if one}
     begun = initial.card_of(run)
-    return frozenset(own) | (frozenset() if begun is None else seen_by(begun))
+    return frozenset(own) | (frozenset() if begun is None else seen_by(begun, deepest))
 
 
-def seen_by(card: Mapping[str, Any]) -> frozenset[str]:
-    """Identities that the card of weights says were seen, in whichever file of ours it is."""
+def seen_by(card: Mapping[str, Any], deepest: int = 16) -> frozenset[str]:
+    """Identities that weights saw: those their card lists, and those of their run if it is here.
+
+    The card of a run's weights names no scan; this machine knows where the run lies.
+    """
     data = card.get("data")
-    shared = data.get("subjects") if isinstance(data, Mapping) else None
-    lists = [one for one in (card.get("seen"), shared) if isinstance(one, list)]
-    return frozenset(
-        text for one in lists for text in one if isinstance(text, str) and _IDENTITY.fullmatch(text)
-    )
+    listed = [data.get("subjects") if isinstance(data, Mapping) else None, card.get("seen")]
+    found = {
+        text
+        for one in listed
+        if isinstance(one, list)
+        for text in one
+        if isinstance(text, str) and _IDENTITY.fullmatch(text)
+    }
+    run = _run_of(card) if deepest else None
+    return frozenset(found) | (frozenset() if run is None else seen(run, deepest - 1))
+
+
+def _run_of(card: Mapping[str, Any]) -> Run | None:
+    from napari_mrissl.training.run import Run
+
+    uuid = card.get("run")
+    known = None
+    if isinstance(uuid, str) and _UUID.fullmatch(uuid):
+        known = whereabouts.recall(uuid)
+    if known is None:
+        return None
+    try:
+        run = Run.open(known.path)
+    except MrisslError:
+        return None  # Moved or removed; what its card lists is all that is known.
+    return run if run.identity.uuid == uuid else None
 
 
 def subject_counts(settings: RunSettings) -> dict[str, int]:
