@@ -46,7 +46,7 @@ def pretrain(
     exclude: Several = (),
     processes: Whole = 1,
     shuffled: Flag = False,
-    init: Path | None = None,
+    init: str | None = None,
     estimate: Flag = False,
     prepare: Flag = False,
     json: Flag = False,
@@ -89,7 +89,7 @@ def pretrain(
     shuffled
         The null control: targets of other samples.
     init
-        A run, or a file of its weights, to start from.
+        Weights to start from: a name of mrissl weights list such as default, a run, or a file.
     estimate
         Only say what the run will need, measured by a few steps.
     prepare
@@ -209,6 +209,8 @@ def _created(out: Path, settings: RunSettings, weights: Path | None) -> Run:
     from napari_mrissl.training.run import Run
 
     notes = remarks_on(settings.data)
+    if weights is not None:
+        notes += initial.remarks(weights, settings)
     for note in notes:
         say(note)
     run = Run.create(out, settings, notes=notes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from napari_mrissl.cli.arguments import Flag
-from napari_mrissl.cli.terminal import say, show, show_json
+from napari_mrissl.cli.terminal import one_sentence, say, show, show_json
 from napari_mrissl.errors import MrisslError
 
 if TYPE_CHECKING:
@@ -25,12 +25,15 @@ def list_weights(*, json: Flag = False) -> None:
     json
         Print one JSON object.
     """
-    from napari_mrissl.networks.weight_library import available
+    from napari_mrissl.networks.weight_library import available, unreadable
 
-    found = available()
+    found, broken = available(), unreadable()
     if json:
-        show_json({"weights": [_facts(file) for file in found]})
+        reasons = {name: str(reason) for name, reason in broken.items()}
+        show_json({"weights": [_facts(file) for file in found], "unreadable": reasons})
         return
+    for name, reason in broken.items():
+        say(one_sentence(f"{name} cannot be read: {reason}"))
     if not found:
         say("no weights yet; mrissl weights import reads a file, mrissl pretrain makes a run")
         return
@@ -66,6 +69,9 @@ def verify(
     weights: Annotated[str, Parameter(name="NAME_OR_FILE")], /, *, json: Flag = False
 ) -> None:
     """Check that weights are whole, of the right layout, and whether they are published ones.
+
+    Whether numbers are those that were written is told by a checksum that files of this program
+    carry; files of its first versions, and of others, have none, and it is then not known.
 
     Parameters
     ----------
@@ -151,14 +157,16 @@ def _foreign(path: Path) -> dict[str, Any]:
 
 def _loaded(weights: str) -> dict[str, Any]:
     from napari_mrissl.networks.weight_library import load_unet, weights_named
+    from napari_mrissl.networks.weights import has_digest
 
     file = weights_named(weights)
-    return {**_facts(file), "tensors": len(load_unet(file).state_dict())}
+    tensors = len(load_unet(file).state_dict())
+    checksum = "fits" if has_digest(file.path) else "not known"
+    return {**_facts(file), "tensors": tensors, "checksum": checksum}
 
 
 def _facts(file: WeightFile) -> dict[str, Any]:
-    origin = file.card.get("origin")
-    origin = origin if isinstance(origin, dict) else {}
+    published = file.published
     facts = {
         "name": file.name,
         "origin": file.origin,
@@ -167,8 +175,9 @@ def _facts(file: WeightFile) -> dict[str, Any]:
         **vars(file.size),
         "method": file.card.get("method"),
         "steps": file.card.get("step"),
-        "published": origin.get("published"),
-        "licence": origin.get("licence") or file.card.get("licence"),
+        "published": published,
+        # What a file says of itself is not what its publisher said.
+        "licence": file.card["origin"].get("licence") if published else file.card.get("licence"),
     }
     return {name: value for name, value in facts.items() if value is not None}
 
@@ -192,4 +201,4 @@ def _say_facts(facts: dict[str, Any], *, json: bool) -> None:
         show_json(facts)
         return
     said = {name.replace("_", " "): value for name, value in facts.items() if value is not None}
-    show(said)
+    show(said | {"published": facts.get("published") or "no"})

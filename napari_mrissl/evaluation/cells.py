@@ -239,6 +239,33 @@ class Grid:
         return found
 
 
+def shown(grid: Grid, plan: Sequence[Cell], modes: Sequence[str] = ("",)) -> dict[Cell, Made]:
+    """The cells of a folder that belong in its table, those of the plan first.
+
+    Of a source that was measured with several settings, those of the plan count, or else the
+    newest.
+
+    Parameters
+    ----------
+    grid
+        Of the folder.
+    plan
+        What was asked for now.
+    modes
+        In their order; cells of others do not count.
+    """
+    chosen = {(cell.mode, cell.source, cell.seed): cell.identity for cell in plan}
+    there = {cell: made for cell, made in grid.cells().items() if cell.mode in modes}
+    for cell in reversed(there):
+        chosen.setdefault((cell.mode, cell.source, cell.seed), cell.identity)
+    rank = {cell: number for number, cell in enumerate(plan)}
+    kept = [c for c in there if chosen[c.mode, c.source, c.seed] == c.identity]
+    kept.sort(
+        key=lambda c: (modes.index(c.mode), rank.get(c, len(rank)), c.source, c.shots, c.draw)
+    )
+    return {cell: there[cell] for cell in kept}
+
+
 def _scores(content: Mapping[str, Mapping[str, Any]]) -> Scores:
     return {
         str(subject): {int(label): float(value) for label, value in of_labels.items()}

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.evaluation import score_tables
+from napari_mrissl.evaluation import cells, score_tables
 from napari_mrissl.evaluation.cells import Cell, Grid, Made
 from napari_mrissl.evaluation.contenders import (
     FULL,
@@ -240,22 +240,8 @@ def command_of(names: Sequence[str], settings: FewShotSettings) -> str:
 
 
 def shown(grid: Grid, plan: Sequence[Cell]) -> dict[Cell, Made]:
-    """The cells of a folder that belong in its table, those of the plan first.
-
-    Of a source that was measured with several settings, those of the plan count, or else the
-    newest; what was only tried out does not count.
-    """
-    chosen = {(cell.mode, cell.source, cell.seed): cell.identity for cell in plan}
-    modes = [LINEAR, NONLINEAR, FULL]
-    there = {cell: made for cell, made in grid.cells().items() if cell.mode in modes}
-    for cell in reversed(there):
-        chosen.setdefault((cell.mode, cell.source, cell.seed), cell.identity)
-    rank = {cell: number for number, cell in enumerate(plan)}
-    kept = [c for c in there if chosen[c.mode, c.source, c.seed] == c.identity]
-    kept.sort(
-        key=lambda c: (modes.index(c.mode), rank.get(c, len(rank)), c.source, c.shots, c.draw)
-    )
-    return {cell: there[cell] for cell in kept}
+    """As `cells.shown`; what was only tried out does not count."""
+    return cells.shown(grid, plan, (LINEAR, NONLINEAR, FULL))
 
 
 def _filled(

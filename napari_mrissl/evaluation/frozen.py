@@ -6,11 +6,11 @@ voxels of the same training scans, one head (`linear_head`), the same test scans
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from napari_mrissl import features
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation import linear_head, score_tables
-from napari_mrissl.evaluation.cells import Cell, Grid, Scores
+from napari_mrissl.evaluation.cells import Cell, Grid, Scores, shown
 from napari_mrissl.evaluation.labelled_scans import LabelledScan, LabelledScans, drawn
 from napari_mrissl.evaluation.leakage import refuse_overlap
 from napari_mrissl.evaluation.score_tables import Row
@@ -77,7 +77,7 @@ class Source:
     settings
         What `features.compute` takes.
     identity
-        Its settings in full, with the SHA-256 of the weights where there are some.
+        See `identity_of`.
     known
         What tells the scans it was trained on, see `leakage.trained_on`.
     """
@@ -103,7 +103,21 @@ def plain_source(name: str) -> Source:
     }.get(name)
     if chosen is None:
         raise MrisslError(f"features {name!r}", expected=f"{FILTERS} or {INTENSITY}")
-    return Source(name, 0, chosen, chosen.model_dump_json())
+    return Source(name, 0, chosen, identity_of(chosen))
+
+
+def identity_of(settings: BaseModel) -> str:
+    """What computes features, its version, and its settings with the SHA-256 of any weights.
+
+    Numbers of an earlier version are those of another source.
+    """
+    source = features.source_for(settings)
+    facts = {
+        "source": source.name,
+        "version": source.version,
+        "settings": source.settings.model_dump(mode="json"),
+    }
+    return json.dumps(facts, sort_keys=True)
 
 
 def compare(
@@ -114,7 +128,7 @@ def compare(
     *,
     tell: Tell = lambda text: None,
 ) -> list[Row]:
-    """Measure each source; what is finished is not done again.
+    """Measure each source; what is finished is not done again. The rows are of all cells there.
 
     Parameters
     ----------
@@ -171,15 +185,19 @@ def compare(
                 f"scan{'s' * (cell.shots > 1)}, draw {cell.draw}: Dice {mean:.3f}"
             )
 
-    found: dict[Cell, Scores] = {}
     rows: list[Row] = []
-    reference = _reference(sources)
+    finished = 0
     for source in sources:
         plan = [cell for cell, own in by_cell.items() if own is source]
-        found |= grid.fill(plan, work, partial(done, len(found)))
+        grid.fill(plan, work, partial(done, finished))
+        finished += len(plan)
+        found = shown(grid, list(by_cell))
+        reference = _reference(cell.source for cell in found)
         rows = score_tables.rows_of(found, scans.labels, reference, settings.seed)
-        said = _about(settings, scans, reference)
-        score_tables.write(folder, rows, {**protocol, **_extent(settings)}, said)
+        draws = 1 + max(cell.draw for cell in found)
+        extent = {"shots": sorted({cell.shots for cell in found}), "draws": draws}
+        said = _about(settings, draws, scans, reference)
+        score_tables.write(folder, rows, {**protocol, **extent}, said)
     return rows
 
 
@@ -229,27 +247,24 @@ def _dice(
     return dice(head.predict(features.compute(volume, source).data), truth, labels)
 
 
-def _reference(sources: Sequence[Source]) -> str | None:
+def _reference(names: Iterable[str]) -> str | None:
     """Random weights, where there are any: what pretraining is compared with.
 
     Those whose decoder's coarser levels count too are better; they go first.
     """
-    random = {source.name for source in sources if source.name.split("+")[0] == RANDOM}
-    return max(random, key=len, default=None)
+    return max((name for name in names if name.split("+")[0] == RANDOM), key=len, default=None)
 
 
-def _extent(settings: FrozenSettings) -> dict[str, Any]:
-    return settings.model_dump(mode="json", include={"shots", "draws"})
-
-
-def _about(settings: FrozenSettings, scans: LabelledScans, reference: str | None) -> str:
+def _about(
+    settings: FrozenSettings, draws: int, scans: LabelledScans, reference: str | None
+) -> str:
     decided = {
         "dice": "background is taken back by the amount that is best on the training voxels",
         "likeliest": "the likeliest class of each voxel counts",
     }
     return (
         "Frozen features and one linear head for each cell, trained on "
-        f"{settings.voxels} voxels of each training scan, {settings.draws} draws; "
+        f"{settings.voxels} voxels of each training scan, up to {draws} draws; "
         f"{decided[settings.decision]}. Measured on {settings.test} of {len(scans.scans)} "
         "subjects, never drawn from."
         + (f" Differences are from {reference}, paired by subject." if reference else "")

@@ -10,6 +10,7 @@ from napari_mrissl.evaluation.frozen import (
     INTENSITY,
     RANDOM_SEEDS,
     Source,
+    identity_of,
     plain_source,
 )
 from napari_mrissl.evaluation.leakage import trained_on
@@ -63,10 +64,10 @@ def named(words: Sequence[str]) -> list[Source]:
 
 
 def pretrained(word: str, file: WeightFile, scales: Scales = "output") -> Source:
-    """Weights as a source; those of a run know which scans it was trained on."""
-    known = trained_on(word) if file.origin == "run" else frozenset()
+    """Weights as a source, with what they say of the scans that they were trained on."""
+    known = trained_on(word)
     settings = network_source(NetworkSettings(weights=word, scales=scales)).settings
-    return Source(_called(file.name, scales), 0, settings, settings.model_dump_json(), known)
+    return Source(_called(file.name, scales), 0, settings, identity_of(settings), known)
 
 
 def random_network(seed: int, size: UNetSize, scales: Scales = "output") -> Source:
@@ -74,7 +75,7 @@ def random_network(seed: int, size: UNetSize, scales: Scales = "output") -> Sour
     settings = NetworkSettings(
         weights=RANDOM, scales=scales, seed=seed, width=size.width, depth=size.depth
     )
-    return Source(_called(RANDOM, scales), seed, settings, settings.model_dump_json())
+    return Source(_called(RANDOM, scales), seed, settings, identity_of(settings))
 
 
 def _scales_of(word: str) -> tuple[str, Scales]:

@@ -34,8 +34,9 @@ class LabelledScan:
     image, labels
         Their files; never shown and never saved.
     own
-        Identities of all scans of this subject in the folder, copies too, and SHA-256 of their
-        values: whoever was trained on one of them knows the subject.
+        Identities of all scans and label maps of this subject in the folder, copies too, and
+        SHA-256 of their values: whoever was trained on one of them, or painted from it, knows
+        the subject.
     """
 
     identity: str
@@ -134,7 +135,7 @@ def labelled_scans(folder: str | Path, progress: Progress | None = None) -> Labe
                 "no such folder", where=part, expected="folders images and labels side by side"
             )
     entries = find([images]).entries
-    keys, scans, values, contents = [], [], set[int](), []
+    keys, scans, maps, values, contents = [], [], [], set[int](), []
     for number, entry in enumerate(entries, 1):
         path = labels / entry.path.relative_to(images.absolute())
         if not path.exists():
@@ -147,6 +148,7 @@ def labelled_scans(folder: str | Path, progress: Progress | None = None) -> Labe
         values |= {int(value) for value in np.unique(label_map)}
         keys.append((entry.person, facts.identity, facts.values))
         scans.append(scan)
+        maps.append(facts_of(path))
         digest = hashlib.sha256(np.ascontiguousarray(label_map, np.int32).tobytes()).hexdigest()
         contents.append(f"{volume.identity}/{digest}")
         if progress is not None:
@@ -154,8 +156,8 @@ def labelled_scans(folder: str | Path, progress: Progress | None = None) -> Labe
     first: dict[int, LabelledScan] = {}
     own: dict[int, set[str]] = {}
     groups = grouped(keys)
-    for group, (_, identity, content) in zip(groups, keys, strict=True):
-        own.setdefault(group, set()).update((identity, content))
+    for group, (_, identity, content), of_map in zip(groups, keys, maps, strict=True):
+        own.setdefault(group, set()).update((identity, content, of_map.identity, of_map.values))
     for group, scan in sorted(zip(groups, scans, strict=True), key=lambda pair: pair[1].identity):
         first.setdefault(group, scan)
     wanted = tuple(sorted(values - {0}))

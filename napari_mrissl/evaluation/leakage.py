@@ -9,7 +9,11 @@ from typing import Protocol
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation.labelled_scans import LabelledScan
+from napari_mrissl.networks.weight_library import DEFAULT, names, weights_named
+from napari_mrissl.networks.weights import read_card
+from napari_mrissl.training import card
 from napari_mrissl.training.data.facts import facts_of
+from napari_mrissl.training.layout import SETTINGS
 from napari_mrissl.training.run import Run
 from napari_mrissl.trajectories.scan_index import locate
 
@@ -32,20 +36,20 @@ class Trained(Protocol):
 
 
 def trained_on(place: str | Path) -> frozenset[str]:
-    """What tells the scans of a run, held-out ones too: identities, and values of those here.
+    """What tells the scans and label maps that weights saw: identities, and values of those here.
 
-    A copy of a scan that was saved with another header has another identity, but the same
-    values; they are looked at where this machine knows the scan. Weights that are no run do not
-    say what they were trained on, and give nothing.
+    Of a run, or a file in its folder, those it was trained on, held-out ones too, and those
+    that the weights it began from saw; of another file, or weights with a name, those that their
+    card lists. A copy of a scan that was saved with another header has another identity, but the
+    same values; they are looked at where this machine knows the scan. Weights whose card says
+    nothing, such as those of others, give nothing.
 
     Raises
     ------
     MrisslError
-        If the run's settings cannot be read.
+        If the run's settings, or the weights, cannot be read.
     """
-    if not Path(place).is_dir():
-        return frozenset()
-    identities = {record.identity for record in Run.open(place).settings.data.subjects}
+    identities = _identities(place)
     values = set()
     for identity in identities:
         path = locate(identity)
@@ -54,6 +58,20 @@ def trained_on(place: str | Path) -> frozenset[str]:
             if path is not None and (facts := facts_of(path)).identity == identity:
                 values.add(facts.values)
     return frozenset(identities | values)
+
+
+def _identities(place: str | Path) -> frozenset[str]:
+    path = Path(place)
+    if isinstance(place, str) and (place == DEFAULT or place in names()):
+        path = weights_named(place).path
+    elif path.is_dir():
+        return card.seen(Run.open(path))
+    if not path.is_file():
+        return frozenset()
+    written = card.seen_by(read_card(path))
+    # A run's weights, or those of one of its checkpoints.
+    above = [one for one in list(path.absolute().parents)[:3] if (one / SETTINGS).is_file()]
+    return written | card.seen(Run.open(above[0])) if above else written
 
 
 def refuse_overlap(sources: Iterable[Trained], tested: Sequence[LabelledScan]) -> None:

@@ -66,6 +66,18 @@ class WeightFile:
     origin: Origin = "file"
 
     @property
+    def published(self) -> str | None:
+        """Which published file it is, if this library read it and all its numbers are whole."""
+        found = self.card.get("origin")
+        name = found.get("published") if isinstance(found, Mapping) else None
+        if self.origin != "imported" or not isinstance(name, str):
+            return None
+        try:
+            return name if weights.has_digest(self.path) else None
+        except MrisslError:
+            return None
+
+    @property
     def size(self) -> UNetSize:
         """Of the network, from the header of the file.
 
@@ -85,13 +97,14 @@ def names() -> tuple[str, ...]:
 def available() -> list[WeightFile]:
     """All weights that have a name: shipped ones first, then imported ones; torch is not needed.
 
-    Files that cannot be read are left out; `weights_named` says why.
+    Files that cannot be read are left out; `unreadable` says why.
     """
-    found = []
-    for origin, name, path in _named():
-        with contextlib.suppress(MrisslError):
-            found.append(_file(name, path, origin))
-    return found
+    return [file for file in _opened().values() if isinstance(file, WeightFile)]
+
+
+def unreadable() -> dict[str, MrisslError]:
+    """Why files in the library cannot be read, by name; torch is not needed."""
+    return {name: one for name, one in _opened().items() if isinstance(one, MrisslError)}
 
 
 def weights_named(source: str | Path) -> WeightFile:
@@ -164,7 +177,8 @@ def load_unet(file: WeightFile | None, seed: int = 0, *, size: UNetSize | None =
     Raises
     ------
     MrisslError
-        If the file was changed since it was named, or cannot be read.
+        If the file was changed since it was named, cannot be read, or its numbers are not
+        those that were written.
     """
     import torch
 
@@ -203,9 +217,10 @@ def import_weights(path: str | Path, name: str | None = None) -> WeightFile:
     Raises
     ------
     MrisslError
-        If it is no such file, or the name is taken; nothing is then changed.
+        If it is no such file, or the name is taken; nothing is then changed. A name is free
+        again where its file can no longer be read.
     """
-    from napari_mrissl.networks.weight_files import described, read_foreign
+    from napari_mrissl.networks.weight_files import PUBLISHED, described, read_foreign
 
     path = Path(path)
     foreign = read_foreign(path)
@@ -217,17 +232,32 @@ def import_weights(path: str | Path, name: str | None = None) -> WeightFile:
             expected="up to 64 letters, digits, dots, dashes",
             remedy="give another by --name",
         )
+    published = {known.casefold() for known in PUBLISHED.values()}
+    if chosen.casefold() in published and chosen != foreign.published:
+        raise MrisslError(
+            f"is not the published file {chosen!r}: its hash is another",
+            where=path,
+            remedy="get the file again from where it was published, or give a name by --name",
+        )
     card = described(foreign)
     taken = {known: (origin, place) for origin, known, place in _named()}.get(chosen)
-    if taken is not None:
-        if taken[0] == "imported" and weights.read_card(taken[1]) == card:
-            return _file(chosen, taken[1], "imported")
+    if taken is not None and not (taken[0] == "imported" and _replaceable(taken[1], card)):
         raise MrisslError(
             f"{chosen!r} is the name of other weights", where=path, remedy="give one by --name"
         )
     place = made_directory(_imported()) / f"{chosen}{_SUFFIX}"
     weights.save(place, foreign.state, card)
     return _file(chosen, place, "imported")
+
+
+def _opened() -> dict[str, WeightFile | MrisslError]:
+    found: dict[str, WeightFile | MrisslError] = {}
+    for origin, name, path in _named():
+        try:
+            found[name] = _file(name, path, origin)
+        except MrisslError as error:
+            found[name] = error
+    return found
 
 
 def _named() -> list[tuple[Origin, str, Path]]:
@@ -239,6 +269,15 @@ def _named() -> list[tuple[Origin, str, Path]]:
         ("imported", path.stem, path) for path in _files(_imported()) if path.stem not in shipped
     ]
     return found
+
+
+def _replaceable(path: Path, card: Mapping[str, Any]) -> bool:
+    """Whether a file is of these very weights, or of nothing that could still be read."""
+    try:
+        weights.has_digest(path)
+    except MrisslError:
+        return True
+    return weights.read_card(path) == card
 
 
 def _imported() -> Path:

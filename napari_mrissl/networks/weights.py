@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import stat
 from collections.abc import Mapping
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from napari_mrissl.errors import MrisslError, printable
+from napari_mrissl.networks.tensor_digest import digest_of, with_digest
 from napari_mrissl.volumes.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _KEY = "napari-mrissl"
+_DIGEST = "tensors_sha256"
+"""Beside what is in the card, see `tensor_digest`."""
+
 _MOST_CARD = 1 << 22
 _MOST_HEADER = 1 << 25
 _DEEPEST = 32
@@ -50,7 +56,9 @@ def save(path: str | Path, state: Mapping[str, torch.Tensor], card: Mapping[str,
     from safetensors.torch import save as serialised
 
     # One entry: of several, the library does not keep the order, nor with it the file's digest.
-    content = serialised(_separate(state), {_KEY: _card_text(card, Path(path))})
+    mark = secrets.token_hex(32)
+    metadata = {_KEY: _card_text(card, Path(path), mark)}
+    content = with_digest(serialised(_separate(state), metadata), mark)
 
     def write(file: BinaryIO) -> None:
         file.write(content)
@@ -71,7 +79,9 @@ def save_arrays(
 
     # Rows one after the other; a number of numpy's is no array.
     whole = {name: np.asarray(value, order="C") for name, value in state.items()}
-    content = serialised(whole, {"format": "pt", _KEY: _card_text(card, Path(path))})
+    mark = secrets.token_hex(32)
+    metadata = {"format": "pt", _KEY: _card_text(card, Path(path), mark)}
+    content = with_digest(serialised(whole, metadata), mark)
 
     def write(file: BinaryIO) -> None:
         file.write(content)
@@ -91,7 +101,7 @@ def load_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
     from safetensors.numpy import load_file
 
     path = Path(path)
-    read_card(path)
+    has_digest(path)
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
@@ -104,13 +114,15 @@ def load(path: str | Path, device: str = "cpu") -> tuple[dict[str, torch.Tensor]
     Raises
     ------
     MrisslError
-        If it is no such file; nothing in it is ever run.
+        If it is no such file, or its numbers are others than those that were written; nothing
+        in it is ever run.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     path = Path(path)
     card = read_card(path)
+    has_digest(path)
     try:
         return load_file(path, device), card
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
@@ -125,7 +137,37 @@ def read_card(path: str | Path) -> dict[str, Any]:
     MrisslError
         If it is no file that `save` wrote.
     """
+    card = _card(Path(path))
+    card.pop(_DIGEST, None)
+    return card
+
+
+def has_digest(path: str | Path) -> bool:
+    """Whether the card holds a digest of the tensors, which then fits; older files have none.
+
+    Raises
+    ------
+    MrisslError
+        If it does not fit, or it is no file that `save` wrote.
+    """
     path = Path(path)
+    known = _card(path).get(_DIGEST)
+    check(path)
+    if known is None:
+        return False
+    try:
+        # Not read into memory, where the tensors will be as well.
+        with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            found = digest_of(content)
+    except OSError as error:
+        raise _refused(path, error.strerror or type(error).__name__) from error
+    if found != known:
+        raise _refused(path, "its numbers are not those that were written")
+    return True
+
+
+def _card(path: Path) -> dict[str, Any]:
+    """The card with the digest of the tensors."""
     try:
         metadata = _header(path).get("__metadata__", {})
         text = metadata.get(_KEY) if isinstance(metadata, dict) else None
@@ -238,9 +280,9 @@ def _separate(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return found
 
 
-def _card_text(card: Mapping[str, Any], path: Path) -> str:
+def _card_text(card: Mapping[str, Any], path: Path, digest: str) -> str:
     try:
-        text = json.dumps(dict(card), sort_keys=True, allow_nan=False)
+        text = json.dumps({**card, _DIGEST: digest}, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise MrisslError(f"card is no JSON ({error})", where=path) from error
     if len(text) > _MOST_CARD or _depth(dict(card)) > _DEEPEST:

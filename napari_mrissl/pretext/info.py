@@ -42,6 +42,8 @@ class TaskInfo:
         By name, at least `PRESETS`.
     load
         Imports torch and gives the task's class.
+    paints
+        Whether it paints all its images from labels, so that no scan's grey values are scaled.
     """
 
     name: str
@@ -51,3 +53,4 @@ class TaskInfo:
     settings: type[TaskSettings]
     presets: Mapping[str, Preset]
     load: Callable[[], type[Task[Any]]]
+    paints: bool = False

@@ -7,13 +7,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_mrissl.errors import printable
+from napari_mrissl.errors import MrisslError, printable
+from napari_mrissl.training import initial, whereabouts
 from napari_mrissl.training.layout import CARD, SETTINGS
 from napari_mrissl.volumes.atomic import write_text
 
 if TYPE_CHECKING:
     from napari_mrissl.training.run import Run
     from napari_mrissl.training.settings import RunSettings
+
+_IDENTITY = re.compile(r"[0-9a-f]{64}")
+_UUID = re.compile(r"[0-9a-f]{32}")
 
 
 def weights_card(run_folder: Path, step: int) -> dict[str, Any]:
@@ -37,6 +41,61 @@ def weights_card(run_folder: Path, step: int) -> dict[str, Any]:
         "run": run.identity.uuid,
         "software": run.identity.software,
     }
+
+
+def seen(run: Run, deepest: int = 16) -> frozenset[str]:
+    """Identities of all scans and label maps of a run, and of those its first weights were of.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    deepest
+        How many runs that began from each other are followed.
+
+    Raises
+    ------
+    MrisslError
+        If the weights that it starts from cannot be read.
+    """
+    records = run.settings.data.subjects
+    own = {one for record in records for one in (record.identity, record.labels) if one}
+    begun = initial.card_of(run)
+    return frozenset(own) | (frozenset() if begun is None else seen_by(begun, deepest))
+
+
+def seen_by(card: Mapping[str, Any], deepest: int = 16) -> frozenset[str]:
+    """Identities that weights saw: those their card lists, and those of their run if it is here.
+
+    The card of a run's weights names no scan; this machine knows where the run lies.
+    """
+    data = card.get("data")
+    listed = [data.get("subjects") if isinstance(data, Mapping) else None, card.get("seen")]
+    found = {
+        text
+        for one in listed
+        if isinstance(one, list)
+        for text in one
+        if isinstance(text, str) and _IDENTITY.fullmatch(text)
+    }
+    run = _run_of(card) if deepest else None
+    return frozenset(found) | (frozenset() if run is None else seen(run, deepest - 1))
+
+
+def _run_of(card: Mapping[str, Any]) -> Run | None:
+    from napari_mrissl.training.run import Run
+
+    uuid = card.get("run")
+    known = None
+    if isinstance(uuid, str) and _UUID.fullmatch(uuid):
+        known = whereabouts.recall(uuid)
+    if known is None:
+        return None
+    try:
+        run = Run.open(known.path)
+    except MrisslError:
+        return None  # Moved or removed; what its card lists is all that is known.
+    return run if run.identity.uuid == uuid else None
 
 
 def subject_counts(settings: RunSettings) -> dict[str, int]:

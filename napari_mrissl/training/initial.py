@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.networks import weights
+from napari_mrissl.networks.unet_layout import size_of
+from napari_mrissl.networks.weight_library import DEFAULT, names, weights_named
+from napari_mrissl.pretext.registry import TASKS
 from napari_mrissl.training.layout import WEIGHTS
 from napari_mrissl.volumes.atomic import write_atomically
 
@@ -16,23 +20,40 @@ if TYPE_CHECKING:
     import torch
 
     from napari_mrissl.training.run import Run
+    from napari_mrissl.training.settings import RunSettings
 
 _FILE = "initial.safetensors"
+_BACKBONE = "backbone."
 
 
 def weights_file(source: str | Path) -> tuple[Path, str]:
-    """The weights of a run, or a file of weights, and its sha256.
+    """The file of weights that a name, a run's folder or a file stands for, and its sha256.
 
     Raises
     ------
     MrisslError
         If there are none, or they are no weights.
     """
+    if isinstance(source, str) and (source == DEFAULT or source in names()):
+        file = weights_named(source)
+        return file.path, file.identity
     path = Path(source)
     if path.is_dir():
         path = path / WEIGHTS
     weights.check(path)
     return path, _sha256(path)
+
+
+def remarks(path: Path, settings: RunSettings) -> tuple[str, ...]:
+    """What is to be said of weights before a run with these settings starts from them.
+
+    Raises
+    ------
+    MrisslError
+        If they are of a network of another size, or were trained on values that were scaled in
+        another way. The latter is a remark only where one of both paints its own images.
+    """
+    return _fitting(weights.read_card(path), weights.read_shapes(path), settings)
 
 
 def keep(run: Run, path: Path) -> None:
@@ -49,14 +70,29 @@ def keep(run: Run, path: Path) -> None:
         write_atomically(run.folder / _FILE, lambda target: shutil.copyfileobj(file, target))
 
 
-def of(run: Run) -> dict[str, torch.Tensor] | None:
-    """The weights that a run starts from, or None where it draws its own.
+def card_of(run: Run) -> dict[str, Any] | None:
+    """The card of the weights that a run starts from; None where it draws its own.
 
     Raises
     ------
     MrisslError
-        If they are missing, others than the settings say, or trained on values that were
-        scaled in another way.
+        If they cannot be read.
+    """
+    path = run.folder / _FILE
+    return weights.read_card(path) if path.exists() else None
+
+
+def of(run: Run) -> dict[str, torch.Tensor] | None:
+    """The weights that a run starts from, or None where it draws its own.
+
+    Tensors of a plain U-Net by itself, as it is exported, imported and shipped, get the names
+    that they have in a run.
+
+    Raises
+    ------
+    MrisslError
+        If they are missing, others than the settings say, of another size, or trained on values
+        that were scaled in another way.
     """
     if run.settings.initial is None:
         return None
@@ -69,13 +105,53 @@ def of(run: Run) -> dict[str, torch.Tensor] | None:
             remedy="make the run again",
         )
     state, card = weights.load(path)
-    wanted = run.settings.data.preprocessing.model_dump(mode="json")
-    weights.check_preprocessing(card, wanted, "initial weights")
+    _fitting(card, {name: tuple(tensor.shape) for name, tensor in state.items()}, run.settings)
+    if not _of_run(state):
+        state = {_BACKBONE + name: tensor for name, tensor in state.items()}
     # Running statistics follow the new data at once, whatever was seen before.
     for name, tensor in state.items():
         if name.endswith("num_batches_tracked"):
             tensor.zero_()
     return state
+
+
+def _fitting(
+    card: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], settings: RunSettings
+) -> tuple[str, ...]:
+    """Remarks on weights; raises where they cannot be begun from."""
+    if not _of_run(shapes):
+        _check_size(shapes, settings)
+    wanted = settings.data.preprocessing.model_dump(mode="json")
+    try:
+        weights.check_preprocessing(card, wanted, "initial weights")
+    except MrisslError:
+        if not (_paints(settings.method) or _paints(card.get("method"))):
+            raise
+        return ("initial weights name another scale of grey values; painted images have their own",)
+    return ()
+
+
+def _paints(method: object) -> bool:
+    info = TASKS.get(method) if isinstance(method, str) else None
+    return info is not None and info.paints
+
+
+def _check_size(shapes: Mapping[str, tuple[int, ...]], settings: RunSettings) -> None:
+    size = size_of(shapes, "initial weights")
+    backbone = settings.task.get("backbone")
+    chosen = backbone if isinstance(backbone, Mapping) else {}
+    given = {"name": "unet", "width": size.width, "depth": size.depth + 1}
+    if {name: chosen.get(name) for name in given} != given:
+        raise MrisslError(
+            f"are of a plain U-Net of width {size.width} and depth {size.depth + 1}",
+            where="initial weights",
+            expected="the backbone of the run",
+            remedy="--set " + " ".join(f"backbone.{name}={value}" for name, value in given.items()),
+        )
+
+
+def _of_run(state: Mapping[str, object]) -> bool:
+    return any(name.startswith(_BACKBONE) for name in state)
 
 
 def _sha256(path: Path) -> str:

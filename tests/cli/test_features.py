@@ -73,6 +73,35 @@ def test_half_precision_and_a_layer(scan, network, run, tmp_path):
     assert "channels" in ran.out
 
 
+def test_what_is_in_the_cache_is_not_estimated_again(scan, network, run, tmp_path):
+    words = ("features", scan.path, "--weights", network, "--out")
+    first = run(*words, tmp_path / "one.zarr")
+    assert "s on two cores" in first.err
+    again = run(*words, tmp_path / "two.zarr")
+    assert "taken from the cache" in again.err
+    assert "s on two cores" not in again.err
+    # 16 features of 44 x 52 x 26 voxels, 4 bytes each.
+    room = 16 * 44 * 52 * 26 * 4 / 2**30
+    assert f"at most {room:.3g} GiB for the store" in again.err
+    assert f"at most {room:.3g} GiB for the store" in first.err
+    half = run(*words, tmp_path / "half.zarr", "--half")
+    assert f"at most {room / 2:.3g} GiB for the store" in half.err
+
+
+def test_bfloat16_is_asked_for_and_left_to_gpus(scan, network, refused, run, tmp_path, monkeypatch):
+    words = ("features", scan.path, "--weights", network, "--out", tmp_path / "f.zarr")
+    assert "float16" in refused(*words, "--precision", "float16")
+    chosen = []
+
+    def noting(source, volume, out, *given):
+        chosen.append(source.settings.precision)
+        out[:] = 1
+
+    monkeypatch.setattr("napari_mrissl.features.torch_network.compute_into", noting)
+    assert run(*words, "--precision", "bfloat16").code == 0
+    assert chosen == ["bfloat16"]
+
+
 def test_what_is_there_stays(scan, network, run, refused, tmp_path):
     out = tmp_path / "features.zarr"
     out.mkdir()

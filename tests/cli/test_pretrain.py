@@ -5,14 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 
+from napari_mrissl.cli.child import train
+from napari_mrissl.networks import weights
 from napari_mrissl.training.events import EventTail, StepEvent
 from napari_mrissl.training.run import Run
+from napari_mrissl.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["crop.side=16", "crop.edge_mm=12", "crop.least_mean=0", "patch=4"]
@@ -126,6 +130,49 @@ def test_the_seed_of_the_split_may_be_given_as_any_other_setting(run, scans, tmp
         subjects = Run.open(tmp_path / name).settings.data.subjects
         held_out[name] = {one.identity for one in subjects if one.split == "validation"}
     assert held_out["set"] == held_out["seed"] != held_out["none"]
+
+
+def test_synthesis_from_its_first_step_to_a_file_that_another_run_begins_from(
+    run, tmp_path, monkeypatch
+):
+    out, file = tmp_path / "run", tmp_path / "net.safetensors"
+    engine = ["data.engine.side=16", "data.workers=0", "samples=16"]
+    words = ["pretrain", "synthesis", "--preset", "tiny", "--data", "ensembles", "--device", "cpu"]
+    words += [word for change in engine for word in ("--set", change)]
+    ran = run(*words, "--steps", 2, "--out", out, "--json")
+    assert ran.code == 0, ran.err
+    said = json.loads(ran.out)
+    assert (said["state"], said["step"]) == ("finished", 2)
+    assert {"tap13", "misplaced"} <= set(said["terms"])
+    # On from its checkpoint, in this process.
+    Run.open(out).extend(3)
+    assert train(Run.open(out), threading.Event()).step == 3
+    assert [event.step for event in EventTail(out).poll() if isinstance(event, StepEvent)] == [
+        1, 2, 3,
+    ]  # fmt: skip
+    ran = run("weights", "export", out, "--out", file, "--half", "--json")
+    assert ran.code == 0, ran.err
+    facts = json.loads(ran.out)
+    assert (facts["method"], facts["steps"], facts["width"], facts["depth"]) == (
+        "synthesis", 3, 8, 2,
+    )  # fmt: skip
+    assert run("weights", "verify", file).code == 0
+    # What another run begins from, looked at before its first step.
+    before = []
+    step = Trainer.step
+
+    def noting(self, *given):
+        before.append({n: t.clone() for n, t in self.network.state_dict().items()})
+        return step(self, *given)
+
+    monkeypatch.setattr(Trainer, "step", noting)
+    ran = run(*words, "--steps", 1, "--out", tmp_path / "on", "--init", file, "--seed", 5)
+    assert ran.code == 0, ran.err
+    exported, _ = weights.load(file)
+    assert exported
+    for name, tensor in exported.items():
+        if not name.endswith("num_batches_tracked"):
+            assert before[0][f"backbone.{name}"].equal(tensor.float()), name
 
 
 def test_an_estimate_is_made_by_real_steps(run, scans):

@@ -1,10 +1,12 @@
 """``mrissl weights``: what is imported is listed and verified, and what is wrong is said once."""
 
 import json
+import re
 
 import pytest
 
 torch = pytest.importorskip("torch")
+safetensors_torch = pytest.importorskip("safetensors.torch")
 
 from napari_mrissl.networks import weight_files, weights  # noqa: E402
 from tests.evaluation.unet_runs import unet_run  # noqa: E402
@@ -31,7 +33,9 @@ def test_import_list_and_verify_agree(tmp_path, run):
     assert names(run) == [*before, "net"]
     verified = json.loads(run("weights", "verify", "net", "--json").out)
     assert verified.pop("tensors") == len(state())
+    assert verified.pop("checksum") == "fits"
     assert verified == facts
+    assert re.search(r"^published +no$", run("weights", "verify", "net").out, re.M)
     assert str(tmp_path) not in ran.out
     listed = run("weights", "list").out
     assert "net" in listed
@@ -60,11 +64,39 @@ def test_the_network_of_a_run_is_exported_and_verified(tmp_path, run):
     facts = json.loads(ran.out)
     assert (facts["method"], facts["steps"], facts["licence"]) == ("scratch", 100, "BSD-3-Clause")
     verified = json.loads(run("weights", "verify", tmp_path / "net.safetensors", "--json").out)
-    assert {**facts, "tensors": verified["tensors"]} == verified
+    assert {**facts, "tensors": verified["tensors"], "checksum": "fits"} == verified
     assert "# Model card: scratch" in (tmp_path / "net.md").read_text(encoding="utf-8")
     again = run("weights", *words)
     assert again.code == 2
     assert "there already" in again.err
+
+
+def test_a_file_that_cannot_be_read_is_in_the_list_with_its_reason(tmp_path, run):
+    file = json.loads(run("weights", "import", saved(tmp_path / "net.pth", state()), "--json").out)
+    library = tmp_path / "data" / "weights"
+    (library / "broken.safetensors").write_bytes(b"nonsense")
+    ran = run("weights", "list", "--json")
+    assert list(json.loads(ran.out)["unreadable"]) == ["broken"]
+    ran = run("weights", "list")
+    assert "broken cannot be read" in ran.err
+    assert file["name"] in ran.out
+    content = bytearray((library / "net.safetensors").read_bytes())
+    content[-1] ^= 1
+    (library / "net.safetensors").write_bytes(content)
+    ran = run("weights", "verify", "net")
+    assert ran.code == 2
+    assert "not those that were written" in ran.err
+
+
+def test_of_a_file_without_a_checksum_nothing_is_known(tmp_path, run):
+    path = tmp_path / "old.safetensors"
+    card = {"method": "x", "origin": {"published": "anatomix", "licence": "MIT"}}
+    metadata = {"napari-mrissl": json.dumps(card)}
+    safetensors_torch.save_file(dict(state()), path, metadata)
+    facts = json.loads(run("weights", "verify", path, "--json").out)
+    assert facts["checksum"] == "not known"
+    assert "published" not in facts
+    assert "licence" not in facts
 
 
 def test_what_is_wrong_is_one_sentence_and_changes_nothing(tmp_path, run):

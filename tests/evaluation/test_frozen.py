@@ -16,6 +16,7 @@ from napari_mrissl.evaluation.frozen import FrozenSettings, plain_source
 from napari_mrissl.evaluation.labelled_scans import drawn, labelled_scans
 from napari_mrissl.evaluation.leakage import refuse_overlap
 from napari_mrissl.features import FilterBankSettings
+from napari_mrissl.features.filter_bank import FilterBank
 
 SETTINGS = FrozenSettings(shots=(1, 2), draws=2, test=3, voxels=8000, decision="likeliest")
 
@@ -73,12 +74,40 @@ def test_it_goes_on_where_it_stopped_and_takes_more(scans, tmp_path, monkeypatch
     assert len(calls) == 6 + 3
     assert [line.split(":")[0] for line in said] == ["6 of 8", "7 of 8", "8 of 8"]
     more = SETTINGS.model_copy(update={"draws": 3})
-    frozen.compare(tmp_path, sources, scans, more)
+    all_rows = frozen.compare(tmp_path, sources, scans, more)
     assert len(calls) == 9 + 4
-    assert frozen.compare(tmp_path, sources, scans, SETTINGS) == rows
+    assert {row.draws for row in all_rows} == {3}
+    assert {row.draws for row in rows} == {2}
+    # A later call with less takes nothing out of the table.
+    assert frozen.compare(tmp_path, sources, scans, SETTINGS) == all_rows
     assert len(calls) == 13
     with pytest.raises(MrisslError, match="other voxels"):
         frozen.compare(tmp_path, sources, scans, SETTINGS.model_copy(update={"voxels": 500}))
+
+
+def test_the_tables_hold_what_earlier_calls_made(scans, tmp_path):
+    once = SETTINGS.model_copy(update={"draws": 1})
+    first = frozen.compare(tmp_path, [plain_source("filters")], scans, once)
+    one_shot = once.model_copy(update={"shots": (1,)})
+    rows = frozen.compare(tmp_path, [plain_source("intensity")], scans, one_shot)
+    assert list(dict.fromkeys(row.source for row in rows)) == ["intensity", "filters"]
+    assert [row for row in rows if row.source == "filters"] == first
+    written = json.loads((tmp_path / "table.json").read_text("utf-8"))
+    assert written["rows"] == [dataclasses.asdict(row) for row in rows]
+    assert (written["protocol"]["shots"], written["protocol"]["draws"]) == ([1, 2], 1)
+
+
+def test_numbers_of_an_earlier_version_are_made_anew_and_leave_the_table(
+    scans, tmp_path, monkeypatch
+):
+    once = SETTINGS.model_copy(update={"draws": 1, "shots": (1,)})
+    frozen.compare(tmp_path, [plain_source("intensity")], scans, once)
+    before = plain_source("intensity").identity
+    monkeypatch.setattr(FilterBank, "version", FilterBank.version + 1)
+    assert plain_source("intensity").identity != before
+    rows = frozen.compare(tmp_path, [plain_source("intensity")], scans, once)
+    assert len(list((tmp_path / CELLS).iterdir())) == 2
+    assert {row.draws for row in rows} == {1}
 
 
 def test_weights_that_saw_the_test_scans_are_refused(scans, tmp_path):

@@ -10,7 +10,7 @@ from napari_mrissl.evaluation import frozen
 from napari_mrissl.evaluation.frozen import RANDOM_SEEDS, FrozenSettings
 from napari_mrissl.evaluation.frozen_sources import named, random_network
 from napari_mrissl.evaluation.labelled_scans import labelled_scans
-from napari_mrissl.features.network import NetworkSettings
+from napari_mrissl.features.network import NetworkFeatures, NetworkSettings
 from napari_mrissl.networks.unet_layout import UNetSize
 
 SMALL = UNetSize(width=2, depth=3)
@@ -36,6 +36,15 @@ def test_random_networks_have_the_size_of_the_weights_beside_them(run):
     assert {(one.width, one.depth) for one in drawn} == {(8, 2)}
     assert [one.seed for one in drawn] == 2 * [*range(RANDOM_SEEDS)]
     assert [one.scales for one in drawn] == RANDOM_SEEDS * ["output"] + RANDOM_SEEDS * ["decoder"]
+
+
+def test_networks_of_another_version_are_other_sources(run, monkeypatch):
+    words = [str(run.folder), "random"]
+    before = [source.identity for source in named(words)]
+    monkeypatch.setattr(NetworkFeatures, "version", NetworkFeatures.version + 1)
+    after = [source.identity for source in named(words)]
+    assert len(before) == len(after) == 1 + RANDOM_SEEDS
+    assert not set(before) & set(after)
 
 
 @pytest.mark.parametrize("word", ["filters+scales", "intensity+scales", "+scales"])

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.networks import weight_library, weights
+from napari_mrissl.networks import weight_files, weight_library, weights
 from napari_mrissl.networks.unet import UNet3d, UNetBackbone
 from napari_mrissl.networks.unet_layout import UNetSize
 from napari_mrissl.networks.weight_library import (
     available,
     import_weights,
     load_unet,
+    unreadable,
     weights_named,
 )
 from tests.networks.foreign_weights import SMALL, saved, state
@@ -133,12 +134,58 @@ def test_values_that_are_not_finite_are_refused(tmp_path):
         load_unet(weights_named(tmp_path / "odd.safetensors"))
 
 
-def test_broken_files_in_the_library_are_left_out(tmp_path):
+def test_broken_files_in_the_library_are_told_and_can_be_imported_again(tmp_path):
     file = imported(tmp_path)
-    (file.path.parent / "broken.safetensors").write_bytes(b"nonsense")
+    broken = file.path.parent / "broken.safetensors"
+    broken.write_bytes(b"nonsense")
     assert [one.name for one in available()] == ["net"]
+    assert list(unreadable()) == ["broken"]
+    assert "could not be read" in str(unreadable()["broken"])
     with pytest.raises(MrisslError, match="could not be read"):
         weights_named("broken")
+    again = import_weights(tmp_path / "net.pth", "broken")
+    assert load_unet(again).state_dict().keys() == state().keys()
+    assert not unreadable()
+
+
+def flipped(path):
+    """Change one bit of the last tensor of a file."""
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_flipped_bit_is_found_and_the_same_import_mends_it(tmp_path):
+    file = imported(tmp_path)
+    before = file.path.read_bytes()
+    flipped(file.path)
+    with pytest.raises(MrisslError, match="numbers are not those that were written"):
+        load_unet(weights_named("net"))
+    assert imported(tmp_path).path.read_bytes() == before
+    load_unet(weights_named("net"))
+
+
+def test_only_what_the_library_read_is_published(tmp_path, monkeypatch):
+    path = saved(tmp_path / "net.pth", state())
+    blob = weight_files.git_blob(path.read_bytes())
+    monkeypatch.setitem(weight_files.PUBLISHED, blob, "anatomix")
+    file = import_weights(path)
+    assert file.published == "anatomix"
+    card = weights.read_card(file.path)
+    # The same card in a file that anybody could have written.
+    weights.save(tmp_path / "forged.safetensors", state(seed=1), card)
+    assert weights_named(tmp_path / "forged.safetensors").published is None
+    flipped(file.path)
+    assert weights_named("anatomix").published is None
+
+
+@pytest.mark.parametrize("name", [None, "anatomix", "Anatomix"])
+def test_names_of_published_files_are_for_those_alone(tmp_path, name):
+    path = saved(tmp_path / ("net.pth" if name else "anatomix.pth"), state())
+    with pytest.raises(MrisslError, match="its hash is another"):
+        import_weights(path, name)
+    assert available() == []
+    assert import_weights(path, "mine").published is None
 
 
 def test_a_random_network_depends_on_its_seed_only():

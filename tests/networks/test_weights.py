@@ -1,3 +1,5 @@
+import hashlib
+import json
 import subprocess
 import sys
 
@@ -8,6 +10,7 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.networks import weights
 
 torch = pytest.importorskip("torch")
+safetensors_torch = pytest.importorskip("safetensors.torch")
 
 
 def test_what_is_saved_is_loaded(tmp_path):
@@ -104,3 +107,36 @@ def test_arrays_and_tensors_are_written_and_read_alike(tmp_path):
     path.write_bytes(b"no safetensors")
     with pytest.raises(MrisslError, match="could not be read"):
         weights.load_arrays(path)
+
+
+def test_files_carry_a_digest_of_their_tensors_that_no_card_changes(tmp_path):
+    first, other, bare = (tmp_path / f"{name}.safetensors" for name in ("first", "other", "bare"))
+    tensors = {"b": torch.arange(6.0).reshape(2, 3), "a": torch.tensor(7)}
+    weights.save(first, tensors, {"x": "1"})
+    weights.save(other, tensors, {"y": [2, 3]})
+    wanted = hashlib.sha256()
+    for name, kind, shape, content in (
+        ("a", "I64", [], np.int64(7).tobytes()),
+        ("b", "F32", [2, 3], np.arange(6, dtype="<f4").tobytes()),
+    ):
+        wanted.update(json.dumps([name, kind, shape, len(content)]).encode() + content)
+    for path in (first, other):
+        assert wanted.hexdigest().encode() in path.read_bytes()
+        assert weights.has_digest(path)
+    assert weights.read_card(first) == {"x": "1"}
+    # A file of an earlier version has none, and its numbers are taken as they are.
+    metadata = {"napari-mrissl": json.dumps({"x": "1"})}
+    safetensors_torch.save_file(tensors, bare, metadata)
+    assert not weights.has_digest(bare)
+    assert weights.load(bare)[1] == {"x": "1"}
+
+
+@pytest.mark.parametrize("load", [weights.load, weights.load_arrays, weights.has_digest])
+def test_numbers_that_are_others_than_those_written_are_refused(tmp_path, load):
+    path = tmp_path / "one.safetensors"
+    weights.save(path, {"a": torch.ones(4)}, {})
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 0x40
+    path.write_bytes(content)
+    with pytest.raises(MrisslError, match="numbers are not those that were written"):
+        load(path)

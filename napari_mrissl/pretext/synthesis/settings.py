@@ -238,4 +238,5 @@ INFO = TaskInfo(
         },
     },
     load=_load,
+    paints=True,
 )

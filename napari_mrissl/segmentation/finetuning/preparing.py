@@ -33,6 +33,7 @@ from napari_mrissl.segmentation.finetuning.starting import Start, backbone_array
 from napari_mrissl.segmentation.finetuning.task_settings import INFO, REGISTRY, LabelClass
 from napari_mrissl.training import initial
 from napari_mrissl.training.building import checked, settings_for
+from napari_mrissl.training.card import seen_by
 from napari_mrissl.training.data.places import note_place
 from napari_mrissl.training.data.preprocessing import CT_WINDOW
 from napari_mrissl.training.run import Run
@@ -216,9 +217,11 @@ def _fitting_scale(scans: Sequence[ReadScan]) -> Preprocessing:
 def _with_weights(settings: RunSettings, start: Start, place: Path) -> RunSettings:
     """The settings with the identity of the starting weights, which are written as a run's."""
     path = place / _WEIGHTS
+    seen = frozenset() if start.path is None else seen_by(weights.read_card(start.path))
     card = {
         "method": INFO.name,
         "started_from": start.name,
+        "seen": sorted(seen),
         "preprocessing": settings.data.preprocessing.model_dump(mode="json"),
         "task": {"backbone": settings.task["backbone"]},
     }

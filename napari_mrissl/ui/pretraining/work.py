@@ -15,10 +15,10 @@ from napari_mrissl.directories import data_directory, made_directory
 from napari_mrissl.errors import MrisslError, printable
 from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.training import index, launch
+from napari_mrissl.training import initial as initial_weights
 from napari_mrissl.training.data.cohort import Cohort, load
 from napari_mrissl.training.data.engine_subjects import painted_bytes, remarks_on
 from napari_mrissl.training.data.label_maps import label_map_records
-from napari_mrissl.training.initial import keep, weights_file
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.settings import Preprocessing, RunSettings
 from napari_mrissl.trajectories.locks import locked
@@ -105,13 +105,15 @@ def start(
         control.progress(0.9, "Starting")
         weights = None
         if initial:
-            weights, digest = weights_file(initial)
+            weights, digest = initial_weights.weights_file(initial)
             settings = settings.model_copy(update={"initial": digest})
+            said = initial_weights.remarks(weights, settings)
+            notes, remarks = (*notes, *said), (*remarks, *said)
         if folder.parent == runs_folder():
             made_directory(folder.parent)
         run = Run.create(folder, settings, notes=remarks)
         if weights is not None:
-            keep(run, weights)
+            initial_weights.keep(run, weights)
         launch.start(run.folder)
     return Started(run.folder, notes)
 
