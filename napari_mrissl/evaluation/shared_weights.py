@@ -17,7 +17,7 @@ from napari_mrissl.errors import MrisslError, printable
 from napari_mrissl.features.network import PAINTED, PERCENTILES
 from napari_mrissl.networks.weight_library import WeightFile, weights_named
 from napari_mrissl.networks.weights import read_card, save
-from napari_mrissl.training.card import subject_counts
+from napari_mrissl.training.card import seen, subject_counts
 from napari_mrissl.training.events import ChanceEvent, EventTail, StepEvent, ValidationEvent
 from napari_mrissl.volumes.atomic import write_text
 
@@ -126,9 +126,7 @@ def described(
             "engine": data.engine,
             **subject_counts(settings),
             # Hashes of contents: they tell what was seen and name nobody.
-            "subjects": sorted(
-                {one for record in data.subjects for one in (record.identity, record.labels) if one}
-            ),
+            "subjects": sorted(seen(run)),
         },
         "licence": printable(licence)[:200],
         "curves": curves(run.folder),
