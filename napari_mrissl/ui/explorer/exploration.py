@@ -18,7 +18,7 @@ from napari_mrissl.ui.explorer.explored import Explored, Found, Place, asked_by,
 from napari_mrissl.ui.explorer.layers import ExplorerLayers
 from napari_mrissl.ui.explorer.measuring import Measuring
 from napari_mrissl.ui.explorer.showing import Showing
-from napari_mrissl.ui.explorer.sources import SourceChoice, settings_of
+from napari_mrissl.ui.explorer.sources import SourceChoice, settings_of, title_of
 from napari_mrissl.ui.history import SettingsHistory
 from napari_mrissl.ui.job_group import JobGroup
 from napari_mrissl.ui.layers import reading_of
@@ -79,11 +79,14 @@ class Exploration(QObject):
         self._truth = False
         self._asking: list[Image] = []
         self._comparison: Comparison = "plain"
+        self._wanted: Comparison | None = None
+        self._title = ""
         self.found: dict[Explored, Found] = {}
         self.history: SettingsHistory[Place | None] = SettingsHistory(None)
         self.layers = ExplorerLayers(viewer)
         self.jobs = JobGroup(self)
         self._computing = self.jobs.runner(listed=True)
+        self._computing.idle.connect(self._catch_up)
         self._matching = self.jobs.runner(listed=False)
         self.showing = Showing(viewer, self.layers, self.jobs, self)
         self.measuring = Measuring(self.jobs, self)
@@ -129,9 +132,19 @@ class Exploration(QObject):
         return self.explored[0].stack.names if self.explored else ()
 
     @property
+    def title(self) -> str:
+        """What the features are called that are there, and how they are compared."""
+        return self._title + (", standardised" if self._comparison == "standardised" else "")
+
+    @property
     def place(self) -> Place | None:
         """The click that is answered."""
         return self.history.present
+
+    @property
+    def asked(self) -> Explored | None:
+        """The scan in which the present click finds what it asks for."""
+        return None if self.place is None else asked_by(self.place, self.explored)
 
     def compute(
         self, layers: Sequence[Image], choice: SourceChoice, tap: int | None, comparison: Comparison
@@ -149,23 +162,37 @@ class Exploration(QObject):
         self._stop_comparing()
         self.showing.cancel()
         self._asking = list(layers)
-        self._choose(comparison)
+        self._wanted = None
         fresh: dict[int, Explored] = {}
         set_cache_limit(preferences().feature_cache_gib)
         self._computing.start(
             partial(
-                work.compute, reads=reads, settings=settings_of(choice, tap), comparison=comparison
+                work.compute,
+                scans=[(layer.name, read) for layer, read in zip(layers, reads, strict=True)],
+                settings=settings_of(choice, tap),
+                comparison=comparison,
             ),
             title=f"Computing features of {len(reads)} scan{'s' if len(reads) > 1 else ''}",
             received=partial(self._on_ready, fresh),
-            done=lambda _: self._on_computed(fresh),
+            done=lambda _: self._on_computed(fresh, comparison, title_of(choice, tap)),
         )
         self.busy_changed.emit()
 
     def compare_by(self, comparison: Comparison) -> None:
-        """Compare the features that are there in another way."""
-        if comparison == self._comparison or not self.explored or self.computing:
-            return
+        """Compare features in another way: those that are there, or are being computed."""
+        self._wanted = comparison
+        if not self.computing:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Do what had to wait while features were being computed, however that ended."""
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None and wanted != self._comparison and self.explored:
+            self._recompare(wanted)
+        elif self.place is not None and len(self.found) < len(self.explored):
+            self._answer()
+
+    def _recompare(self, comparison: Comparison) -> None:
         explored = list(self.explored)
         self._stop_comparing()
         self._computing.start(
@@ -223,15 +250,15 @@ class Exploration(QObject):
 
     def forget(self, layer: Image) -> None:
         """Let go of a scan that has left the viewer."""
-        for one in [one for one in self.explored if one.layer is layer]:
-            self._stop_comparing()
+        gone = [one for one in self.explored if one.layer is layer]
+        for one in gone:
             self.showing.cancel()
             self.explored.remove(one)
-            self.found.pop(one, None)
             self.layers.forget(one)
+        if gone:
             self.changed.emit()
-            self._show_marks()
-            self.answered.emit()
+            # Another scan may have to be asked; and the others' answers may have been on the way.
+            self._answer()
 
     def cancel(self) -> None:
         """Stop what goes on in the background."""
@@ -252,15 +279,18 @@ class Exploration(QObject):
         if layer in self._viewer.layers:
             fresh[ready.number] = Explored(layer, ready.volume, ready.stack, ready.compared)
 
-    def _on_computed(self, fresh: dict[int, Explored]) -> None:
+    def _on_computed(
+        self, fresh: dict[int, Explored], comparison: Comparison, title: str
+    ) -> None:
+        # Not before: what was there is compared as it was until there is something new.
+        self._choose(comparison)
+        self._title = title
         for one in self.explored:
             self.layers.forget(one)
         self.found.clear()
         self.explored = [one for one in fresh.values() if one.layer in self._viewer.layers]
         self._asking.clear()
         self.changed.emit()
-        if self.place is not None:
-            self._answer()
 
     def _on_recompared(
         self, explored: list[Explored], made: list[Compared], comparison: Comparison
@@ -268,7 +298,8 @@ class Exploration(QObject):
         self._choose(comparison)
         for one, compared in zip(explored, made, strict=True):
             one.compared = compared
-        self._answer()
+        self.found.clear()
+        self.changed.emit()
 
     def _choose(self, comparison: Comparison) -> None:
         self._comparison = comparison
@@ -279,7 +310,7 @@ class Exploration(QObject):
         place = self.place
         self._stop_comparing()
         self.found.clear()
-        asked = self._asked(place)
+        asked = self.asked
         if place is None or asked is None:
             self.layers.clear_similarity(self.explored)
             self.answered.emit()
@@ -329,18 +360,14 @@ class Exploration(QObject):
     def _found(self, one: Explored, match: Any) -> Found:
         world = one.world_of(match.voxel)
         place, distance = self.place, None
-        if place is not None and (self._truth or one is self._asked(place)):
+        if place is not None and (self._truth or one is self.asked):
             distance = float(np.linalg.norm(np.subtract(world, place.world)))
         return Found(match, world, distance)
 
     def _show_marks(self) -> None:
-        place = self.place
-        asked = self._asked(place)
+        place, asked = self.place, self.asked
         matches = {
-            one.volume.name: found.world for one, found in self.found.items() if one is not asked
+            one.name: found.world for one, found in self.found.items() if one is not asked
         }
         clicked = None if place is None or asked is None else (place.scan, place.world)
         self.layers.show_marks(clicked, matches, None if asked is None else asked.layer)
-
-    def _asked(self, place: Place | None) -> Explored | None:
-        return None if place is None else asked_by(place, self.explored)

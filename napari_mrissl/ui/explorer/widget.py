@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import weakref
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import napari.viewer
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QSize, QTimer
-from qtpy.QtWidgets import (
-    QApplication,
-    QTabWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtGui import QKeySequence, QShowEvent
+from qtpy.QtWidgets import QApplication, QShortcut, QTabWidget, QVBoxLayout, QWidget
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.ui.docks import tab_with_others
 from napari_mrissl.ui.explorer import remembered, sources, work
 from napari_mrissl.ui.explorer.colour_tab import ColourTab
 from napari_mrissl.ui.explorer.exploration import Exploration
+from napari_mrissl.ui.explorer.explored import shows
 from napari_mrissl.ui.explorer.match_tab import MatchTab
 from napari_mrissl.ui.explorer.measuring import Features
 from napari_mrissl.ui.explorer.meter_tab import PAIR, SCAN, MeterTab
 from napari_mrissl.ui.explorer.picking import Picking
 from napari_mrissl.ui.explorer.scans_box import ScansBox
-from napari_mrissl.ui.explorer.sources import settings_of
+from napari_mrissl.ui.explorer.sources import settings_of, title_of
 from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.layers import add_volume, reading_of
 from napari_mrissl.ui.navigator.sharing import real_viewer
@@ -34,6 +31,9 @@ from napari_mrissl.ui.pretraining.curves import Look
 from napari_mrissl.ui.recorder.parts import scrolled
 from napari_mrissl.ui.status import StatusLine
 from napari_mrissl.ui.wheel import leave_wheel_alone
+
+if TYPE_CHECKING:
+    from napari.layers import Image
 
 _SETTLED_MS = 200
 SIMILAR, LOOK, INVARIANCE = range(3)
@@ -63,6 +63,7 @@ class FeatureExplorer(QWidget):
         self._viewer = real_viewer(viewer)
         self._docked = False
         self._closed = False
+        self._pair: list[Image] = []
         self.exploration = Exploration(self._viewer, self)
         self.costing = JobRunner(self, listed=False)
         self.listing = JobRunner(self, listed=False)
@@ -79,6 +80,9 @@ class FeatureExplorer(QWidget):
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(_SETTLED_MS)
+        # Only while the tool is down: otherwise the key is napari's.
+        self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
+        self._escape.setEnabled(False)
         self._arrange()
         leave_wheel_alone(self)
         self._connect()
@@ -86,9 +90,7 @@ class FeatureExplorer(QWidget):
         self._on_changed()
         self._show_busy()
         self._find_cost()
-        self.listing.start(
-            lambda _: sources.known_networks(), title="list of weights", done=self.scans.offer
-        )
+        self._list_networks()
 
     @property
     def busy(self) -> bool:
@@ -105,12 +107,11 @@ class FeatureExplorer(QWidget):
         """Make two images of one anatomy, and compare their features."""
         box, tab = self.scans, self.meter_tab
         self.status.say("")
-        title = box.choice.title.removeprefix("Network: ")
-        tap = box.chosen_tap
+        choice, tap = box.choice, box.chosen_tap
         features = Features(
-            settings_of(box.choice, tap),
+            settings_of(choice, tap),
             box.chosen_comparison == "standardised",
-            title if tap is None else f"{title}, layer {tap}",
+            title_of(choice, tap),
         )
         measuring = self.exploration.measuring
         if tab.kind == PAIR:
@@ -128,14 +129,13 @@ class FeatureExplorer(QWidget):
         measured = self.meter_tab.measured
         if measured is None:
             return
-        names = {layer.name for layer in self._viewer.layers}
-        added = []
+        pair = []
         for volume in (measured.before, measured.after):
-            if volume.name not in names:
-                add_volume(self._viewer, volume)
-            added.append(volume.name)
-        self.scans.choose_scans(added)
+            there = [one for one in self.scans.layers if shows(one, volume)]
+            pair.append(there[0] if there else add_volume(self._viewer, volume))
+        self.scans.choose_scans([layer.name for layer in pair])
         self.match_tab.truth.setChecked(True)
+        self._pair = pair
 
     def session_state(self) -> dict[str, Any]:
         """What a session keeps: scans, features, click and tabs."""
@@ -153,6 +153,7 @@ class FeatureExplorer(QWidget):
         if self._closed:
             return
         self._closed = True
+        self._pair.clear()
         self._settled.stop()
         self.picking.shut_down()
         for runner in (self.costing, self.listing):
@@ -178,6 +179,11 @@ class FeatureExplorer(QWidget):
                 tab_with_others(self)
             self._docked = self.parent() is not None
         return bool(super().event(event))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Weights may have been added since it was last seen."""
+        super().showEvent(event)
+        self._list_networks()
 
     def closeEvent(self, event: QEvent) -> None:
         """Closed on its own, outside a dock."""
@@ -217,14 +223,16 @@ class FeatureExplorer(QWidget):
         held = self.exploration
         scans.compute_wanted.connect(self.compute)
         scans.changed.connect(self._find_cost)
+        scans.changed.connect(self._doubt_truth)
         scans.compared.connect(lambda: held.compare_by(scans.chosen_comparison))
         scans.gone.connect(held.forget)
         match.tool_toggled.connect(self._on_tool)
+        self._escape.activated.connect(lambda: match.tool.setChecked(False))
         match.back_wanted.connect(held.step_back)
         match.forward_wanted.connect(held.step_forward)
         match.clear_wanted.connect(lambda: held.ask(None))
         match.go_wanted.connect(self._go)
-        match.truth_toggled.connect(held.set_truth)
+        match.truth_toggled.connect(self._on_truth)
         colour.colours_wanted.connect(held.showing.show_colours)
         colour.channel_wanted.connect(held.showing.show_channel)
         colour.length_wanted.connect(lambda: held.showing.show_channel(None))
@@ -251,7 +259,7 @@ class FeatureExplorer(QWidget):
             runner.idle.connect(self._show_busy)
         self.listing.failed.connect(self.status.say_failure)
         self.costing.failed.connect(scans.facts.setText)
-        self.status.stop_wanted.connect(held.cancel)
+        self.status.stop_wanted.connect(self._cancel)
         self.tabs.currentChanged.connect(lambda _: self._draw_grid())
         self._settled.timeout.connect(self._draw_grid)
         self._viewer.dims.events.point.connect(self._on_moved)
@@ -261,17 +269,39 @@ class FeatureExplorer(QWidget):
         runners = [weakref.ref(one) for one in (self.costing, self.listing, *held.jobs.runners)]
         self.destroyed.connect(partial(_on_destroyed, runners))
 
+    def _list_networks(self) -> None:
+        if not self._closed:
+            self.listing.start(
+                lambda _: sources.known_networks(), title="list of weights", done=self.scans.offer
+            )
+
+    def _cancel(self) -> None:
+        """Work in a process of its own takes seconds to notice."""
+        self.status.say("Cancelling...")
+        self.status.cancel.setEnabled(False)
+        self.exploration.cancel()
+
+    def _on_truth(self, truth: bool) -> None:
+        self._pair.clear()
+        self.exploration.set_truth(truth)
+
+    def _doubt_truth(self) -> None:
+        """That scans lie on each other was known of the measured pair alone."""
+        if self._pair and any(layer not in self._pair for layer in self.scans.ticked):
+            self.match_tab.truth.setChecked(False)
+
     def _on_tool(self, wanted: bool) -> None:
         self.picking.set_on(wanted)
+        self._escape.setEnabled(wanted)
         if wanted:
             self.exploration.prepare_clicks()
-            self.status.say("Click into a scan; press Click again to end.")
+            self.status.say("Click into a scan; press Esc or Click again to end.")
         else:
             self.status.say("")
 
     def _on_changed(self) -> None:
         held = self.exploration
-        self.colour_tab.present([one.volume.name for one in held.explored], held.names)
+        self.colour_tab.present([one.name for one in held.explored], held.names, held.title)
         self.match_tab.tool.setEnabled(bool(held.explored))
         if not held.explored:
             self.match_tab.tool.setChecked(False)
@@ -282,8 +312,8 @@ class FeatureExplorer(QWidget):
     def _show_answer(self) -> None:
         held, tab = self.exploration, self.match_tab
         there = held.place if held.explored else None
-        tab.show_place(there)
-        answers = [(one.volume.name, held.found.get(one)) for one in held.explored]
+        tab.show_place(there, None if held.asked is None else held.asked.name, held.title)
+        answers = [(one.name, held.found.get(one)) for one in held.explored]
         tab.show_found(answers if there is not None else [])
         tab.show_history(back=held.history.can_undo, forward=held.history.can_redo)
 
@@ -307,6 +337,7 @@ class FeatureExplorer(QWidget):
         """Say what the ticked scans would take, while nothing is being computed."""
         box = self.scans
         box.compute.setEnabled(bool(box.ticked))
+        self.meter_tab.series.show_seconds(None)
         if not box.ticked:
             box.facts.setText("Open a scan and tick it.")
             return
@@ -324,6 +355,7 @@ class FeatureExplorer(QWidget):
 
     def _show_cost(self, found: work.Cost) -> None:
         self.scans.offer_layers(found.layers)
+        self.meter_tab.series.show_seconds(found.first_seconds)
         self.scans.facts.setText(" ".join((found.sentence, *found.remarks)))
 
     def _show_busy(self) -> None:
