@@ -111,9 +111,7 @@ for name, (one, two) in stacks.items():
     print(f"{name}: best match of {np.round(place)} is {away:.0f} mm away")
     print(f"{name}: same voxel {found.found:.3f} (chance {found.chance_found:.3f})")
     if found.found_label is not None:
-        print(
-            f"{name}: same tissue {found.found_label:.3f} (chance {found.chance_label:.3f})"
-        )
+        print(f"{name}: same tissue {found.found_label:.3f} (chance {found.chance_label:.3f})")
     report[name] = {"found": found.found, "chance": found.chance_found, "away_mm": float(away)}
 
 # %% [markdown]

@@ -67,13 +67,13 @@ def test_cancelled_computing_leaves_the_way_of_comparing_and_is_acknowledged(exp
     # Compared as they are, once they are there.
     explorer.scans.choose_source("network:random")
     explorer.compute()
-    assert held.title == "Intensity, standardised"
+    assert held.computing.title == "Intensity, standardised"
     explorer.cancel.click()
     assert explorer.message.text() == "Cancelling..."
     assert not explorer.cancel.isEnabled()
     settle(explorer)
     assert "Cancelled" in explorer.message.text()
-    assert held.title == "Intensity, standardised"
+    assert held.computing.title == "Intensity, standardised"
     assert held.showing.standardised
     # The click whose answer was on its way is answered nevertheless.
     assert set(held.found) == set(held.explored)
@@ -88,7 +88,7 @@ def test_a_way_of_comparing_chosen_while_computing_counts_when_features_are_ther
     explorer.scans.choose_comparison("plain")
     go.set()
     settle(explorer)
-    assert held.title == "Intensity"
+    assert held.computing.title == "Intensity"
     assert not held.showing.standardised
     pick(explorer, "bright")
     settle(explorer)
@@ -97,9 +97,9 @@ def test_a_way_of_comparing_chosen_while_computing_counts_when_features_are_ther
 
 
 def test_when_a_scan_leaves_the_others_are_answered_for(explorer):
-    held, viewer = explored(explorer, "bright", "dark", source="intensity"), explorer._viewer
+    explored(explorer, "bright", "dark", source="intensity")
     pick(explorer, "bright")
-    viewer.layers.remove("dark")
+    explorer._viewer.layers.remove("dark")
     settle(explorer)
     assert rows(explorer) == {"bright": "1.000"}
     assert explorer.match_tab.place.text().startswith("Clicked in bright at ")

@@ -223,9 +223,9 @@ class DriftPage(QWidget):
 
 
 def _words(one: Drifted) -> str:
-    found = one.result
+    found, scan = one.result, one.called.scan
     return (
-        f"At {_TITLES[found.change][0].lower()} {found.strengths[-1]:.3g} features of {one.called.scan} "
+        f"At {_TITLES[found.change][0].lower()} {found.strengths[-1]:.3g} features of {scan} "
         f"have drifted by {found.drift[-1]:.2f}; voxels drawn at random are {found.chance:.2f} "
         f"apart (dashed). {found.voxels} voxels of tissue."
     )

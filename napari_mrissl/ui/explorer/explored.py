@@ -108,8 +108,10 @@ class Explored:
 
 def shows(layer: Image, volume: Volume) -> bool:
     """Whether a layer shows this very volume, whatever it is called."""
-    ours = METADATA_KEY in layer.metadata
-    if not ours and not (isinstance(layer.data, np.ndarray) and layer.data.size == volume.data.size):
+    data = layer.data
+    # Of others' lazy data nothing is computed for this.
+    alike = isinstance(data, np.ndarray) and data.size == volume.data.size
+    if METADATA_KEY not in layer.metadata and not alike:
         return False
     try:
         held = volume_of(layer)
