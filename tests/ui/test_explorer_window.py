@@ -72,7 +72,7 @@ def test_a_click_on_the_navigators_slice_asks_there(navigator, viewer, qtbot):
     window = explorer.window()
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow, timeout=20_000)
-    main_canvas = viewer.window._qt_window.centralWidget()
+    main_canvas = window.centralWidget()
     for focused in (canvas, main_canvas, explorer.scans.scans):
         focused.setFocus()
         qtbot.keyClick(focused, Qt.Key.Key_Escape)
