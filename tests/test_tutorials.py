@@ -15,6 +15,7 @@ from napari_mrissl.segmentation import read_prompts
 from napari_mrissl.slicing import policies
 from napari_mrissl.training.run import Run
 from napari_mrissl.trajectories import Dataset
+from napari_mrissl.volumes import write_image
 from napari_mrissl.volumes.samples import mni152, phantom
 
 TUTORIALS = Path(__file__).resolve().parents[1] / "tutorials"
@@ -112,8 +113,17 @@ def test_features_of_your_mri(tmp_path):
     with Image.open(tmp_path / "colours.png") as picture:
         colors = np.asarray(picture.convert("RGB")).reshape(-1, 3)
     assert len(np.unique(colors, axis=0)) > 1000
-    assert "| filters | 1 | " in said
-    assert "| intensity | 1 | " in said
+    for source in ("random", "filters", "intensity"):
+        assert f"| {source} | 1 | " in said
+
+
+@pytest.mark.slow
+def test_features_of_your_own_scan(tmp_path):
+    scan = phantom()
+    write_image(tmp_path / "scan.nii.gz", scan.data, scan)
+    run("features_of_your_mri.py", tmp_path / "made", "random", tmp_path / "scan.nii.gz")
+    report = json.loads((tmp_path / "made" / "report.json").read_text("utf-8"))
+    assert report["filter bank"]["found"] > 10 * report["filter bank"]["chance"]
 
 
 def test_from_ten_clicks_to_every_scan(tmp_path):

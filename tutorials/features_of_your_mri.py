@@ -1,8 +1,8 @@
 """Features of your MRI: what a network sees, whether another contrast changes it, what it is worth.
 
-Takes the MNI152 template at 2 mm and the weights that ship, if there are any:
-python tutorials/features_of_your_mri.py my_folder [weights]
-where weights are a name of `mrissl weights list`, the folder of a run, or ``random``.
+Takes the weights that ship, if there are any, and the MNI152 template at 2 mm, or your scan:
+python tutorials/features_of_your_mri.py my_folder [weights] [scan]
+where weights are a name of `mrissl weights list`, the folder of a run, ``default`` or ``random``.
 """
 
 # %% [markdown]
@@ -29,13 +29,18 @@ from napari_mrissl.features.recolouring import Recolouring, recoloured
 from napari_mrissl.features.similarity import Compared, foreground_sample
 from napari_mrissl.geometry import apply_affine
 from napari_mrissl.networks.weight_library import SHIPPED_DEFAULT, names
+from napari_mrissl.volumes import read
 from napari_mrissl.volumes.samples import mni152, mni152_tissues
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "features_of_your_mri")
 folder.mkdir(parents=True, exist_ok=True)
 shipped = SHIPPED_DEFAULT if SHIPPED_DEFAULT in names() else "random"
 weights = sys.argv[2] if len(sys.argv) > 2 else shipped
-brain, tissues = mni152(resolution=2), mni152_tissues(resolution=2)
+if len(sys.argv) > 3:
+    # Of your scan only the grey values are known; tissues are not needed.
+    brain, tissues = read(Path(sys.argv[3])), None
+else:
+    brain, tissues = mni152(resolution=2), mni152_tissues(resolution=2).data
 change = Recolouring(gamma=1.4, bias=0.3, noise=0.02, seed=1)
 other = recoloured(brain, change)
 
@@ -86,8 +91,9 @@ print(f"colours.png: {picture.width} x {picture.height} pixels")
 # what chance would be worth. Only what is far above chance was learned.
 
 # %%
-place = np.array((20.0, -30.0, 10.0))
-voxel = np.rint(apply_affine(brain.to_index, place)).astype(int)
+tissue = foreground_sample(brain)
+voxel = np.array(np.unravel_index(tissue[len(tissue) // 2], brain.shape))
+place = apply_affine(brain.affine, voxel)
 report = {}
 for name, (one, two) in stacks.items():
     plain = "standardised" if name == "filter bank" else "plain"
@@ -97,16 +103,15 @@ for name, (one, two) in stacks.items():
     found = measure_invariance(
         one,
         two,
-        foreground_sample(brain),
+        tissue,
         brain.spacing,
-        tissues.data,
+        tissues,
         standardised=name == "filter bank",
     )
-    print(f"{name}: best match of {place} is {away:.0f} mm away")
-    print(
-        f"{name}: same voxel {found.found:.3f} (chance {found.chance_found:.3f}), "
-        f"same tissue {found.found_label:.3f} (chance {found.chance_label:.3f})"
-    )
+    print(f"{name}: best match of {np.round(place)} is {away:.0f} mm away")
+    print(f"{name}: same voxel {found.found:.3f} (chance {found.chance_found:.3f})")
+    if found.found_label is not None:
+        print(f"{name}: same tissue {found.found_label:.3f} (chance {found.chance_label:.3f})")
     report[name] = {"found": found.found, "chance": found.chance_found, "away_mm": float(away)}
 
 # %% [markdown]
@@ -125,7 +130,8 @@ if not heads.exists() and main(
     ["synthesize", "heads", "--count", "4", "--side", "32", "--seed", "3", "--out", str(heads)]
 ):
     sys.exit("the heads were not painted: see above")
-command = ["benchmark", "features", "--weights", "filters,intensity", "--data", str(heads)]
+words = ",".join([*([] if weights == "random" else [weights]), "random", "filters", "intensity"])
+command = ["benchmark", "features", "--weights", words, "--data", str(heads)]
 command += ["--shots", "1", "--draws", "1", "--test", "2", "--out", str(folder / "table")]
 if main(command):
     sys.exit("the table was not made: see above")

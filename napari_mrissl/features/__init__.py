@@ -5,6 +5,7 @@ from napari_mrissl.features.cache import (
     cached,
     clear_cache,
     compute,
+    discard,
     estimate,
     set_cache_limit,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "cached",
     "clear_cache",
     "compute",
+    "discard",
     "estimate",
     "register_source",
     "set_cache_limit",

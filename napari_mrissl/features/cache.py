@@ -149,6 +149,11 @@ def scratch_folder() -> Iterator[Path]:
         _remove(folder)
 
 
+def discard(volume: Volume, settings: BaseModel) -> None:
+    """Remove these features from disk, if they are there; who reads them now may go on."""
+    _remove(_folder(volume, source_for(settings)))
+
+
 def clear_cache() -> None:
     """Remove all features from disk."""
     for folder in _root().iterdir():

@@ -21,7 +21,7 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.features.cancel import IsCancelled, Progress, stop_if
 from napari_mrissl.features.invariance import directions
 from napari_mrissl.features.recolouring import Recolouring, recoloured
-from napari_mrissl.features.similarity import channels_at, foreground_sample
+from napari_mrissl.features.similarity import Comparison, foreground_sample
 from napari_mrissl.volumes import Volume
 
 Change = Literal["bias", "noise", "gamma", "blur"]
@@ -100,7 +100,7 @@ class Drift:
 
 def measure_drift(
     volume: Volume,
-    features_of: Callable[[Volume, Progress], NDArray[np.float32]],
+    features_of: Callable[[Volume, NDArray[np.int64], Progress], NDArray[np.float32]],
     series: Series,
     *,
     standardised: bool = False,
@@ -114,7 +114,7 @@ def measure_drift(
     volume
         The scan; tissue is what `foreground_sample` finds in it.
     features_of
-        Features (C, S, A, R) of a volume on its grid; tells how far it is.
+        Features (C, N) of a volume's voxels with these flat numbers; tells how far it is.
     series
         The change and its strengths.
     standardised
@@ -148,7 +148,7 @@ def measure_drift(
                 progress((number + part) / (len(strengths) + 1), f"{words}: {step}")
 
         tell(0.0, "features")
-        return directions(channels_at(features_of(image, tell), numbers), standardised)
+        return directions(features_of(image, numbers, tell), standardised)
 
     before = features_at(volume, 0, "unchanged scan")
     drift = []
@@ -164,15 +164,24 @@ def measure_drift(
     return Drift(series.change, np.array(strengths), np.array(drift), chance, len(numbers))
 
 
-def drift_table(drifts: Sequence[tuple[str, Drift]]) -> str:
-    """Curves as CSV text, one line for each strength; what they are called goes first."""
+def drift_table(drifts: Sequence[tuple[str, Comparison, int, Drift]]) -> str:
+    """Curves as CSV text, one line for each strength.
+
+    Parameters
+    ----------
+    drifts
+        Of each curve what the features are called, how they were compared, a number by which
+        its scan is told from others (a name would not be for others' eyes), and the curve.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("features", "change", "strength", "drift", "chance", "voxels"))
-    for title, one in drifts:
+    writer.writerow(
+        ("features", "comparison", "scan", "change", "strength", "drift", "chance", "voxels")
+    )
+    for title, comparison, scan, one in drifts:
         for strength, drift in zip(one.strengths, one.drift, strict=True):
             writer.writerow(
-                (title, one.change, f"{strength:.6g}", f"{drift:.6f}", f"{one.chance:.6f}",
-                 one.voxels)
+                (title, comparison, scan, one.change, f"{strength:.6g}", f"{drift:.6f}",
+                 f"{one.chance:.6f}", one.voxels)
             )  # fmt: skip
     return text.getvalue()

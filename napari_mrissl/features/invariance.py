@@ -107,16 +107,64 @@ def measure_invariance(
         raise MrisslError(
             f"features of shapes {one.shape} and {other.shape}", expected="one grid and channels"
         )
-    rng = np.random.default_rng(seed)
+    drawn = drawn_places(numbers, places, seed)
+    return compare_places(
+        channels_at(one, drawn),
+        channels_at(other, drawn),
+        drawn,
+        one.shape[1:],
+        spacing,
+        labels,
+        near_mm=near_mm,
+        standardised=standardised,
+    )
+
+
+def drawn_places(numbers: NDArray[np.int64], places: int, seed: int = 0) -> NDArray[np.int64]:
+    """At most so many of some voxels, drawn at random, in ascending order.
+
+    Raises
+    ------
+    MrisslError
+        If there are too few to say anything.
+    """
     if len(numbers) > places:
-        numbers = np.sort(rng.choice(numbers, places, replace=False))
+        drawn = np.random.default_rng(seed).choice(numbers, places, replace=False)
+        numbers = np.sort(drawn)
+    if len(numbers) < _LEAST:
+        raise MrisslError(f"{len(numbers)} voxels to compare", expected=f"at least {_LEAST}")
+    return numbers
+
+
+def compare_places(
+    one: NDArray[np.float32],
+    other: NDArray[np.float32],
+    numbers: NDArray[np.int64],
+    shape: tuple[int, ...],
+    spacing: NDArray[np.float64],
+    labels: NDArray[np.integer] | None = None,
+    *,
+    near_mm: float = 5.0,
+    standardised: bool = False,
+) -> Invariance:
+    """As `measure_invariance`, of features (C, N) of the N voxels with these flat numbers.
+
+    Parameters
+    ----------
+    one, other
+        (C, N) features of two images on one grid.
+    numbers
+        (N,) flat numbers of the voxels.
+    shape
+        (S, A, R) of the grid.
+    spacing, labels, near_mm, standardised
+        As of `measure_invariance`.
+    """
     count = len(numbers)
-    if count < _LEAST:
-        raise MrisslError(f"{count} voxels to compare", expected=f"at least {_LEAST}")
-    chosen = [channels_at(stack, numbers).astype(np.float64) for stack in (one, other)]
+    chosen = [features.astype(np.float64) for features in (one, other)]
     correlation = _correlations(*chosen)
     cosines = directions(chosen[0], standardised).T @ directions(chosen[1], standardised)
-    index = np.stack(np.unravel_index(numbers, one.shape[1:]), axis=1)
+    index = np.stack(np.unravel_index(numbers, shape), axis=1)
     where = np.asarray(index * np.asarray(spacing), np.float64)
     best = _best(cosines)
     distances = np.linalg.norm(where - where[best], axis=1)

@@ -195,10 +195,13 @@ class NetworkFeatures:
             sides = " x ".join(f"{side:.2g}" for side in spacing)
             found.append(
                 f"Voxels of {sides} mm are far from cubes, which the network was trained on: "
-                "resample the scan for better features."
+                "its features will be poorer."
             )
         if self.settings.window is None and volume.display_window() != volume.value_range():
-            found.append("This looks like a CT: give a window such as -450 to 450 HU.")
+            found.append(
+                "This looks like a CT: its features will be poorer without a window, which the "
+                "command mrissl features can set (--window -450 450, in HU)."
+            )
         return tuple(found)
 
     def compute_into(

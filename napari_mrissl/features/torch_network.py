@@ -94,6 +94,7 @@ def _prepared(volume: Volume, settings: NetworkSettings, cancelled: IsCancelled 
     if settings.window is not None:
         image = filters.scaled(volume, settings.window, (0.0, 1.0), cancelled)
     else:
+        assert settings.percentiles is not None  # noqa: S101 for mypy
         ends = volume.value_range(*settings.percentiles)
         image = filters.scaled(volume, ends, (-np.inf, np.inf), cancelled)
     if image.min() == image.max():

@@ -19,12 +19,13 @@ def scan(shape=(10, 11, 12)):
     return Volume.from_stored(values, np.diag([2.0, 1.5, 1.0, 1.0]), name="noise")
 
 
-def greys(image, tell):
+def greys(image, numbers, tell):
     """Two channels: the grey value in [0, 1], and its square root less a third."""
     low, high = image.value_range()
     share = np.clip((np.asarray(image.data, np.float32) - low) / (high - low), 0, 1)
     tell(1.0, "greys")
-    return np.stack([share, np.sqrt(share) - 1 / 3]).astype(np.float32)
+    both = np.stack([share, np.sqrt(share) - 1 / 3]).astype(np.float32)
+    return both.reshape(2, -1)[:, numbers]
 
 
 def cosine(a, b):
@@ -58,7 +59,7 @@ def test_it_is_one_less_the_mean_cosine_over_tissue(standardised):
     assert found.voxels == len(numbers)
 
     def vectors(image):
-        flat = greys(image, lambda *_: None).reshape(2, -1)[:, numbers].astype(float)
+        flat = greys(image, numbers, lambda *_: None).astype(float)
         if standardised:
             flat = np.array([(c - c.mean()) / c.std() for c in flat])
         return flat.T.tolist()
@@ -73,13 +74,14 @@ def test_it_is_one_less_the_mean_cosine_over_tissue(standardised):
 
 def test_chance_is_what_random_pairs_of_voxels_are_apart():
     volume, series = scan(), Series(steps=1)
-    white = np.random.default_rng(5).standard_normal((16, *volume.shape)).astype(np.float32)
+    white = np.random.default_rng(5).standard_normal((16, volume.data.size)).astype(np.float32)
     # Features that hear nothing of the image never move, and are far apart by chance.
-    found = measure_drift(volume, lambda image, tell: white, series)
+    found = measure_drift(volume, lambda image, numbers, tell: white[:, numbers], series)
     np.testing.assert_allclose(found.drift, 0, atol=1e-12)
     assert found.chance == pytest.approx(1, abs=0.05)
     # Features that are the same everywhere never move either; chance says why.
-    found = measure_drift(volume, lambda image, tell: np.ones_like(white), series)
+    same = np.ones_like(white)
+    found = measure_drift(volume, lambda image, numbers, tell: same[:, numbers], series)
     np.testing.assert_allclose(found.drift, 0, atol=1e-12)
     assert found.chance == pytest.approx(0, abs=1e-12)
 
@@ -90,9 +92,9 @@ def test_progress_grows_and_it_can_be_cancelled_between_steps():
     assert told == sorted(told)
     assert told[-1] == pytest.approx(1)
 
-    def features(image, tell):
+    def features(image, numbers, tell):
         asked.append(image.name)
-        return greys(image, tell)
+        return greys(image, numbers, tell)
 
     with pytest.raises(Cancelled):
         measure_drift(scan(), features, Series(steps=5), cancelled=lambda: len(asked) >= 2)
@@ -106,8 +108,12 @@ def test_too_little_tissue_is_refused():
 
 def test_curves_become_a_table():
     found = measure_drift(scan(), greys, Series(change="bias", strongest=1, steps=2))
-    rows = list(csv.DictReader(drift_table([('a, "b"', found), ("c", found)]).splitlines()))
+    curves = [('a, "b"', "plain", 1, found), ("c", "standardised", 2, found)]
+    rows = list(csv.DictReader(drift_table(curves).splitlines()))
     assert [row["features"] for row in rows] == ['a, "b"'] * 3 + ["c"] * 3
+    assert [(row["comparison"], row["scan"]) for row in rows[2:4]] == [
+        ("plain", "1"), ("standardised", "2")
+    ]  # fmt: skip
     assert [float(row["strength"]) for row in rows] == [0, 0.5, 1] * 2
     np.testing.assert_allclose([float(row["drift"]) for row in rows[:3]], found.drift, atol=1e-6)
     assert {row["change"] for row in rows} == {"bias"}

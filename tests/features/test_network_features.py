@@ -287,7 +287,9 @@ def test_remarks_about_long_voxels_and_ct():
     assert "3 x 0.5 x 0.5 mm" in long
     generator = np.random.default_rng(0)
     ct = np.where(generator.random((20, 20, 20)) < 0.5, -1000, 40).astype(np.int16)
-    assert "CT" in source.remarks(Volume.from_stored(ct, np.eye(4)))[0]
+    (found,) = source.remarks(Volume.from_stored(ct, np.eye(4)))
+    assert "CT" in found
+    assert "mrissl features" in found
     windowed = source_for(NetworkSettings(**SMALL, window=(-450, 450)))
     assert windowed.remarks(Volume.from_stored(ct, np.eye(4))) == ()
 

@@ -10,6 +10,7 @@ from napari_mrissl.features import compute, filters
 from napari_mrissl.features.drift import Series, measure_drift
 from napari_mrissl.features.invariance import measure_invariance
 from napari_mrissl.features.projections import fit_projection
+from napari_mrissl.features.similarity import channels_at
 from napari_mrissl.synthesis import Engine, EngineSettings, Templates
 from napari_mrissl.ui.explorer import FeatureExplorer
 from napari_mrissl.ui.explorer.layers import CHANNEL, COLOURS
@@ -247,10 +248,11 @@ def test_drift_of_features_is_drawn_by_strength_copied_and_exported(explorer, qt
     tab.measure.click()
     settle(explorer)
     (curve,) = tab.drift.shown
-    assert (curve.title, curve.scan) == ("Intensity", "bright")
+    assert curve.called == ("Intensity", "bright", True)
     settings = explorer.scans.choice.settings
     expected = measure_drift(
-        anatomy("bright"), lambda image, tell: compute(image, settings).data,
+        anatomy("bright"),
+        lambda image, numbers, tell: channels_at(compute(image, settings).data, numbers),
         Series(change="noise", strongest=0.2, steps=2), standardised=True,
     )  # fmt: skip
     np.testing.assert_allclose(curve.result.drift, expected.drift, atol=1e-5)
@@ -258,13 +260,13 @@ def test_drift_of_features_is_drawn_by_strength_copied_and_exported(explorer, qt
     x, y = tab.drift.plot.canvas.getPlotItem().listDataItems()[0].getData()
     np.testing.assert_allclose(x, [0, 0.1, 0.2])
     np.testing.assert_allclose(y, expected.drift, atol=1e-5)
-    assert "Intensity, bright" in tab.drift.plot.legend.text()
+    assert "Intensity, standardised: bright" in tab.drift.plot.legend.text()
     # Another source beside it; the same again takes the place of the first.
     explorer.scans.choose_source("mind")
     for _ in range(2):
         tab.measure.click()
         settle(explorer)
-    assert [one.title for one in tab.drift.shown] == ["Intensity", "MIND"]
+    assert [one.called.title for one in tab.drift.shown] == ["Intensity", "MIND"]
     tab.drift.copy.click()
     assert QApplication.clipboard().text() == tab.drift.table
     # What leaves the viewer names no scan.

@@ -68,6 +68,16 @@ def test_a_click_on_the_navigators_slice_asks_there(navigator, viewer, qtbot):
     np.testing.assert_allclose(point_at(pose, (-away[1], away[0])), held.place.world)
     assert held.found
     np.testing.assert_allclose(navigator.pose.center, pose.center)
+    # Escape ends it wherever the keyboard is, and is the viewer's again then.
+    window = explorer.window()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow, timeout=20_000)
+    main_canvas = window.centralWidget()
+    for focused in (canvas, main_canvas, explorer.scans.scans):
+        focused.setFocus()
+        qtbot.keyClick(focused, Qt.Key.Key_Escape)
+        assert not explorer.match_tab.tool.isChecked()
+        explorer.match_tab.tool.click()
     # Closed, it leaves slice and viewer as they were.
     before = len(navigator.slice_viewer.mouse_drag_callbacks)
     explorer.shut_down()

@@ -37,6 +37,7 @@ class ColourTab(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._names: tuple[str, ...] = ()
+        self._title = ""
         self.colours = button(
             "Colours",
             "The three directions in which the features of all explored scans together vary most, "
@@ -89,8 +90,8 @@ class ColourTab(QWidget):
         """Which of the scans the grid shows; -1 for none."""
         return int(self.scan.currentIndex())
 
-    def present(self, scans: Sequence[str], names: tuple[str, ...]) -> None:
-        """Offer these scans and channels."""
+    def present(self, scans: Sequence[str], names: tuple[str, ...], title: str = "") -> None:
+        """Offer these scans and channels of features of that title."""
         before = self.scan.currentText()
         with QSignalBlocker(self.scan):
             self.scan.clear()
@@ -99,14 +100,15 @@ class ColourTab(QWidget):
         self._names = names
         with QSignalBlocker(self.slider):
             self.slider.setRange(0, max(len(names) - 1, 0))
-        there = bool(scans)
+        there, known = bool(scans), self._title == title
+        self._title = title
         for one in (self.colours, self.one, self.length, self.hide_all, self.slider, self.scan):
             one.setEnabled(there)
         if not there:
             self.facts.setText(_BEGIN)
             self.grid.present([])
-        elif self.facts.text() == _BEGIN:
-            self.facts.setText("")
+        elif self.facts.text() == _BEGIN or not known:
+            self.facts.setText(f"Features: {title}.")
         self._show_name()
 
     def set_channel(self, number: int) -> None:
@@ -120,7 +122,8 @@ class ColourTab(QWidget):
         red, green, blue = (f"{100 * share:.0f}" for share in projection.explained)
         of = "the scan" if scans == 1 else f"{scans} scans together"
         self.facts.setText(
-            f"Red, green and blue hold {red}, {green} and {blue} % of the variance of {of}."
+            f"Features: {self._title}. Red, green and blue hold {red}, {green} and {blue} % of "
+            f"the variance of {of}."
         )
 
     def show_grid(self, grid: Grid) -> None:

@@ -47,6 +47,8 @@ class DriftInputs(QWidget):
             0, 1, 1, "The strongest change, at the end of the curve", "", 2
         )
         self.steps = whole_number(1, 20, 5, "Strengths besides none; each computes features once")
+        self.cost = sentence("What measuring takes; features of changed scans are not kept")
+        self._seconds: float | None = None
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(3)
@@ -56,8 +58,11 @@ class DriftInputs(QWidget):
         )
         grid.addWidget(label_of("Up to", self.strongest), 1, 0)
         grid.addWidget(self.strongest, 1, 1)
+        grid.addWidget(self.cost, 2, 0, 1, 2)
         self.change.currentIndexChanged.connect(lambda _: self._offer())
+        self.steps.valueChanged.connect(lambda _: self._show_cost())
         self._offer()
+        self._show_cost()
 
     @property
     def chosen(self) -> Change:
@@ -75,6 +80,19 @@ class DriftInputs(QWidget):
         self.strongest.set_value(series.strongest)
         with QSignalBlocker(self.steps):
             self.steps.setValue(series.steps)
+        self._show_cost()
+
+    def show_seconds(self, seconds: float | None) -> None:
+        """Say what measuring takes where features of the scan take so long; None is unknown."""
+        self._seconds = seconds
+        self._show_cost()
+
+    def _show_cost(self) -> None:
+        # The unchanged scan, as stored and clipped to what is displayed, and each strength.
+        times = self.steps.value() + 2
+        known = self._seconds is not None
+        about = f": about {max(times * self._seconds, 1):.0f} s" if known else ""
+        self.cost.setText(f"Features are computed {times} times{about}.")
 
     def _offer(self) -> None:
         change = self.chosen
@@ -125,12 +143,19 @@ class DriftPage(QWidget):
     @property
     def table(self) -> str:
         """All curves as CSV; scans go by no name."""
-        return drift_table([(one.title, one.result) for one in self.curves])
+        # By number, in the order in which the scans came.
+        scans = list(dict.fromkeys(one.called.scan for one in self.curves))
+        return drift_table(
+            [
+                (called.title, called.comparison, 1 + scans.index(called.scan), result)
+                for called, result in self.curves
+            ]
+        )
 
     def add(self, one: Drifted) -> None:
         """Show a curve; it takes the place of one of the same features, scan and change."""
-        key = (one.title, one.scan, one.result.change)
-        kept = [c for c in self.curves if (c.title, c.scan, c.result.change) != key]
+        key = (one.called, one.result.change)
+        kept = [c for c in self.curves if (c.called, c.result.change) != key]
         self.curves = [*kept, one][-_KEPT:]
         self._cleared = []
         self.present()
@@ -159,7 +184,7 @@ class DriftPage(QWidget):
             dashed = mark(color, width=1, style=Qt.PenStyle.DashLine)
             canvas.plot(found.strengths[[0, -1]], [found.chance] * 2, pen=dashed)
             top = max(top, found.chance, float(found.drift.max()))
-            named.append((color, f"{one.title}, {one.scan}"))
+            named.append((color, _named(one)))
         canvas.setYRange(0, 1.08 * top, padding=0.02)
         canvas.setXRange(
             min(float(one.result.strengths[0]) for one in shown),
@@ -198,12 +223,17 @@ class DriftPage(QWidget):
 
 
 def _words(one: Drifted) -> str:
-    found = one.result
+    found, scan = one.result, one.called.scan
     return (
-        f"At {_TITLES[found.change][0].lower()} {found.strengths[-1]:.3g} features of {one.scan} "
+        f"At {_TITLES[found.change][0].lower()} {found.strengths[-1]:.3g} features of {scan} "
         f"have drifted by {found.drift[-1]:.2f}; voxels drawn at random are {found.chance:.2f} "
         f"apart (dashed). {found.voxels} voxels of tissue."
     )
+
+
+def _named(one: Drifted) -> str:
+    title, scan, standardised = one.called
+    return f"{title}{', standardised' if standardised else ''}: {scan}"
 
 
 def _begin(change: Change) -> str:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_mrissl.errors import MrisslError
-from napari_mrissl.features import set_cache_limit
-from napari_mrissl.features.similarity import Compared, Comparison
+from napari_mrissl.features.similarity import Comparison
 from napari_mrissl.ui.explorer import work
+from napari_mrissl.ui.explorer.computing import Computing
 from napari_mrissl.ui.explorer.explored import Explored, Found, Place, asked_by, clicked_in
 from napari_mrissl.ui.explorer.layers import ExplorerLayers
 from napari_mrissl.ui.explorer.measuring import Measuring
 from napari_mrissl.ui.explorer.showing import Showing
-from napari_mrissl.ui.explorer.sources import SourceChoice, settings_of
+from napari_mrissl.ui.explorer.sources import SourceChoice
 from napari_mrissl.ui.history import SettingsHistory
 from napari_mrissl.ui.job_group import JobGroup
-from napari_mrissl.ui.layers import reading_of
 from napari_mrissl.ui.navigator.units import position_of
-from napari_mrissl.ui.preferences import preferences
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -50,6 +46,8 @@ class Exploration(QObject):
         The clicks; None is no click.
     found : dict
         The answer of each scan to the present click, as far as it is there.
+    computing : Computing
+        Makes features.
     showing : Showing
         Colours and channels.
     measuring : Measuring
@@ -77,14 +75,17 @@ class Exploration(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._truth = False
-        self._asking: list[Image] = []
-        self._comparison: Comparison = "plain"
         self.found: dict[Explored, Found] = {}
         self.history: SettingsHistory[Place | None] = SettingsHistory(None)
         self.layers = ExplorerLayers(viewer)
         self.jobs = JobGroup(self)
-        self._computing = self.jobs.runner(listed=True)
         self._matching = self.jobs.runner(listed=False)
+        self.computing = Computing(viewer, self.jobs, self)
+        self.computing.started.connect(self._on_started)
+        self.computing.computed.connect(self._on_computed)
+        self.computing.recompared.connect(self._on_recompared)
+        self.computing.ended.connect(self._catch_up)
+        self.computing.failed.connect(self.failed)
         self.showing = Showing(viewer, self.layers, self.jobs, self)
         self.measuring = Measuring(self.jobs, self)
         self.measuring.failed.connect(self.failed)
@@ -109,11 +110,6 @@ class Exploration(QObject):
         return self.jobs.busy or self._after_slice.isActive()
 
     @property
-    def computing(self) -> bool:
-        """Whether features are being computed or made ready."""
-        return self._computing.running
-
-    @property
     def explored(self) -> list[Explored]:
         """The scans with features, as they were ticked."""
         return self._explored
@@ -121,7 +117,7 @@ class Exploration(QObject):
     @explored.setter
     def explored(self, explored: list[Explored]) -> None:
         self._explored = explored
-        self.showing.explored = explored
+        self.showing.explored = self.computing.explored = explored
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -133,47 +129,18 @@ class Exploration(QObject):
         """The click that is answered."""
         return self.history.present
 
+    @property
+    def asked(self) -> Explored | None:
+        """The scan in which the present click finds what it asks for."""
+        return None if self.place is None else asked_by(self.place, self.explored)
+
     def compute(
         self, layers: Sequence[Image], choice: SourceChoice, tap: int | None, comparison: Comparison
     ) -> None:
         """Compute the features of some scans in the background, or take them from the cache."""
-        reads = []
-        try:
-            reads = [reading_of(layer) for layer in layers]
-        except MrisslError as error:
-            self.failed.emit(str(error))
-            return
-        if not reads:
-            self.failed.emit("Tick at least one scan: any 3-D image of the viewer.")
-            return
-        self._stop_comparing()
-        self.showing.cancel()
-        self._asking = list(layers)
-        self._choose(comparison)
-        fresh: dict[int, Explored] = {}
-        set_cache_limit(preferences().feature_cache_gib)
-        self._computing.start(
-            partial(
-                work.compute, reads=reads, settings=settings_of(choice, tap), comparison=comparison
-            ),
-            title=f"Computing features of {len(reads)} scan{'s' if len(reads) > 1 else ''}",
-            received=partial(self._on_ready, fresh),
-            done=lambda _: self._on_computed(fresh),
-        )
-        self.busy_changed.emit()
-
-    def compare_by(self, comparison: Comparison) -> None:
-        """Compare the features that are there in another way."""
-        if comparison == self._comparison or not self.explored or self.computing:
-            return
-        explored = list(self.explored)
-        self._stop_comparing()
-        self._computing.start(
-            lambda control: work.recompare(control, explored, comparison),
-            title="Comparing features in another way",
-            done=lambda made: self._on_recompared(explored, made, comparison),
-        )
-        self.busy_changed.emit()
+        if layers:
+            self.showing.cancel()
+        self.computing.compute(layers, choice, tap, comparison)
 
     def prepare_clicks(self) -> None:
         """Make the layers that a click fills, so that the first click is as fast as others."""
@@ -223,15 +190,15 @@ class Exploration(QObject):
 
     def forget(self, layer: Image) -> None:
         """Let go of a scan that has left the viewer."""
-        for one in [one for one in self.explored if one.layer is layer]:
-            self._stop_comparing()
+        gone = [one for one in self.explored if one.layer is layer]
+        for one in gone:
             self.showing.cancel()
             self.explored.remove(one)
-            self.found.pop(one, None)
             self.layers.forget(one)
+        if gone:
             self.changed.emit()
-            self._show_marks()
-            self.answered.emit()
+            # Another scan may have to be asked; and the others' answers may have been on the way.
+            self._answer()
 
     def cancel(self) -> None:
         """Stop what goes on in the background."""
@@ -245,41 +212,34 @@ class Exploration(QObject):
         self.layers.remove()
         self.explored.clear()
         self.found.clear()
-        self._asking.clear()
+        self.computing.shut_down()
 
-    def _on_ready(self, fresh: dict[int, Explored], ready: work.Ready) -> None:
-        layer = self._asking[ready.number]
-        if layer in self._viewer.layers:
-            fresh[ready.number] = Explored(layer, ready.volume, ready.stack, ready.compared)
+    def _on_started(self) -> None:
+        self._stop_comparing()
+        self.busy_changed.emit()
 
-    def _on_computed(self, fresh: dict[int, Explored]) -> None:
+    def _on_computed(self, explored: list[Explored]) -> None:
         for one in self.explored:
             self.layers.forget(one)
+        self.explored = explored
+        self._on_recompared()
+
+    def _on_recompared(self) -> None:
+        self.showing.standardised = self.computing.comparison == "standardised"
         self.found.clear()
-        self.explored = [one for one in fresh.values() if one.layer in self._viewer.layers]
-        self._asking.clear()
         self.changed.emit()
-        if self.place is not None:
+
+    def _catch_up(self) -> None:
+        """Answer the click that waited while features were being computed."""
+        if self.place is not None and len(self.found) < len(self.explored):
             self._answer()
-
-    def _on_recompared(
-        self, explored: list[Explored], made: list[Compared], comparison: Comparison
-    ) -> None:
-        self._choose(comparison)
-        for one, compared in zip(explored, made, strict=True):
-            one.compared = compared
-        self._answer()
-
-    def _choose(self, comparison: Comparison) -> None:
-        self._comparison = comparison
-        self.showing.standardised = comparison == "standardised"
 
     def _answer(self) -> None:
         """Show what is like the present click: the planes in view now, the rest in a moment."""
         place = self.place
         self._stop_comparing()
         self.found.clear()
-        asked = self._asked(place)
+        asked = self.asked
         if place is None or asked is None:
             self.layers.clear_similarity(self.explored)
             self.answered.emit()
@@ -329,18 +289,12 @@ class Exploration(QObject):
     def _found(self, one: Explored, match: Any) -> Found:
         world = one.world_of(match.voxel)
         place, distance = self.place, None
-        if place is not None and (self._truth or one is self._asked(place)):
+        if place is not None and (self._truth or one is self.asked):
             distance = float(np.linalg.norm(np.subtract(world, place.world)))
         return Found(match, world, distance)
 
     def _show_marks(self) -> None:
-        place = self.place
-        asked = self._asked(place)
-        matches = {
-            one.volume.name: found.world for one, found in self.found.items() if one is not asked
-        }
+        place, asked = self.place, self.asked
+        matches = {one.name: found.world for one, found in self.found.items() if one is not asked}
         clicked = None if place is None or asked is None else (place.scan, place.world)
         self.layers.show_marks(clicked, matches, None if asked is None else asked.layer)
-
-    def _asked(self, place: Place | None) -> Explored | None:
-        return None if place is None else asked_by(place, self.explored)

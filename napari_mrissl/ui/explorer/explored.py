@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_mrissl.errors import MrisslError
 from napari_mrissl.features import FeatureStack
 from napari_mrissl.features.similarity import Compared, Match
 from napari_mrissl.geometry import apply_affine
+from napari_mrissl.ui.layers import METADATA_KEY, volume_of
 from napari_mrissl.volumes import Volume
 
 if TYPE_CHECKING:
@@ -81,6 +83,11 @@ class Explored:
         self.front = np.zeros(self.volume.shape, np.float32)
         self.spare = np.zeros(self.volume.shape, np.float32)
 
+    @property
+    def name(self) -> str:
+        """Of its layer: scans may share a name, layers do not."""
+        return str(self.layer.name)
+
     def voxel_at(self, world: ArrayLike) -> tuple[int, int, int] | None:
         """The voxel (s, a, r) that holds a place in RAS mm, or None outside."""
         index = np.rint(apply_affine(self.volume.to_index, world)).astype(int)
@@ -97,6 +104,21 @@ class Explored:
     def swap(self) -> None:
         """Show what was written into the spare array."""
         self.front, self.spare = self.spare, self.front
+
+
+def shows(layer: Image, volume: Volume) -> bool:
+    """Whether a layer shows this very volume, whatever it is called."""
+    data = layer.data
+    # Of others' lazy data nothing is computed for this.
+    alike = isinstance(data, np.ndarray) and data.size == volume.data.size
+    if METADATA_KEY not in layer.metadata and not alike:
+        return False
+    try:
+        held = volume_of(layer)
+    except MrisslError:
+        return False  # nothing that can be explored
+    grids = [(v.shape, v.data.dtype, v.affine.tobytes()) for v in (held, volume)]
+    return held is volume or (grids[0] == grids[1] and held.identity == volume.identity)
 
 
 def asked_by(place: Place, explored: Sequence[Explored]) -> Explored | None:

@@ -95,7 +95,7 @@ class ExplorerLayers:
         layer = self._viewer.add_image(
             data,
             rgb=True,
-            name=self._free(f"feature colours of {volume.name}"),
+            name=self._free(f"feature colours of {one.name}"),
             opacity=0.75,
             units=UNITS,
             axis_labels=AXIS_LABELS,
@@ -125,7 +125,7 @@ class ExplorerLayers:
         layer = self.layer(CHANNEL, one)
         if layer is None:
             active = self._viewer.layers.selection.active
-            name = self._free(f"{title} of {one.volume.name}")
+            name = self._free(f"{title} of {one.name}")
             layer = add_volume(
                 self._viewer, volume, name=name, colormap=colormap, contrast_limits=limits
             )
@@ -136,7 +136,7 @@ class ExplorerLayers:
         layer.colormap = colormap
         layer.contrast_limits_range = limits
         layer.contrast_limits = limits
-        name = f"{title} of {one.volume.name}"
+        name = f"{title} of {one.name}"
         if layer.name != name:
             layer.name = self._free(name)
         layer.visible = True
@@ -221,7 +221,7 @@ class ExplorerLayers:
         layer = self.layer(SIMILARITY, one)
         if layer is not None:
             return layer
-        name = self._free(f"similarity in {one.volume.name}")
+        name = self._free(f"similarity in {one.name}")
         volume = _like(one.volume, one.front, name)
         active = self._viewer.layers.selection.active
         layer = add_volume(

@@ -104,15 +104,22 @@ class MatchTab(QWidget):
         self.table.cellDoubleClicked.connect(lambda line, _: self.go_wanted.emit(line))
         self.show_place(None)
 
-    def show_place(self, place: Place | None) -> None:
-        """Say where was clicked."""
+    def show_place(self, place: Place | None, asked: str | None = None, title: str = "") -> None:
+        """Say where was clicked, which scan is asked, and by which features."""
         self.go.setEnabled(place is not None)
         self.go_back.setEnabled(place is not None)
         self.clear.setEnabled(place is not None)
         if place is None:
             self.place.setText(_BEGIN)
             return
-        self.place.setText(f"Clicked in {place.scan} at {_words(place.world)} mm.")
+        where = f"{place.scan} at {_words(place.world)} mm"
+        if asked is None:
+            said = f"Clicked in {where}, where no scan has features."
+        elif asked == place.scan:
+            said = f"Clicked in {where}."
+        else:
+            said = f"Clicked in {where}, which has no features now: {asked} is asked."
+        self.place.setText(f"{said} Features: {title}." if title else said)
 
     def show_found(self, found: Sequence[tuple[str, Found | None]]) -> None:
         """Show the answers, in order; None where one is still being computed."""

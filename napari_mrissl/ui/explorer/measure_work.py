@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from napari_mrissl.features import FilterBankSettings, source_for
+from napari_mrissl.features import FilterBankSettings, cached, discard, source_for
 from napari_mrissl.features.apart import compute_apart
 from napari_mrissl.features.cancel import Progress, stop_if
 from napari_mrissl.features.drift import Drift, Series, measure_drift
-from napari_mrissl.features.invariance import Invariance, measure_invariance
+from napari_mrissl.features.invariance import Invariance, compare_places, drawn_places
 from napari_mrissl.features.recolouring import Recolouring, recoloured
-from napari_mrissl.features.similarity import foreground_sample
+from napari_mrissl.features.similarity import Comparison, channels_at, foreground_sample
 from napari_mrissl.synthesis import Engine, EngineSettings, Templates
 from napari_mrissl.volumes import Volume
 
@@ -53,21 +53,41 @@ class Measured:
     names: tuple[str, ...]
 
 
-class Drifted(NamedTuple):
-    """How far the features of a scan moved.
+class Called(NamedTuple):
+    """What a curve is of.
 
     Attributes
     ----------
     title
         What the features are called.
     scan
-        Name of the scan.
-    result
-        The curve.
+        Name of the scan's layer.
+    standardised
+        Whether each channel counts by its spread.
     """
 
     title: str
     scan: str
+    standardised: bool
+
+    @property
+    def comparison(self) -> Comparison:
+        """How features are compared."""
+        return "standardised" if self.standardised else "plain"
+
+
+class Drifted(NamedTuple):
+    """How far the features of a scan moved.
+
+    Attributes
+    ----------
+    called
+        What the curve is of.
+    result
+        The curve.
+    """
+
+    called: Called
     result: Drift
 
 
@@ -116,22 +136,26 @@ def _measured(
     standardised: bool,
 ) -> Measured:
     found = settings()
-    stacks = []
+    drawn = drawn_places(numbers, _PLACES)
+    vectors = []
     for number, image in enumerate(images):
 
         def tell(part: float, step: str, number: int = number) -> None:
             control.progress(0.05 + 0.45 * (number + part), f"{step} of image {number + 1}")
 
-        stacks.append(_features(control, image, found, tell))
+        # A whole stack may take a gigabyte: no more than one is held.
+        vectors.append(_features(control, image, found, drawn, tell))
+        stop_if(control.cancelled)
+        _ = image.identity  # known by now where the images may be added to the viewer
     stop_if(control.cancelled)
     control.progress(0.96, "Searching every place in the other image")
-    result = measure_invariance(
-        stacks[0],
-        stacks[1],
-        numbers,
+    result = compare_places(
+        vectors[0],
+        vectors[1],
+        drawn,
+        images[0].shape,
         images[0].spacing,
         labels,
-        places=_PLACES,
         standardised=standardised,
     )
     names = source_for(found).channel_names()
@@ -139,15 +163,29 @@ def _measured(
 
 
 def _features(
-    control: Control, image: Volume, settings: BaseModel, tell: Progress
+    control: Control,
+    image: Volume,
+    settings: BaseModel,
+    numbers: NDArray[np.int64],
+    tell: Progress,
 ) -> NDArray[np.float32]:
-    """Features of an image that is looked at once: filters leave nothing in the cache."""
-    if not isinstance(settings, FilterBankSettings):
-        return compute_apart(image, settings, tell, control.cancelled).data
-    source = source_for(settings)
-    out = np.empty((len(source.channel_names()), *image.shape), np.float32)
-    source.compute_into(image, out, tell, control.cancelled)
-    return out
+    """Features (C, N) of some voxels of an image that is looked at once.
+
+    What was in the cache before stays there, and nothing else: the images of a measurement
+    would push out features of scans.
+    """
+    if isinstance(settings, FilterBankSettings):
+        source = source_for(settings)
+        out = np.empty((len(source.channel_names()), *image.shape), np.float32)
+        source.compute_into(image, out, tell, control.cancelled)
+        return channels_at(out, numbers)
+    kept = cached(image, settings)
+    if kept is not None:
+        return channels_at(kept.data, numbers)
+    try:
+        return channels_at(compute_apart(image, settings, tell, control.cancelled).data, numbers)
+    finally:
+        discard(image, settings)
 
 
 def drift(
@@ -155,18 +193,17 @@ def drift(
     settings: Settings,
     read: Callable[[], Volume],
     series: Series,
-    standardised: bool,
-    title: str,
+    called: Called,
 ) -> Drifted:
     """How far a scan's features move as one change of its appearance grows."""
     control.progress(0.0, "Reading the scan")
     found, volume = settings(), read()
     result = measure_drift(
         volume,
-        lambda image, tell: _features(control, image, found, tell),
+        lambda image, numbers, tell: _features(control, image, found, numbers, tell),
         series,
-        standardised=standardised,
+        standardised=called.standardised,
         progress=control.progress,
         cancelled=control.cancelled,
     )
-    return Drifted(title, volume.name, result)
+    return Drifted(called, result)

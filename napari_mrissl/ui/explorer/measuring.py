@@ -97,11 +97,10 @@ class Measuring(QObject):
     def measure_drift(self, features: Features, layer: Image, series: Series) -> None:
         """Measure how far a scan's features move as one change of its appearance grows."""
         settings, standardised, title = features
+        called = measure_work.Called(title, layer.name, standardised)
         self._read(
             layer,
-            lambda control, read: measure_work.drift(
-                control, settings, read, series, standardised, title
-            ),
+            lambda control, read: measure_work.drift(control, settings, read, series, called),
             "Measuring the drift of features",
             self.drifted.emit,
         )

@@ -77,7 +77,9 @@ class ScansBox(QWidget):
         self.source = _combo("What turns a scan into features")
         self.open = button("Other...", "Use the weights of a file or of a run's folder")
         menu = QMenu(self.open)
-        menu.addAction("Weights file...", self._on_file)
+        menu.setToolTipsVisible(True)
+        file = menu.addAction("Weights file...", self._on_file)
+        file.setToolTip("A .safetensors file; others are made one by mrissl weights import")
         menu.addAction("Folder of a run...", self._on_folder)
         self.open.setMenu(menu)
         self.tap = _combo("Which layer of the network gives the features")
@@ -134,10 +136,11 @@ class ScansBox(QWidget):
         known = {one.key for one in networks}
         by_hand = [one for one in self._sources if one.weights is not None and one.key not in known]
         kept = [one for one in by_hand if one.key == self.choice.key or "/" in one.key]
-        chosen = self.choice.key
-        self._sources = [*PLAIN_SOURCES, *networks, *kept]
-        self._fill_sources()
-        self.choose_source(chosen)
+        wanted = [*PLAIN_SOURCES, *networks, *kept]
+        if wanted != self._sources:
+            chosen = self.choice
+            self._sources = wanted
+            self._fill_sources(chosen.key)
 
     def choose_source(self, key: str) -> bool:
         """Choose a source by its key; one of a network that is not listed is added."""
@@ -206,14 +209,17 @@ class ScansBox(QWidget):
         for name in _EVENTS:
             getattr(self._viewer.layers.events, name).connect(self._on_layers)
 
-    def _fill_sources(self) -> None:
+    def _fill_sources(self, chosen: str = "") -> None:
+        """List the sources; the choice stays, with its layer and comparison."""
         with QSignalBlocker(self.source):
             before = self.source.currentIndex()
             self.source.clear()
             for number, one in enumerate(self._sources):
                 self.source.addItem(one.title)
                 self.source.setItemData(number, one.tip, Qt.ItemDataRole.ToolTipRole)
-            self.source.setCurrentIndex(min(max(before, 0), len(self._sources) - 1))
+            keys = [one.key for one in self._sources]
+            place = keys.index(chosen) if chosen in keys else max(before, 0)
+            self.source.setCurrentIndex(min(place, len(keys) - 1))
         self._show_taps()
 
     def _show_taps(self) -> None:
@@ -243,7 +249,7 @@ class ScansBox(QWidget):
 
     def _on_file(self) -> None:
         found, _ = QFileDialog.getOpenFileName(
-            self, "Weights of a network", "", "Weights (*.safetensors *.pth *.pt);;All files (*)"
+            self, "Weights of a network", "", "Weights (*.safetensors)"
         )
         if found:
             self.choose_source(f"network:{found}")

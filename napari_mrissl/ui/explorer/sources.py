@@ -103,6 +103,12 @@ def network_settings(weights: str, tap: int | None = None) -> BaseModel:
     return NetworkSettings(weights=weights, tap=tap, normalise="none")
 
 
+def title_of(choice: SourceChoice, tap: int | None) -> str:
+    """What features are called, with the layer of the network that gives them."""
+    title = choice.title.removeprefix("Network: ")
+    return title if tap is None else f"{title}, layer {tap}"
+
+
 def known_networks() -> tuple[SourceChoice, ...]:
     """Shipped and imported weights, by name, and a network that learned nothing."""
     untrained = network_choice(RANDOM, "random, learned nothing")

@@ -4,36 +4,36 @@ from __future__ import annotations
 
 import weakref
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import napari.viewer
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QSize, QTimer
-from qtpy.QtWidgets import (
-    QApplication,
-    QTabWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtGui import QKeySequence, QShowEvent
+from qtpy.QtWidgets import QApplication, QShortcut, QTabWidget, QVBoxLayout, QWidget
 
-from napari_mrissl.errors import MrisslError
 from napari_mrissl.ui.docks import tab_with_others
-from napari_mrissl.ui.explorer import remembered, sources, work
+from napari_mrissl.ui.explorer import remembered
 from napari_mrissl.ui.explorer.colour_tab import ColourTab
 from napari_mrissl.ui.explorer.exploration import Exploration
+from napari_mrissl.ui.explorer.explored import shows
 from napari_mrissl.ui.explorer.match_tab import MatchTab
 from napari_mrissl.ui.explorer.measuring import Features
 from napari_mrissl.ui.explorer.meter_tab import PAIR, SCAN, MeterTab
+from napari_mrissl.ui.explorer.offering import Offering
 from napari_mrissl.ui.explorer.picking import Picking
 from napari_mrissl.ui.explorer.scans_box import ScansBox
-from napari_mrissl.ui.explorer.sources import settings_of
+from napari_mrissl.ui.explorer.sources import settings_of, title_of
 from napari_mrissl.ui.jobs import JobRunner
-from napari_mrissl.ui.layers import add_volume, reading_of
+from napari_mrissl.ui.layers import add_volume
 from napari_mrissl.ui.navigator.sharing import real_viewer
 from napari_mrissl.ui.pretraining.curves import Look
 from napari_mrissl.ui.recorder.parts import scrolled
 from napari_mrissl.ui.status import StatusLine
 from napari_mrissl.ui.wheel import leave_wheel_alone
+
+if TYPE_CHECKING:
+    from napari.layers import Image
 
 _SETTLED_MS = 200
 SIMILAR, LOOK, INVARIANCE = range(3)
@@ -63,14 +63,14 @@ class FeatureExplorer(QWidget):
         self._viewer = real_viewer(viewer)
         self._docked = False
         self._closed = False
+        self._pair: list[Image] = []
         self.exploration = Exploration(self._viewer, self)
-        self.costing = JobRunner(self, listed=False)
-        self.listing = JobRunner(self, listed=False)
         self.picking = Picking(self._viewer, self)
         self.scans = ScansBox(self._viewer)
         self.match_tab = MatchTab()
         self.colour_tab = ColourTab()
         self.meter_tab = MeterTab()
+        self.offering = Offering(self.scans, self.meter_tab.series, self)
         self.status = StatusLine(
             "How much of what is being done is done", "Stop what is being done"
         )
@@ -79,21 +79,22 @@ class FeatureExplorer(QWidget):
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(_SETTLED_MS)
+        # Only while the tool is down: otherwise the key is napari's.
+        self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
+        self._escape.setEnabled(False)
         self._arrange()
         leave_wheel_alone(self)
         self._connect()
         self._take_theme()
         self._on_changed()
         self._show_busy()
-        self._find_cost()
-        self.listing.start(
-            lambda _: sources.known_networks(), title="list of weights", done=self.scans.offer
-        )
+        self.offering.find_cost()
+        self.offering.list_networks()
 
     @property
     def busy(self) -> bool:
         """Whether something goes on in the background."""
-        return self.exploration.busy or self.costing.running or self.listing.running
+        return self.exploration.busy or self.offering.busy
 
     def compute(self) -> None:
         """Compute the features of the ticked scans in the background."""
@@ -105,12 +106,11 @@ class FeatureExplorer(QWidget):
         """Make two images of one anatomy, and compare their features."""
         box, tab = self.scans, self.meter_tab
         self.status.say("")
-        title = box.choice.title.removeprefix("Network: ")
-        tap = box.chosen_tap
+        choice, tap = box.choice, box.chosen_tap
         features = Features(
-            settings_of(box.choice, tap),
+            settings_of(choice, tap),
             box.chosen_comparison == "standardised",
-            title if tap is None else f"{title}, layer {tap}",
+            title_of(choice, tap),
         )
         measuring = self.exploration.measuring
         if tab.kind == PAIR:
@@ -128,14 +128,13 @@ class FeatureExplorer(QWidget):
         measured = self.meter_tab.measured
         if measured is None:
             return
-        names = {layer.name for layer in self._viewer.layers}
-        added = []
+        pair = []
         for volume in (measured.before, measured.after):
-            if volume.name not in names:
-                add_volume(self._viewer, volume)
-            added.append(volume.name)
-        self.scans.choose_scans(added)
+            there = [one for one in self.scans.layers if shows(one, volume)]
+            pair.append(there[0] if there else add_volume(self._viewer, volume))
+        self.scans.choose_scans([layer.name for layer in pair])
         self.match_tab.truth.setChecked(True)
+        self._pair = pair
 
     def session_state(self) -> dict[str, Any]:
         """What a session keeps: scans, features, click and tabs."""
@@ -153,10 +152,10 @@ class FeatureExplorer(QWidget):
         if self._closed:
             return
         self._closed = True
+        self._pair.clear()
         self._settled.stop()
         self.picking.shut_down()
-        for runner in (self.costing, self.listing):
-            runner.close()
+        self.offering.close()
         self.scans.disconnect_viewer()
         self.exploration.shut_down()
         self.meter_tab.shut_down()
@@ -178,6 +177,11 @@ class FeatureExplorer(QWidget):
                 tab_with_others(self)
             self._docked = self.parent() is not None
         return bool(super().event(event))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Weights may have been added since it was last seen."""
+        super().showEvent(event)
+        self.offering.list_networks()
 
     def closeEvent(self, event: QEvent) -> None:
         """Closed on its own, outside a dock."""
@@ -216,15 +220,17 @@ class FeatureExplorer(QWidget):
         scans, match, colour = self.scans, self.match_tab, self.colour_tab
         held = self.exploration
         scans.compute_wanted.connect(self.compute)
-        scans.changed.connect(self._find_cost)
-        scans.compared.connect(lambda: held.compare_by(scans.chosen_comparison))
+        scans.changed.connect(self.offering.find_cost)
+        scans.changed.connect(self._doubt_truth)
+        scans.compared.connect(lambda: held.computing.compare_by(scans.chosen_comparison))
         scans.gone.connect(held.forget)
         match.tool_toggled.connect(self._on_tool)
+        self._escape.activated.connect(lambda: match.tool.setChecked(False))
         match.back_wanted.connect(held.step_back)
         match.forward_wanted.connect(held.step_forward)
         match.clear_wanted.connect(lambda: held.ask(None))
         match.go_wanted.connect(self._go)
-        match.truth_toggled.connect(held.set_truth)
+        match.truth_toggled.connect(self._on_truth)
         colour.colours_wanted.connect(held.showing.show_colours)
         colour.channel_wanted.connect(held.showing.show_channel)
         colour.length_wanted.connect(lambda: held.showing.show_channel(None))
@@ -247,43 +253,59 @@ class FeatureExplorer(QWidget):
         held.failed.connect(self.status.say_failure)
         held.progressed.connect(self.status.show_progress)
         held.busy_changed.connect(self._show_busy)
-        for runner in (self.costing, self.listing):
-            runner.idle.connect(self._show_busy)
-        self.listing.failed.connect(self.status.say_failure)
-        self.costing.failed.connect(scans.facts.setText)
-        self.status.stop_wanted.connect(held.cancel)
+        self.offering.idle.connect(self._show_busy)
+        self.offering.failed.connect(self.status.say_failure)
+        self.status.stop_wanted.connect(self._cancel)
         self.tabs.currentChanged.connect(lambda _: self._draw_grid())
         self._settled.timeout.connect(self._draw_grid)
         self._viewer.dims.events.point.connect(self._on_moved)
         self._viewer.dims.events.order.connect(self._on_moved)
         self._viewer.events.theme.connect(self._take_theme)
         QApplication.instance().aboutToQuit.connect(self.shut_down)
-        runners = [weakref.ref(one) for one in (self.costing, self.listing, *held.jobs.runners)]
+        runners = [weakref.ref(one) for one in (*self.offering.runners, *held.jobs.runners)]
         self.destroyed.connect(partial(_on_destroyed, runners))
+
+    def _cancel(self) -> None:
+        """Work in a process of its own takes seconds to notice."""
+        self.status.say("Cancelling...")
+        self.status.cancel.setEnabled(False)
+        self.exploration.cancel()
+
+    def _on_truth(self, truth: bool) -> None:
+        self._pair.clear()
+        self.exploration.set_truth(truth)
+
+    def _doubt_truth(self) -> None:
+        """That scans lie on each other was known of the measured pair alone."""
+        if self._pair and any(layer not in self._pair for layer in self.scans.ticked):
+            self.match_tab.truth.setChecked(False)
 
     def _on_tool(self, wanted: bool) -> None:
         self.picking.set_on(wanted)
+        self._escape.setEnabled(wanted)
         if wanted:
             self.exploration.prepare_clicks()
-            self.status.say("Click into a scan; press Click again to end.")
+            self.status.say("Click into a scan; press Esc or Click again to end.")
         else:
             self.status.say("")
 
     def _on_changed(self) -> None:
         held = self.exploration
-        self.colour_tab.present([one.volume.name for one in held.explored], held.names)
+        names = [one.name for one in held.explored]
+        self.colour_tab.present(names, held.names, held.computing.title)
         self.match_tab.tool.setEnabled(bool(held.explored))
         if not held.explored:
             self.match_tab.tool.setChecked(False)
         self._show_answer()
         self._draw_grid()
-        self._find_cost()
+        self.offering.find_cost()
 
     def _show_answer(self) -> None:
         held, tab = self.exploration, self.match_tab
         there = held.place if held.explored else None
-        tab.show_place(there)
-        answers = [(one.volume.name, held.found.get(one)) for one in held.explored]
+        asked = None if held.asked is None else held.asked.name
+        tab.show_place(there, asked, held.computing.title)
+        answers = [(one.name, held.found.get(one)) for one in held.explored]
         tab.show_found(answers if there is not None else [])
         tab.show_history(back=held.history.can_undo, forward=held.history.can_redo)
 
@@ -303,33 +325,10 @@ class FeatureExplorer(QWidget):
         if self.tabs.currentIndex() == LOOK and not self._closed:
             self.exploration.showing.draw_grid(self.colour_tab.chosen_scan)
 
-    def _find_cost(self) -> None:
-        """Say what the ticked scans would take, while nothing is being computed."""
-        box = self.scans
-        box.compute.setEnabled(bool(box.ticked))
-        if not box.ticked:
-            box.facts.setText("Open a scan and tick it.")
-            return
-        try:
-            reads = [reading_of(layer) for layer in box.ticked]
-        except MrisslError as error:
-            box.facts.setText(str(error))
-            return
-        settings = settings_of(box.choice, box.chosen_tap)
-        self.costing.start(
-            lambda control: work.cost(control, reads, settings),
-            title="what features take",
-            done=self._show_cost,
-        )
-
-    def _show_cost(self, found: work.Cost) -> None:
-        self.scans.offer_layers(found.layers)
-        self.scans.facts.setText(" ".join((found.sentence, *found.remarks)))
-
     def _show_busy(self) -> None:
         held = self.exploration
         self.status.show_busy(busy=held.jobs.telling)
-        self.scans.compute.setEnabled(bool(self.scans.ticked) and not held.computing)
+        self.scans.compute.setEnabled(bool(self.scans.ticked) and not held.computing.running)
 
     def _take_theme(self, _: object = None) -> None:
         theme = get_theme(self._viewer.theme)

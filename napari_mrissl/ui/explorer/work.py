@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from napari_mrissl.errors import MrisslError
 from napari_mrissl.features import (
     Estimate,
     FeatureStack,
@@ -67,6 +68,8 @@ class Cost(NamedTuple):
         Number and stride of the layers that a network can give features of.
     remarks
         What should be known before such features of these scans are trusted.
+    first_seconds
+        Of computing features of the first scan, whether they are there already or not.
     """
 
     missing: int
@@ -74,6 +77,7 @@ class Cost(NamedTuple):
     needed: Estimate
     layers: tuple[tuple[int, int], ...]
     remarks: tuple[str, ...]
+    first_seconds: float
 
     @property
     def sentence(self) -> str:
@@ -133,45 +137,56 @@ def cost(control: Control, reads: Sequence[Callable[[], Volume]], settings: Sett
     """What computing the features of some scans will take, and how many are there already."""
     found = settings()
     source = source_for(found)
-    missing, ram, disk, seconds = 0, 0, 0, 0.0
+    missing, ram, disk, seconds, first_seconds = 0, 0, 0, 0.0, 0.0
     remarks: dict[str, None] = {}
-    for read in reads:
+    for number, read in enumerate(reads):
         _stop_if(control)
         volume = read()
         if isinstance(source, NetworkFeatures):
             remarks |= dict.fromkeys(source.remarks(volume))
+        needed = source.estimate(volume)
+        if number == 0:
+            first_seconds = needed.seconds
         if cached(volume, found) is not None:
             continue
-        needed = source.estimate(volume)
         missing += 1
         ram, disk = max(ram, needed.ram_bytes), disk + needed.disk_bytes
         seconds += needed.seconds
     total = Estimate(ram, disk, seconds)
-    return Cost(missing, len(reads), total, layers_of(found), tuple(remarks))
+    return Cost(missing, len(reads), total, layers_of(found), tuple(remarks), first_seconds)
 
 
 def compute(
     control: Control,
-    reads: Sequence[Callable[[], Volume]],
+    scans: Sequence[tuple[str, Callable[[], Volume]]],
     settings: Settings,
     comparison: Comparison,
 ) -> int:
-    """Compute the features of some scans, one after the other, and send each when it is ready."""
+    """Compute the features of some scans, one after the other, and send each when it is ready.
+
+    Raises
+    ------
+    MrisslError
+        With the name of the scan whose features cannot be computed.
+    """
     control.progress(0.0, "Reading the scans")
     found = settings()
     prepare()
-    for number, read in enumerate(reads):
+    for number, (name, read) in enumerate(scans):
         _stop_if(control)
-        volume = read()
 
-        def tell(part: float, step: str, number: int = number, name: str = volume.name) -> None:
-            control.progress((number + 0.95 * part) / len(reads), f"{name}: {step}")
+        def tell(part: float, step: str, number: int = number, name: str = name) -> None:
+            control.progress((number + 0.95 * part) / len(scans), f"{name}: {step}")
 
-        stack = compute_apart(volume, found, tell, control.cancelled)
-        tell(1.0, "lengths")
-        compared = Compared.of(stack.data, volume, comparison, control.cancelled)
+        try:
+            volume = read()
+            stack = compute_apart(volume, found, tell, control.cancelled)
+            tell(1.0, "lengths")
+            compared = Compared.of(stack.data, volume, comparison, control.cancelled)
+        except MrisslError as error:
+            raise MrisslError(str(error), where=name) from error
         control.send(Ready(number, volume, stack, compared))
-    return len(reads)
+    return len(scans)
 
 
 def compare(control: Control, explored: Sequence[Explored], query: NDArray[np.float32]) -> None:
@@ -187,7 +202,7 @@ def recompare(
     """Make features ready for another way of comparing them."""
     made = []
     for number, one in enumerate(explored):
-        control.progress(number / len(explored), f"{one.volume.name}: lengths")
+        control.progress(number / len(explored), f"{one.name}: lengths")
         made.append(Compared.of(one.stack.data, one.volume, comparison, control.cancelled))
     return made
 
@@ -198,7 +213,7 @@ def colour(control: Control, explored: Sequence[Explored], standardised: bool) -
     pairs = [(one.volume, one.stack.data) for one in explored]
     projection = fit_projection(pairs, standardised=standardised, cancelled=control.cancelled)
     for number, one in enumerate(explored):
-        control.progress((1 + number) / (1 + len(explored)), f"Colours of {one.volume.name}")
+        control.progress((1 + number) / (1 + len(explored)), f"Colours of {one.name}")
         control.send((one, projection.colours(one.stack.data, control.cancelled)))
     return projection
 
