@@ -15,7 +15,6 @@ import pytest
 from napari_mrissl.pretext.registry import TASKS
 from napari_mrissl.pretext.subjects import Scan, Subjects
 from napari_mrissl.training.building import settings_for
-from napari_mrissl.training.data import cohort
 from napari_mrissl.training.loop import fit
 from napari_mrissl.training.measuring import Worth, held_out_worth
 from napari_mrissl.training.run import Run
@@ -84,19 +83,3 @@ def test_labels_are_told_apart_unless_they_are_those_of_others(
         assert np.mean(taps) > 0, below
         assert below["misplaced"] > 0.05, below
         assert below["mislabelled"] > 0.3, below
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(4 * 3600)
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_label_ensembles_are_learned_at_every_scale(tmp_path: Path, shuffled: bool) -> None:
-    changes = {"device": "cpu", "steps": 1500, "shuffled": shuffled, "validate_every": 0}
-    settings = settings_for("synthesis", {"kind": "ensembles"}, "cpu", changes)
-    train, held = (cohort.subjects(settings, part) for part in ("train", "validation"))
-    assert train is not None
-    assert held is not None
-    below = _worth(tmp_path / "run", settings, train, held, 64)
-    print(below)
-    for name, share in below.items():
-        if name.startswith("tap"):
-            assert (share > 0.02) != shuffled, below
