@@ -28,6 +28,7 @@ ON_BY_DEFAULT = False
 
 Only if clicks at suggested places beat clicks by chance, after 10 and after 20, paired over 20
 scans: ``mrissl benchmark clicks --features NAME --data DIR --out OUT`` says so in its last lines.
+On hippocampus scans with the weights that ship they did not: +0.002 [-0.016, +0.020] after 20.
 """
 
 VERSION = 1
