@@ -9,7 +9,7 @@ from napari_mrissl.segmentation.prompts import PromptClass
 from napari_mrissl.training.pictures import tiled
 from napari_mrissl.ui.finetuning.corrections import Corrections, changed
 from napari_mrissl.ui.finetuning.learning import NOTHING, Given, labelled, table_for
-from napari_mrissl.ui.finetuning.results import Packed
+from napari_mrissl.ui.finetuning.painted import Packed
 from napari_mrissl.ui.finetuning.run_tab import coloured
 from napari_mrissl.ui.finetuning.seen import Marks
 from napari_mrissl.ui.finetuning.table_file import TableRow, write_table
