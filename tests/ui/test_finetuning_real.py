@@ -1,4 +1,4 @@
-"""From the dock to a real training and a real prediction, as layers; nothing is put in its place."""
+"""From the dock to a real training and a real prediction, as layers."""
 
 import numpy as np
 import pytest

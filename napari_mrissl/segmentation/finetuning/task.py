@@ -119,9 +119,8 @@ class Finetune(Task[FinetuneTaskSettings]):
         center = self._centres.middle(scan)
         if wanted.at_mm is not None:
             place = apply_affine(scan.volume.to_index, wanted.at_mm)
-            # The file that `look_at` reads from may hold anything.
-            if not np.isnan(place).any():
-                center = np.clip(place, 0, np.array(scan.volume.shape) - 1.0)
+            # What is beyond the scan shows its edge.
+            center = np.clip(place, 0, np.array(scan.volume.shape) - 1.0)
         return [self._picture(network, scan, center, wanted.axis)]
 
     def look_at(self, look: Mapping[str, Any]) -> None:

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("Scan / class", "ml", "Dice", "State")
 _FORGET = (
     "Forget corrections",
-    "What was painted on the selected scan's result is learned no more, and the network's own "
-    "labels are shown again; can be taken back",
+    "What was painted on the selected scan's result is learned no more, nor shown; not for good",
 )
 _BRING_BACK = (
     "Restore corrections",
@@ -37,8 +36,7 @@ _BRING_BACK = (
 _TIPS = (
     "Scans with a tick are segmented; unfold one to see its classes",
     "Volume of the class as the layer shows it, corrections included",
-    "Against the scan's label layer; of a scan that was learned from it is no test. "
-    "*: only of voxels that are not 0 in the label layer",
+    "Against the scan's label layer; no test where that was learned. *: only where it is not 0",
     "learned from, held out or new to the network; corrected; accepted; failed",
 )
 

@@ -125,10 +125,8 @@ def test_a_run_reads_the_wish_before_each_picture(tmp_path):
             identity = run.settings.data.subjects[0].identity
             look_at(run.folder, {"identity": identity, "at_mm": [3.0, 4.0, 5.0], "axis": axis})
         go_on(run.folder)
-        last = [event for event in EventTail(run.folder).poll() if isinstance(event, ImageEvent)][
-            -1
-        ]
-        with Image.open(run.folder / "images" / last.file) as image:
+        events = [one for one in EventTail(run.folder).poll() if isinstance(one, ImageEvent)]
+        with Image.open(run.folder / "images" / events[-1].file) as image:
             pictures.append(np.asarray(image.convert("L"))[:, :16])
     assert pictures[0].shape == pictures[1].shape
     assert not np.array_equal(*pictures)
