@@ -11,7 +11,7 @@ from napari_mrissl.ui.pretraining import work as runs
 from napari_mrissl.volumes import read
 from tests.segmentation.finetuning.balls import TINY, arrays, write
 
-pytestmark = [pytest.mark.gui, pytest.mark.slow]
+pytestmark = [pytest.mark.gui, pytest.mark.slow, pytest.mark.timeout(900)]
 WAIT = 300_000
 STEPS = 60
 
