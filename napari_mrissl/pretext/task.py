@@ -194,3 +194,12 @@ class Task(ABC, Generic[S]):
     ) -> list[Shown]:
         """Pictures of whole subjects, where a task has any; as `show` otherwise."""
         return []
+
+    def look_at(self, look: Mapping[str, Any]) -> None:
+        """Somebody who watches asks for another place in the next `preview`.
+
+        Parameters
+        ----------
+        look
+            Plain data from a file that anybody may have written: what is not usable is ignored.
+        """

@@ -25,6 +25,7 @@ from napari_mrissl.training.collective import Alone, Processes, device_of, joine
 from napari_mrissl.training.cores import computing
 from napari_mrissl.training.events import EventWriter
 from napari_mrissl.training.failures import explained, not_finite
+from napari_mrissl.training.looking import look_of
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.states import RunState
 from napari_mrissl.training.trainer import Stepped, Trainer
@@ -280,6 +281,8 @@ class _Fit:
             batch = self.task.prepare(self.trainer.on_device(part), part.keys)
             network = self.trainer.shown.eval()
             pictures = self.task.show(network, batch)
+            if (look := look_of(self.run.folder)) is not None:
+                self.task.look_at(look)
             for shown in [*pictures, *self.task.preview(network, self.train, self.held_out)]:
                 self.reports.image(done, shown)
 

@@ -163,7 +163,7 @@ def test_from_label_layers_to_the_segmentation_of_every_open_scan(panel, qtbot, 
     assert [one.split for one in run.settings.data.subjects] == ["train", "validation"]
     panel.run_box.refresh()
     assert panel.run_box.dice.text() == (
-        "Dice 0.917 in crops that it learns from, 0.750 on held-out scans, 0.125 by chance"
+        "Dice 0.917 in crops that it learns from, 0.750 in crops of held-out scans, 0.125 by chance"
     )
     qtbot.waitUntil(lambda: "prediction" in panel.run_box.pictures.shown, timeout=WAIT)
 

@@ -9,7 +9,7 @@ from napari_mrissl.segmentation.prompts import PromptClass
 from napari_mrissl.training.pictures import tiled
 from napari_mrissl.ui.finetuning.corrections import Corrections, changed
 from napari_mrissl.ui.finetuning.learning import NOTHING, Given, labelled, table_for
-from napari_mrissl.ui.finetuning.results import Packed
+from napari_mrissl.ui.finetuning.painted import Packed
 from napari_mrissl.ui.finetuning.run_tab import coloured
 from napari_mrissl.ui.finetuning.seen import Marks
 from napari_mrissl.ui.finetuning.table_file import TableRow, write_table
@@ -130,8 +130,8 @@ def test_a_table_names_scans_by_file_and_no_cell_is_a_formula(tmp_path):
     sizes = Measured(scan.identity, "new", {2: 10}, {2: 0.24}, {2: 0.5})
     path = write_table(tmp_path / "a.csv", model, [TableRow(scan, sizes, "corrected")])
     lines = path.read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "scan,identity,part,state,label,class,voxels,volume_ml,dice,model"
+    assert lines[0] == "scan,identity,part,state,label,class,voxels,volume_ml,dice,dice_of,model"
     assert lines[1] == (
-        f"made,{scan.identity},new,corrected,2,'=1+1,10,0.24,0.500000,finetune 12345678"
+        f"made,{scan.identity},new,corrected,2,'=1+1,10,0.24,0.500000,whole scan,finetune 12345678"
     )
     assert "secret" not in path.read_text(encoding="utf-8")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from napari_mrissl.geometry import apply_affine
 from napari_mrissl.pretext.subjects import Scan, Subjects
@@ -23,7 +27,11 @@ from napari_mrissl.segmentation.finetuning.samples import (
     recoloured,
     upright,
 )
-from napari_mrissl.segmentation.finetuning.task_settings import INFO, FinetuneTaskSettings
+from napari_mrissl.segmentation.finetuning.task_settings import (
+    INFO,
+    FinetuneTaskSettings,
+    PreviewSettings,
+)
 
 PREVIEW = "prediction"
 """Name of the picture of a scan with what the network makes of it."""
@@ -48,6 +56,7 @@ class Finetune(Task[FinetuneTaskSettings]):
         super().__init__(settings)
         self.rates = {"backbone.": settings.backbone_rate}
         self._centres = Centres(len(settings.classes))
+        self._look = settings.preview
 
     def network(self) -> SegmentationNetwork:
         """A backbone and its head."""
@@ -94,27 +103,41 @@ class Finetune(Task[FinetuneTaskSettings]):
 
         Grey values of the last two are numbers of classes over that of the last class; what
         is not labelled is background. The slice goes through the middle of the labels of the
-        first held-out scan, or else training scan, unless the settings say otherwise.
+        first held-out scan, or else training scan, unless the settings or `look_at` say
+        otherwise. Of a scan that the run does not have nothing can be shown.
         """
-        wanted = self.settings.preview
+        wanted = self._look
         parts = [part for part in (validation, train) if part is not None and len(part)]
         chosen = None
         if wanted.identity is not None:
             scans = (part.scan(number) for part in parts for number in range(len(part)))
             chosen = next((scan for scan in scans if scan.identity == wanted.identity), None)
+            if chosen is None:
+                # A place in another scan means nothing in this one.
+                wanted = PreviewSettings(axis=wanted.axis)
         scan = chosen or parts[0].scan(0)
         center = self._centres.middle(scan)
         if wanted.at_mm is not None:
-            center = apply_affine(scan.volume.to_index, wanted.at_mm)
-        return [self._picture(network, scan, center)]
+            place = apply_affine(scan.volume.to_index, wanted.at_mm)
+            # What is beyond the scan shows its edge.
+            center = np.clip(place, 0, np.array(scan.volume.shape) - 1.0)
+        return [self._picture(network, scan, center, wanted.axis)]
 
-    def _picture(self, network: torch.nn.Module, scan: Scan, center: NDArray[np.float64]) -> Shown:
+    def look_at(self, look: Mapping[str, Any]) -> None:
+        """Show another slice from now on; what is no `PreviewSettings` is ignored."""
+        try:
+            self._look = PreviewSettings.model_validate(dict(look))
+        except ValidationError:
+            return
+
+    def _picture(
+        self, network: torch.nn.Module, scan: Scan, center: NDArray[np.float64], axis: int
+    ) -> Shown:
         image, labels = cut(scan, upright(scan, center, self.settings))
         weight = next(network.parameters())
         batch = torch.from_numpy(image)[None, None].to(device=weight.device, dtype=weight.dtype)
         with torch.no_grad():
             predicted = network(batch)[0].argmax(dim=0).cpu().numpy()
-        axis = self.settings.preview.axis
         middle = self.settings.patch[axis] // 2
         last = len(self.settings.classes) - 1
         known = np.where(labels <= last, labels.astype(np.float32) / last, np.nan)

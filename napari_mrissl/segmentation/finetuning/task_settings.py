@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from napari_mrissl.networks.settings import BackboneSettings
 from napari_mrissl.pretext.info import TaskInfo, TaskSettings
@@ -101,7 +101,7 @@ class PreviewSettings(Settings):
     """
 
     identity: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    at_mm: tuple[float, float, float] | None = None
+    at_mm: tuple[FiniteFloat, FiniteFloat, FiniteFloat] | None = None
     axis: Literal[0, 1, 2] = 0
 
 

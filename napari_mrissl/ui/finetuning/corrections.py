@@ -40,10 +40,21 @@ class Corrections:
         order = np.argsort(all_voxels, kind="stable")
         return Corrections(all_voxels[order], all_labels[order])
 
+    def but(self, voxels: NDArray[np.int64]) -> Corrections:
+        """These without some voxels."""
+        return self._where(~np.isin(self.voxels, voxels))
+
+    def only(self, voxels: NDArray[np.int64]) -> Corrections:
+        """Those of these that are among some voxels."""
+        return self._where(np.isin(self.voxels, voxels))
+
     def put(self, labels: NDArray[Any]) -> None:
         """Write them into a label map, in place."""
         inside = self.voxels < labels.size
         np.put(labels, self.voxels[inside], self.labels[inside])
+
+    def _where(self, kept: NDArray[np.bool_]) -> Corrections:
+        return Corrections(self.voxels[kept], self.labels[kept])
 
     def packed(self) -> str | None:
         """As text for a session; None where that would be too long."""
@@ -69,6 +80,12 @@ class Corrections:
         if count and (voxels[0] < 0 or (np.diff(voxels) <= 0).any() or labels.min() < 0):
             return None
         return cls(voxels.astype(np.int64), labels)
+
+
+def at(labels: NDArray[Any], voxels: NDArray[np.int64]) -> Corrections:
+    """What a label map says at some voxels, ascending; those beyond it are left out."""
+    inside = voxels[voxels < labels.size]
+    return Corrections(inside, labels.reshape(-1)[inside].astype(np.int32))
 
 
 def changed(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.int64]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import weakref
-import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from napari_mrissl.ui.finetuning.corrections import Corrections, changed
+from napari_mrissl.ui.finetuning.corrections import Corrections
+from napari_mrissl.ui.finetuning.painted import Packed, Painted, Under
 from napari_mrissl.ui.finetuning.seen import ACCEPTED, RESULT
 from napari_mrissl.ui.finetuning.work import Model
 from napari_mrissl.ui.history import SettingsHistory
@@ -31,26 +30,6 @@ _OPACITY = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Packed:
-    """A label map that is kept for undo: a few parts in a hundred of its size."""
-
-    shape: tuple[int, ...]
-    kind: np.dtype[Any]
-    content: bytes
-
-    @classmethod
-    def of(cls, labels: NDArray[Any]) -> Packed:
-        """Pack a label map."""
-        content = zlib.compress(np.ascontiguousarray(labels).tobytes(), 1)
-        return cls(labels.shape, labels.dtype, content)
-
-    def labels(self) -> NDArray[Any]:
-        """The label map, to be written to."""
-        flat = np.frombuffer(zlib.decompress(self.content), self.kind)
-        return flat.reshape(self.shape).copy()
-
-
-@dataclass(frozen=True, eq=False)
 class Finetuned:
     """One finetuning as it is shown.
 
@@ -59,13 +38,13 @@ class Finetuned:
     model
         Its network.
     left
-        What its layers held when it was left.
+        What its layers held when it was left, and what lay under that.
     made
         Scans whose layer is of this network.
     """
 
     model: Model
-    left: weakref.WeakKeyDictionary[Image, Packed] = field(
+    left: weakref.WeakKeyDictionary[Image, tuple[Packed, Under]] = field(
         default_factory=weakref.WeakKeyDictionary
     )
     made: weakref.WeakSet[Image] = field(default_factory=weakref.WeakSet)
@@ -83,6 +62,8 @@ class Results:
     ----------
     corrections
         By scan layer, of all results so far: labels for the next finetuning.
+    forgotten
+        By scan layer, corrections that the user took away, to be brought back.
     hidden
         Labels that are not shown.
     """
@@ -92,9 +73,10 @@ class Results:
         self.corrections: weakref.WeakKeyDictionary[Image, Corrections] = (
             weakref.WeakKeyDictionary()
         )
+        self.forgotten: weakref.WeakKeyDictionary[Image, Corrections] = weakref.WeakKeyDictionary()
         self.hidden: set[int] = set()
         self._history: SettingsHistory[Finetuned | None] = SettingsHistory(None)
-        self._seen: weakref.WeakKeyDictionary[Labels, NDArray[Any]] = weakref.WeakKeyDictionary()
+        self._painted: weakref.WeakKeyDictionary[Labels, Painted] = weakref.WeakKeyDictionary()
         self._coloured: weakref.WeakKeyDictionary[Labels, Any] = weakref.WeakKeyDictionary()
         self.muted = False
 
@@ -115,7 +97,17 @@ class Results:
         return self._history.can_redo
 
     def adopt(self, model: Model, scans: Iterable[tuple[Image, Volume]]) -> None:
-        """A finetuning has ended: its network is the present one; its results come by `show`."""
+        """A finetuning has ended: its network is the present one; its results come by `show`.
+
+        Newer weights of the present finetuning take the place of its older ones: they are no
+        step to be taken back, as its folder holds the newer ones only.
+        """
+        shown = self._history.present
+        if shown is not None and shown.model.folder == model.folder:
+            same = shown.model.step == model.step
+            made: weakref.WeakSet[Image] = shown.made if same else weakref.WeakSet()
+            self._history.present = Finetuned(model, shown.left, made)
+            return
         self._leave(scans)
         self._history.change(Finetuned(model))
 
@@ -147,11 +139,12 @@ class Results:
 
     def show(self, scan: Image, volume: Volume, labels: NDArray[Any]) -> Labels:
         """Show a result, with the user's corrections of earlier ones on top."""
-        if (held := self.corrections.get(scan)) is not None:
-            held.put(labels)
+        held = self.corrections.get(scan, Corrections())
+        under = Under.below(held, labels)
+        held.put(labels)
         if self._history.present is not None:
             self._history.present.made.add(scan)
-        return self._show(scan, volume, labels)
+        return self._show(scan, volume, labels, under)
 
     def harvest(self, scan: Image, volume: Volume) -> int:
         """Take what was painted on a scan's result since the last time; how many voxels.
@@ -161,17 +154,49 @@ class Results:
         layer = self.layer_of(volume)
         if layer is None:
             return 0
-        now, before = labels_array(layer), self._seen.get(layer)
-        if before is None or before.shape != now.shape:
-            self._seen[layer] = now.copy()
+        now, painted = labels_array(layer), self._painted.get(layer)
+        if painted is None or painted.seen.shape != now.shape:
+            self._painted[layer] = Painted(now.copy())
             return 0
-        voxels = changed(before, now)
-        if len(voxels):
-            labels = now.reshape(-1)[voxels].copy()
-            before.reshape(-1)[voxels] = labels
-            held = self.corrections.get(scan, Corrections())
-            self.corrections[scan] = held.and_then(voxels, labels)
-        return len(voxels)
+        held, count = painted.look(now, self.corrections.get(scan, Corrections()))
+        if count:
+            self._hold(scan, held)
+        return count
+
+    def forget(self, scan: Image, volume: Volume) -> bool:
+        """Corrections of a scan are learned no more, and its layer shows the network's labels.
+
+        Returns whether it does: what a network said under corrections of another session is
+        not known, and the layer then counts as no result of it until it is made again.
+        """
+        self.harvest(scan, volume)
+        held, layer = self.corrections.pop(scan, Corrections()), self.layer_of(volume)
+        if not len(held):
+            return True
+        self.forgotten[scan] = held
+        if layer is None:
+            return True
+        own = self._painted[layer].under.own
+        labels = labels_array(layer).copy()
+        own.put(labels)
+        self._show(scan, volume, labels, Under())
+        known = len(held.but(own.voxels)) == 0
+        if not known and self._history.present is not None:
+            self._history.present.made.discard(scan)
+        return known
+
+    def bring_back(self, scan: Image, volume: Volume) -> None:
+        """Corrections that were forgotten are corrections again; newer ones win."""
+        self.harvest(scan, volume)
+        newer, layer = self.corrections.get(scan, Corrections()), self.layer_of(volume)
+        held = self.forgotten.pop(scan, Corrections()).and_then(newer.voxels, newer.labels)
+        self._hold(scan, held)
+        if layer is not None:
+            labels = labels_array(layer).copy()
+            self._painted[layer].under.own.put(labels)
+            under = Under.below(held, labels)
+            held.put(labels)
+            self._show(scan, volume, labels, under)
 
     def accept(self, scan: Image, volume: Volume) -> Labels | None:
         """A scan's whole result becomes labels to learn from; its layer, if there is one."""
@@ -213,7 +238,13 @@ class Results:
         finally:
             self.muted = False
 
-    def _show(self, scan: Image, volume: Volume, labels: NDArray[Any]) -> Labels:
+    def _hold(self, scan: Image, held: Corrections) -> None:
+        if len(held):
+            self.corrections[scan] = held
+        else:
+            self.corrections.pop(scan, None)
+
+    def _show(self, scan: Image, volume: Volume, labels: NDArray[Any], under: Under) -> Labels:
         layer = self.layer_of(volume)
         self.muted = True
         try:
@@ -227,9 +258,10 @@ class Results:
                     self._viewer.layers.selection.active = active
             else:
                 set_labels(layer, labels)
+                _forget_strokes(layer)
         finally:
             self.muted = False
-        self._seen[layer] = labels_array(layer).copy()
+        self._painted[layer] = Painted(labels_array(layer).copy(), under)
         return layer
 
     def _leave(self, scans: Iterable[tuple[Image, Volume]]) -> None:
@@ -242,7 +274,8 @@ class Results:
             self.harvest(scan, volume)
             layer = self.layer_of(volume)
             if layer is not None:
-                shown.left[scan] = Packed.of(labels_array(layer))
+                under = self._painted[layer].under
+                shown.left[scan] = (Packed.of(labels_array(layer)), under)
 
     def _step(self, step: Any, scans: list[tuple[Image, Volume]]) -> bool:
         self._leave(scans)
@@ -252,10 +285,17 @@ class Results:
             kept = shown.left.get(scan) if shown is not None else None
             layer = self.layer_of(volume)
             if kept is not None:
-                self._show(scan, volume, kept.labels())
+                self._restore(scan, volume, *kept)
             elif layer is not None:
                 self._viewer.layers.remove(layer)
         return True
+
+    def _restore(self, scan: Image, volume: Volume, packed: Packed, under: Under) -> None:
+        labels = packed.labels()
+        held = self.corrections.get(scan, Corrections())
+        # Corrections that were forgotten meanwhile are not shown again as if learned.
+        under.own.but(held.voxels).put(labels)
+        self._show(scan, volume, labels, Under(under.own.only(held.voxels), under.earlier))
 
     def _free(self, wanted: str) -> str:
         taken = {layer.name for layer in self._viewer.layers}
@@ -263,6 +303,15 @@ class Results:
         while name in taken:
             name, number = f"{wanted} {number}", number + 1
         return name
+
+
+def _forget_strokes(layer: Labels) -> None:
+    """Empty a layer's own undo: old strokes would be put back into labels of another network."""
+    editable, mode = layer.editable, layer.mode
+    layer.editable = False
+    layer.editable = editable
+    if editable:
+        layer.mode = mode
 
 
 def _title(scan: Image) -> str:

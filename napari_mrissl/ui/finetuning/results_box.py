@@ -18,18 +18,26 @@ from qtpy.QtWidgets import (
 )
 
 from napari_mrissl.errors import printable
-from napari_mrissl.ui.finetuning.work import Measured, Model
+from napari_mrissl.ui.finetuning.work import LABELLED, Measured, Model
 from napari_mrissl.ui.recorder.parts import button, column, row, sentence
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
 _COLUMNS = ("Scan / class", "ml", "Dice", "State")
+_FORGET = (
+    "Forget corrections",
+    "What was painted on the selected scan's result is learned no more, nor shown; not for good",
+)
+_BRING_BACK = (
+    "Restore corrections",
+    "What was painted on the selected scan's result, and forgotten, counts again",
+)
 _TIPS = (
     "Scans with a tick are segmented; unfold one to see its classes",
     "Volume of the class as the layer shows it, corrections included",
-    "Against the scan's label layer; of a scan that was learned from it is no test",
-    "learned from, held out or new to the network; corrected; accepted",
+    "Against the scan's label layer; no test where that was learned. *: only where it is not 0",
+    "learned from, held out or new to the network; corrected; accepted; failed",
 )
 
 
@@ -44,6 +52,10 @@ class Line(NamedTuple):
         In words.
     problem
         Why it has no result, in a sentence.
+    corrected
+        Voxels that were painted on its results.
+    forgotten
+        Whether such voxels were forgotten, and can be brought back.
     """
 
     scan: Image
@@ -51,6 +63,8 @@ class Line(NamedTuple):
     measured: Measured | None = None
     state: str = ""
     problem: str = ""
+    corrected: int = 0
+    forgotten: bool = False
 
 
 class ResultsBox(QWidget):
@@ -60,7 +74,7 @@ class ResultsBox(QWidget):
     ----------
     segment_wanted, undo_wanted, redo_wanted, open_wanted : Signal()
         A button was pressed.
-    accept_wanted, return_wanted : Signal(object)
+    accept_wanted, return_wanted, forget_wanted, restore_wanted : Signal(object)
         The layer of the selected scan.
     chosen : Signal(object)
         The layer of the scan that was selected.
@@ -75,6 +89,8 @@ class ResultsBox(QWidget):
     redo_wanted = Signal()
     accept_wanted = Signal(object)
     return_wanted = Signal(object)
+    forget_wanted = Signal(object)
+    restore_wanted = Signal(object)
     chosen = Signal(object)
     export_wanted = Signal(str)
     model_wanted = Signal(str)
@@ -107,6 +123,8 @@ class ResultsBox(QWidget):
         for number in (1, 2, 3):
             header.setSectionResizeMode(number, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.partial = sentence("Which voxels Dice is of")
+        self.partial.setText("* Dice of labelled voxels only: wrong labels elsewhere do not count.")
         self.problem = sentence("Why the selected scan has no result")
         self.problem.setVisible(False)
         self.segment = button("Segment", "Segment all scans with a tick, as new or changed layers")
@@ -118,6 +136,7 @@ class ResultsBox(QWidget):
             "Accept", "The selected scan's whole result becomes labels of the next finetuning"
         )
         self.take_back = button("Take back", "What was accepted is a result again")
+        self.forget = button(*_FORGET)
         self.export = button("Save CSV...", "Volumes and Dice of all results as a table")
         self.hint = sentence("How results are corrected")
         self.hint.setText(
@@ -129,9 +148,11 @@ class ResultsBox(QWidget):
         layout.addLayout(row((self.model, 1), self.open))
         layout.addLayout(row((self.undo, 1), (self.redo, 1)))
         layout.addWidget(self.tree, 1)
+        layout.addWidget(self.partial)
         layout.addWidget(self.problem)
         layout.addLayout(row((self.segment, 1), self.by_itself))
-        layout.addLayout(row((self.accept, 1), (self.take_back, 1), (self.export, 1)))
+        layout.addLayout(row((self.accept, 1), (self.take_back, 1)))
+        layout.addLayout(row((self.forget, 1), (self.export, 1)))
         layout.addWidget(self.hint)
         self.open.clicked.connect(self._on_open)
         self.undo.clicked.connect(self.undo_wanted)
@@ -139,6 +160,7 @@ class ResultsBox(QWidget):
         self.segment.clicked.connect(self.segment_wanted)
         self.accept.clicked.connect(lambda: self._on_scan(self.accept_wanted))
         self.take_back.clicked.connect(lambda: self._on_scan(self.return_wanted))
+        self.forget.clicked.connect(self._on_forget)
         self.export.clicked.connect(self._on_export)
         self.tree.itemSelectionChanged.connect(self._on_selected)
         self.tree.itemChanged.connect(self._on_ticked)
@@ -200,13 +222,15 @@ class ResultsBox(QWidget):
     def _item(self, one: Line, model: Model | None) -> QTreeWidgetItem:
         found = one.measured
         dice = found.mean_dice if found is not None else None
-        words = (one.name, "", "" if dice is None else f"{dice:.3f}", one.state)
+        mark = "*" if found is not None and found.dice_of == LABELLED else ""
+        words = (one.name, "", "" if dice is None else f"{dice:.3f}{mark}", one.state)
         item = QTreeWidgetItem([printable(word) for word in words])
         item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
         unticked = one.scan in self._unticked
         item.setCheckState(0, Qt.CheckState.Unchecked if unticked else Qt.CheckState.Checked)
         item.setToolTip(0, printable(one.problem or one.name))
-        item.setToolTip(2, "Mean over the classes")
+        of_what = f", of {LABELLED} only" if mark else ""
+        item.setToolTip(2, f"Mean over the classes{of_what}")
         item.setToolTip(3, printable(one.state))
         if found is not None and model is not None:
             for each in model.foreground:
@@ -215,7 +239,7 @@ class ResultsBox(QWidget):
                     [
                         printable(each.name),
                         f"{found.volumes_ml[each.label]:.2f}",
-                        "" if score is None else f"{score:.3f}",
+                        "" if score is None else f"{score:.3f}{mark}",
                         "",
                     ]
                 )
@@ -240,6 +264,13 @@ class ResultsBox(QWidget):
         self.segment.setEnabled(there and free and bool(self.ticked))
         self.accept.setEnabled(has_result and not accepted and free)
         self.take_back.setEnabled(accepted and free)
+        texts = _BRING_BACK if self._to_restore(line) else _FORGET
+        self.forget.setText(texts[0])
+        self.forget.setToolTip(texts[1])
+        can_forget = line is not None and bool(line.corrected or line.forgotten)
+        self.forget.setEnabled(can_forget and not accepted and free)
+        scores = [one.measured for one in self._lines if one.measured is not None]
+        self.partial.setVisible(any(one.dice and one.dice_of == LABELLED for one in scores))
         self.export.setEnabled(any(one.measured is not None for one in self._lines))
         self.problem.setVisible(line is not None and bool(line.problem))
         self.problem.setText(printable(line.problem) if line is not None else "")
@@ -262,6 +293,15 @@ class ResultsBox(QWidget):
     def _on_scan(self, signal: Signal) -> None:
         if self.selected is not None:
             signal.emit(self.selected.scan)
+
+    def _on_forget(self) -> None:
+        self._on_scan(
+            self.restore_wanted if self._to_restore(self.selected) else self.forget_wanted
+        )
+
+    @staticmethod
+    def _to_restore(line: Line | None) -> bool:
+        return line is not None and line.forgotten and not line.corrected
 
     def _on_open(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "The folder of a finetuning")

@@ -34,12 +34,14 @@ class FinetuneRunBox(RunBox):
 
     def __init__(self, follower: Follower, parent: QWidget | None = None) -> None:
         self.dice = sentence(
-            "Dice of the newest crops, of held-out scans, and what chance is worth"
+            "Dice of the newest crops, of crops around labels of held-out scans, and what chance "
+            "is worth. In crops it is higher than in whole scans: see Results for those"
         )
         self.dice.setStyleSheet("font-weight: bold;")
         self.use = button(
             "Segment with what it has learned",
-            "Use the newest checkpoint for all scans with a tick under Results, finished or not",
+            "Segment all scans with a tick under Results by what was saved so far, finished or "
+            "not: the best weights on held-out scans, or the newest where none is held out",
         )
         super().__init__(follower, parent)
         layout: Any = self.layout()
@@ -49,6 +51,11 @@ class FinetuneRunBox(RunBox):
         self.use.clicked.connect(self.use_wanted)
         # What the user looks for first stands first.
         samples = self.sections["Samples"]
+        samples.setToolTip(
+            "The slice in view with what the network makes of it and its labels, in scans that it "
+            "learns from or is measured on; the next picture is of where you look. Other scans "
+            "are segmented under Results"
+        )
         layout.removeWidget(samples)
         layout.insertWidget(layout.indexOf(self.sections["Curves"]), samples)
         self._show_dice()
@@ -64,7 +71,7 @@ class FinetuneRunBox(RunBox):
         if curve is not None:
             for name, value in (
                 ("in crops that it learns from", curve.training.last),
-                ("on held-out scans", curve.validation.last),
+                ("in crops of held-out scans", curve.validation.last),
             ):
                 if not math.isnan(value):
                     words.append(f"{value:.3f} {name}")

@@ -18,7 +18,8 @@ from napari_mrissl.ui.finetuning.scans_box import Row
 from napari_mrissl.ui.finetuning.seen import ScanFacts, Seen
 from napari_mrissl.ui.finetuning.table_file import TableRow
 from napari_mrissl.ui.jobs import JobRunner
-from napari_mrissl.ui.layers import labels_array, to_world
+from napari_mrissl.ui.layers import labels_array
+from napari_mrissl.ui.navigator.units import world_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -148,8 +149,11 @@ class Scene(QObject):
                 words.append("accepted")
             problem = self.problems.get(one.layer, "")
             if problem:
-                words = ["failed"]
-            found.append(Line(one.layer, one.name, size, ", ".join(words), problem))
+                words.append("failed")
+            corrected = len(self.results.corrections.get(one.layer, ()))
+            forgotten = one.layer in self.results.forgotten
+            state = ", ".join(words)
+            found.append(Line(one.layer, one.name, size, state, problem, corrected, forgotten))
         return tuple(found)
 
     @property
@@ -184,7 +188,7 @@ class Scene(QObject):
         return tuple(found)
 
     def in_view(self) -> tuple[Volume, tuple[float, float, float], int] | None:
-        """The scan, place and axis of the slice that the user looks at, if it is learned."""
+        """The scan, place and axis of the slice that the user looks at, if the scan is used."""
         used = {row.scan.layer: row.scan.volume for row in self.rows if row.use != "none"}
         active = self.viewer.layers.selection.active
         visible = [layer for layer in used if layer.visible]
@@ -192,7 +196,7 @@ class Scene(QObject):
         if layer is None:
             return None
         dims = self.viewer.dims
-        x, y, z = (float(value) for value in to_world(np.array(dims.point[-3:], np.float64)))
+        x, y, z = (float(value) for value in world_of(self.viewer, dims.point))
         across = [axis - (dims.ndim - 3) for axis in dims.not_displayed]
         axis = next((n for n in across if 0 <= n < 3), 0)
         return used[layer], (x, y, z), axis

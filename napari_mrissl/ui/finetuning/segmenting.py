@@ -117,6 +117,23 @@ class Segmenting(JobRunner):
                 self._scene.look()
                 self.said.emit(f"{printable(scan.name)} is learned from next time.")
 
+    def forget(self, layer: Image) -> None:
+        """What was painted on a scan's results is learned no more."""
+        for scan, volume in self._scene.pairs:
+            if scan is layer:
+                known = self._scene.results.forget(scan, volume)
+                self._scene.look()
+                again = "" if known else " Segment it again to see what the network says."
+                self.said.emit(f"Corrections of {printable(scan.name)} are forgotten.{again}")
+
+    def restore(self, layer: Image) -> None:
+        """Forgotten corrections of a scan count again."""
+        for scan, volume in self._scene.pairs:
+            if scan is layer:
+                self._scene.results.bring_back(scan, volume)
+                self._scene.look()
+                self.said.emit(f"Corrections of {printable(scan.name)} are learned next time.")
+
     def take_back(self, layer: Image) -> None:
         """What was accepted is a result again."""
         for scan, volume in self._scene.pairs:

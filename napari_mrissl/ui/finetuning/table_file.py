@@ -13,7 +13,8 @@ from napari_mrissl.ui.finetuning.work import Measured, Model
 from napari_mrissl.volumes import Volume
 
 COLUMNS = (
-    "scan", "identity", "part", "state", "label", "class", "voxels", "volume_ml", "dice", "model",
+    "scan", "identity", "part", "state", "label", "class", "voxels", "volume_ml", "dice", "dice_of",
+    "model",
 )  # fmt: skip
 
 
@@ -32,7 +33,7 @@ class TableRow(NamedTuple):
 
 
 def write_table(path: Path, model: Model, rows: Sequence[TableRow]) -> Path:
-    """One line for each scan and class.
+    """One line for each scan and class; ``dice_of`` says which voxels Dice is of.
 
     Scans are named as their files are, without folders, and by identity; what was made
     without a file by its own name.
@@ -62,6 +63,7 @@ def write_table(path: Path, model: Model, rows: Sequence[TableRow]) -> Path:
                     found.voxels[one.label],
                     f"{found.volumes_ml[one.label]:.6g}",
                     "" if score is None else f"{score:.6f}",
+                    "" if score is None else found.dice_of,
                     model.key,
                 )
             )

@@ -18,6 +18,7 @@ from napari_mrissl.ui.finetuning import work
 from napari_mrissl.ui.finetuning.actions import FinetuneActions
 from napari_mrissl.ui.finetuning.labels_box import LabelsBox
 from napari_mrissl.ui.finetuning.memory import state_of, take_state
+from napari_mrissl.ui.finetuning.preview_link import PreviewLink
 from napari_mrissl.ui.finetuning.results_box import ResultsBox
 from napari_mrissl.ui.finetuning.run_tab import FinetuneRunBox
 from napari_mrissl.ui.finetuning.scene import Scene
@@ -75,6 +76,7 @@ class Finetuning(DockPanel, QWidget):
         self.listing = JobRunner(self, listed=False)
         self.saving = JobRunner(self)
         self.segmenting = Segmenting(self.scene, self)
+        self.preview_link = PreviewLink(self.scene, self.follower, self)
         self.labels_box = LabelsBox(self.scene)
         self.start_box = StartBox()
         self.run_box = FinetuneRunBox(self.follower)
@@ -258,6 +260,7 @@ class Finetuning(DockPanel, QWidget):
         box, actions, scene = self.results_box, self.actions, self.scene
         self._workers = (
             scene, self.follower, actions, self.asking, self.listing, self.saving, self.segmenting,
+            self.preview_link,
         )  # fmt: skip
         self.start_box.start_wanted.connect(self.start)
         self.start_box.estimate_wanted.connect(self.estimate)
@@ -274,6 +277,8 @@ class Finetuning(DockPanel, QWidget):
         box.model_wanted.connect(partial(self.use_run, segment=False))
         box.accept_wanted.connect(self.segmenting.accept)
         box.return_wanted.connect(self.segmenting.take_back)
+        box.forget_wanted.connect(self.segmenting.forget)
+        box.restore_wanted.connect(self.segmenting.restore)
         box.export_wanted.connect(self.save_table)
         box.chosen.connect(self._on_scan_chosen)
         actions.started.connect(lambda _: self._show_busy())
@@ -294,6 +299,7 @@ class Finetuning(DockPanel, QWidget):
         self.segmenting.said.connect(self.status.say)
         self.segmenting.shown.connect(lambda: self.tabs.setCurrentIndex(RESULTS))
         self.listing.failed.connect(self.status.say_failure)
+        self.preview_link.failed.connect(self.status.say_failure)
         scene.failed.connect(self.status.say_failure)
         scene.looked.connect(self._show_scene)
         scene.measured.connect(self._show_results)

@@ -21,6 +21,7 @@ from napari_mrissl.segmentation.finetuning.task_settings import LabelClass, Prev
 from napari_mrissl.segmentation.prediction import PredictionSettings
 from napari_mrissl.segmentation.prediction_apart import predict_apart
 from napari_mrissl.training import launch
+from napari_mrissl.training.looking import look_at
 from napari_mrissl.training.run import Run
 from napari_mrissl.trajectories.locks import locked
 from napari_mrissl.ui.finetuning.learning import NOTHING, Given, labelled, table_for
@@ -137,6 +138,29 @@ def estimate(control: Control, wanted: Wanted) -> tuple[Mapping[str, Any], int, 
     return found, settings.optimisation.steps, held
 
 
+def show_slice(
+    control: Control, run: Run, look: tuple[Volume, tuple[float, float, float], int]
+) -> None:
+    """Ask a run to show another slice in its next picture, where it has the scan.
+
+    Parameters
+    ----------
+    look
+        As in `Wanted`.
+
+    Raises
+    ------
+    MrisslError
+        If the run's folder cannot be written.
+    """
+    volume, place, axis = look
+    if volume.identity not in {record.identity for record in run.settings.data.subjects}:
+        return
+    wanted = PreviewSettings(identity=volume.identity, at_mm=place, axis=axis)
+    stop_if(control.cancelled)
+    look_at(run.folder, wanted.model_dump(mode="json"))
+
+
 def model_of(control: Control, folder: Path) -> Model:
     """What a finetuning has learned.
 
@@ -185,6 +209,10 @@ def segment(control: Control, model: Model, volumes: Sequence[Volume], device: s
     return missed
 
 
+WHOLE, LABELLED = "whole scan", "labelled voxels"
+"""What Dice is of."""
+
+
 class Measured(NamedTuple):
     """Sizes of a scan's result, and how it agrees with its labels.
 
@@ -198,6 +226,9 @@ class Measured(NamedTuple):
         By label of the network's classes but background.
     dice
         By label, where the scan has a label layer.
+    dice_of
+        Which voxels that is of: ``"whole scan"``, or ``"labelled voxels"`` where 0 in the label
+        layer means "not labelled" and answers there are not counted.
     """
 
     identity: str
@@ -205,6 +236,7 @@ class Measured(NamedTuple):
     voxels: Mapping[int, int]
     volumes_ml: Mapping[int, float]
     dice: Mapping[int, float]
+    dice_of: str = WHOLE
 
     @property
     def mean_dice(self) -> float | None:
@@ -244,7 +276,8 @@ def measure(
         part = "held out" if identity in model.measured_on else "new"
         part = "learned from" if identity in model.learned_from else part
         sizes = {label: count * voxel_ml for label, count in voxels.items()}
-        found.append(Measured(identity, part, voxels, sizes, scores))
+        dice_of = LABELLED if zero_is_nothing else WHOLE
+        found.append(Measured(identity, part, voxels, sizes, scores, dice_of))
     return tuple(found)
 
 

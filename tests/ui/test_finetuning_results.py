@@ -1,0 +1,322 @@
+"""Results, corrections and where the user looks, in a viewer without a window."""
+
+import csv
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import QObject, Signal
+
+from napari_mrissl.segmentation.finetuning import prepare
+from napari_mrissl.segmentation.finetuning.task_settings import LabelClass
+from napari_mrissl.training.looking import look_of
+from napari_mrissl.ui.finetuning.corrections import Corrections
+from napari_mrissl.ui.finetuning.preview_link import PreviewLink
+from napari_mrissl.ui.finetuning.results import Results
+from napari_mrissl.ui.finetuning.results_box import Line, ResultsBox
+from napari_mrissl.ui.finetuning.run_tab import FinetuneRunBox
+from napari_mrissl.ui.finetuning.scene import Scene
+from napari_mrissl.ui.finetuning.seen import ScanFacts
+from napari_mrissl.ui.finetuning.table_file import TableRow, write_table
+from napari_mrissl.ui.finetuning.work import Measured, Model, ToMeasure, measure
+from napari_mrissl.ui.layers import add_volume, labels_array
+from napari_mrissl.ui.pretraining.follower import Follower
+from napari_mrissl.volumes import Volume, read
+from tests.segmentation.finetuning.balls import tiny, write
+
+pytestmark = pytest.mark.gui
+SHAPE = (6, 8, 7)
+WAIT = 60_000
+
+
+@pytest.fixture
+def viewer(qapp):
+    return ViewerModel()
+
+
+@pytest.fixture
+def scan(viewer):
+    """A scan's layer and its volume."""
+    rng = np.random.default_rng(0)
+    volume = Volume.from_stored(rng.random(SHAPE, np.float32), np.eye(4), name="made")
+    return add_volume(viewer, volume, name="scan"), volume
+
+
+@pytest.fixture
+def results(viewer, scan, tmp_path):
+    """Of a network that says 1 in the lower half."""
+    results = Results(viewer)
+    results.adopt(model(tmp_path / "first"), [scan])
+    results.show(*scan, answer())
+    results.harvest(*scan)
+    return results
+
+
+def model(folder, step=100):
+    classes = (LabelClass(label=0, name="background"), LabelClass(label=1, name="lesion"))
+    return Model(folder, folder.name, "finetune 1", classes, frozenset(), frozenset(), step)
+
+
+def answer(until=3):
+    labels = np.zeros(SHAPE[::-1], np.uint8)
+    labels[:until] = 1
+    return labels
+
+
+def stroke(layer, where, label):
+    layer.brush_size = 1
+    layer.paint(where, label)
+
+
+def corrected(results, scan):
+    held = results.corrections.get(scan[0], Corrections())
+    return dict(zip(held.voxels.tolist(), held.labels.tolist(), strict=True))
+
+
+def flat(*where):
+    return int(np.ravel_multi_index(where, SHAPE[::-1]))
+
+
+def test_an_undone_stroke_is_no_correction(results, scan):
+    layer = results.layer_of(scan[1])
+    stroke(layer, (5, 5, 4), 1)
+    results.harvest(*scan)
+    assert corrected(results, scan) == {flat(5, 5, 4): 1}
+    layer.undo()
+    results.harvest(*scan)
+    assert scan[0] not in results.corrections
+    layer.redo()
+    results.harvest(*scan)
+    assert corrected(results, scan) == {flat(5, 5, 4): 1}
+    stroke(layer, (5, 5, 4), 2)
+    results.harvest(*scan)
+    assert corrected(results, scan) == {flat(5, 5, 4): 2}
+
+
+def test_an_undone_bucket_fill_leaves_the_corrections_of_before(results, scan):
+    layer = results.layer_of(scan[1])
+    stroke(layer, (0, 0, 0), 0)
+    results.harvest(*scan)
+    layer.n_edit_dimensions = 3
+    layer.fill((5, 5, 4), 1)
+    assert results.harvest(*scan) > 100
+    layer.undo()
+    results.harvest(*scan)
+    assert corrected(results, scan) == {flat(0, 0, 0): 0}
+
+
+def test_a_correction_that_the_next_network_learned_outlives_an_undone_stroke(
+    results, scan, tmp_path
+):
+    layer = results.layer_of(scan[1])
+    stroke(layer, (5, 5, 4), 1)
+    results.adopt(model(tmp_path / "second"), [scan])
+    # The next network says so itself.
+    learned = answer()
+    learned[5, 5, 4] = 1
+    results.show(*scan, learned)
+    stroke(layer, (5, 5, 4), 2)
+    results.harvest(*scan)
+    assert corrected(results, scan) == {flat(5, 5, 4): 2}
+    layer.undo()
+    results.harvest(*scan)
+    assert corrected(results, scan) == {flat(5, 5, 4): 1}
+
+
+def test_a_stroke_on_an_older_result_cannot_be_undone_on_a_newer_one(results, scan, tmp_path):
+    layer = results.layer_of(scan[1])
+    layer.mode = "paint"
+    stroke(layer, (5, 5, 4), 1)
+    results.adopt(model(tmp_path / "second"), [scan])
+    results.show(*scan, answer(5))
+    layer.undo()
+    results.harvest(*scan)
+    assert labels_array(layer)[5, 5, 4] == 1
+    assert corrected(results, scan) == {flat(5, 5, 4): 1}
+    assert layer.mode == "paint"
+
+
+def test_corrections_are_forgotten_with_what_is_shown_and_brought_back(results, scan, tmp_path):
+    layer = results.layer_of(scan[1])
+    stroke(layer, (5, 5, 4), 1)
+    results.adopt(model(tmp_path / "second"), [scan])
+    results.show(*scan, answer(2))
+    stroke(layer, (4, 1, 1), 1)
+    assert results.forget(*scan)
+    assert scan[0] not in results.corrections
+    assert np.array_equal(labels_array(layer), answer(2))
+    assert results.harvest(*scan) == 0
+
+    # Also where an earlier finetuning comes back, nothing is shown that is not learned.
+    results.undo([scan])
+    assert np.array_equal(labels_array(results.layer_of(scan[1])), answer())
+    results.redo([scan])
+    results.bring_back(*scan)
+    expected = answer(2)
+    expected[5, 5, 4] = expected[4, 1, 1] = 1
+    assert np.array_equal(labels_array(layer), expected)
+    assert corrected(results, scan) == {flat(5, 5, 4): 1, flat(4, 1, 1): 1}
+    assert scan[0] not in results.forgotten
+    assert results.forget(*scan)
+    assert np.array_equal(labels_array(layer), answer(2))
+
+
+def test_what_lay_under_corrections_of_another_session_is_not_known(viewer, results, scan):
+    layer = results.layer_of(scan[1])
+    stroke(layer, (5, 5, 4), 1)
+    results.harvest(*scan)
+    again = Results(viewer)
+    again.go_on_with(results.model, [scan])
+    again.corrections[scan[0]] = results.corrections[scan[0]]
+    again.harvest(*scan)
+    assert again.is_of_model(scan[0])
+    assert not again.forget(*scan)
+    assert not again.is_of_model(scan[0])
+    assert scan[0] not in again.corrections
+
+
+def test_newer_weights_of_a_finetuning_are_no_step_to_undo(results, scan, tmp_path):
+    for step in (200, 300, 300):
+        results.adopt(model(tmp_path / "first", step), [scan])
+        assert results.model.step == step
+        results.show(*scan, answer())
+        assert results.is_of_model(scan[0])
+    results.undo([scan])
+    assert results.model is None
+    assert not results.can_undo
+    results.redo([scan])
+    assert results.model.step == 300
+    results.adopt(model(tmp_path / "second"), [scan])
+    results.undo([scan])
+    assert results.model.folder == tmp_path / "first"
+    # Results of older weights are not taken for those of newer ones.
+    assert results.is_of_model(scan[0])
+    results.adopt(model(tmp_path / "first", 400), [scan])
+    assert not results.is_of_model(scan[0])
+
+
+def test_a_scan_that_fails_again_keeps_what_is_known_of_it(viewer, scan, tmp_path, qtbot):
+    scene, box = Scene(viewer), ResultsBox()
+    qtbot.addWidget(box)
+    scene.scans = (ScanFacts(scan[0], "scan", scan[1]),)
+    scene.results.adopt(model(tmp_path), [scan])
+    scene.results.show(*scan, answer())
+    scene.results.accept(*scan)
+    scene.problems[scan[0]] = "no contrast"
+    (line,) = scene.lines
+    assert line.state == "accepted, failed"
+    box.present(scene.lines, scene.results.model, can_undo=True, can_redo=False)
+    box.tree.topLevelItem(0).setSelected(True)
+    assert box.take_back.isEnabled()
+    assert box.problem.text() == "no contrast"
+    scene.close()
+
+
+def test_forgetting_is_a_button_that_takes_itself_back(scan, tmp_path, qtbot):
+    box, asked = ResultsBox(), []
+    qtbot.addWidget(box)
+    box.forget_wanted.connect(lambda layer: asked.append(("forget", layer)))
+    box.restore_wanted.connect(lambda layer: asked.append(("restore", layer)))
+    for count, forgotten in ((0, False), (3, False), (0, True), (3, True)):
+        line = Line(scan[0], "scan", corrected=count, forgotten=forgotten)
+        box.present([line], None, can_undo=False, can_redo=False)
+        box.tree.topLevelItem(0).setSelected(True)
+        assert box.forget.isEnabled() == bool(count or forgotten)
+        box.forget.click()
+    words = [what for what, _ in asked]
+    assert words == ["forget", "restore", "forget"]
+
+
+def test_dice_of_labelled_voxels_alone_says_so(scan, tmp_path, qtbot):
+    truth = answer(1)
+    control = SimpleNamespace(cancelled=lambda: False, progress=lambda *_: None)
+    one, rows = model(tmp_path), []
+    box = ResultsBox()
+    qtbot.addWidget(box)
+    for zero, score, text in ((False, 0.5, "0.500"), (True, 1.0, "1.000*")):
+        wanted = [ToMeasure(scan[1], answer(3), truth)]
+        (found,) = measure(control, one, wanted, zero_is_nothing=zero)
+        # One of three layers is right: 2 * 1 / (3 + 1).
+        assert found.dice == {1: pytest.approx(score)}
+        box.present([Line(scan[0], "scan", found)], one, can_undo=False, can_redo=False)
+        item = box.tree.topLevelItem(0)
+        assert [item.text(2), item.child(0).text(2)] == [text, text]
+        assert box.partial.isHidden() != zero
+        rows.append(TableRow(scan[1], found, "predicted"))
+    path = write_table(tmp_path / "a.csv", one, rows)
+    with path.open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["dice_of"] for row in table] == ["whole scan", "labelled voxels"]
+
+
+def test_without_labels_there_is_no_dice_to_be_explained(scan, tmp_path):
+    sizes = Measured(scan[1].identity, "new", {1: 10}, {1: 0.24}, {})
+    path = write_table(tmp_path / "a.csv", model(tmp_path), [TableRow(scan[1], sizes, "predicted")])
+    with path.open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["dice"], row["dice_of"]) == ("", "")
+
+
+def test_the_run_tab_says_which_weights_it_uses(qtbot):
+    box = FinetuneRunBox(Follower())
+    qtbot.addWidget(box)
+    assert "best weights on held-out scans" in box.use.toolTip()
+
+
+class Following(QObject):
+    """A follower of a run that is trained."""
+
+    state_changed = Signal()
+
+    def __init__(self, run):
+        super().__init__()
+        self.run, self.alive = run, True
+
+
+def test_the_run_is_told_which_slice_is_in_view(viewer, tmp_path, qtbot):
+    inputs = write(tmp_path, 2)
+    run = prepare(tiny(), inputs[:1], tmp_path / "run")
+    volumes = [read(one.image) for one in inputs]
+    layers = [add_volume(viewer, v, name=f"scan {n}") for n, v in enumerate(volumes)]
+    scene = Scene(viewer)
+    pairs = zip(layers, volumes, strict=True)
+    scene.scans = tuple(ScanFacts(layer, layer.name, volume) for layer, volume in pairs)
+    for layer in layers:
+        scene.choices.set_use(layer, "learn")
+    follower = Following(run)
+    link = PreviewLink(scene, follower)
+
+    def rests():
+        qtbot.waitUntil(lambda: not link.running, timeout=WAIT)
+
+    viewer.layers.selection.active = layers[0]
+    viewer.dims.order = (1, 0, 2)
+    viewer.dims.set_point((0, 1, 2), scene_point(viewer, (4.0, 7.0, 9.0)))
+    rests()
+    look = look_of(run.folder)
+    assert look["identity"] == volumes[0].identity
+    assert look["axis"] == 1
+    assert look["at_mm"] == pytest.approx(list(scene.in_view()[1]))
+    assert look["at_mm"][1] == pytest.approx(7.0)
+    viewer.dims.set_point((0, 1, 2), scene_point(viewer, (4.0, 11.0, 9.0)))
+    rests()
+    assert look_of(run.folder)["at_mm"][1] == pytest.approx(11.0)
+    # The run does not have the other scan: its picture stays where it was.
+    viewer.layers.selection.active = layers[1]
+    viewer.dims.set_point((0, 1, 2), scene_point(viewer, (4.0, 3.0, 9.0)))
+    rests()
+    assert look_of(run.folder)["at_mm"][1] == pytest.approx(11.0)
+    follower.alive = False
+    viewer.layers.selection.active = layers[0]
+    rests()
+    assert look_of(run.folder)["at_mm"][1] == pytest.approx(11.0)
+    link.close()
+    scene.close()
+
+
+def scene_point(viewer, world):
+    """Where the viewer's dims are at a place in world RAS mm."""
+    from napari_mrissl.ui.navigator.units import position_of
+
+    return tuple(position_of(viewer, world))
