@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.evaluation import cells, score_tables
+from napari_mrissl.evaluation import cells, score_tables, tuning
 from napari_mrissl.evaluation.cells import Cell, Grid, Made
 from napari_mrissl.evaluation.contenders import (
     FULL,
@@ -326,7 +326,9 @@ def _about(scans: LabelledScans, settings: FewShotSettings) -> str:
         f"Measured on {settings.test} of {len(scans.scans)} subjects, never drawn from; surfaces "
         f"by {library()}, NSD at {settings.tolerance_mm:g} mm; where a label "
         "is empty in one of both maps Dice and NSD are 0 and HD95 is the image's diagonal, where "
-        f"in both they are perfect. Differences are from {RANDOM} for heads on frozen features and "
-        f"from {SCRATCH} for whole networks, paired by subject. Networks from scratch had the best "
-        "of three learning rates on a spare subject, and as many steps as helped there."
+        f"in both they are perfect. Differences are from {RANDOM} for heads on frozen features (of "
+        f"all scales where the source has them) and from {SCRATCH} for whole networks, paired by "
+        "subject. Networks from scratch had the best of three learning rates on a spare subject; "
+        f"steps were doubled until that gained less than {tuning.FLAT:g} Dice there, at most to "
+        f"{tuning.MOST} times the preset's."
     )

@@ -248,11 +248,8 @@ def _dice(
 
 
 def _reference(names: Iterable[str]) -> str | None:
-    """Random weights, where there are any: what pretraining is compared with.
-
-    Those whose decoder's coarser levels count too are better; they go first.
-    """
-    return max((name for name in names if name.split("+")[0] == RANDOM), key=len, default=None)
+    """Random weights, where there are any: what pretraining is compared with."""
+    return min((name for name in names if name.split("+")[0] == RANDOM), key=len, default=None)
 
 
 def _about(
@@ -267,5 +264,10 @@ def _about(
         f"{settings.voxels} voxels of each training scan, up to {draws} draws; "
         f"{decided[settings.decision]}. Measured on {settings.test} of {len(scans.scans)} "
         "subjects, never drawn from."
-        + (f" Differences are from {reference}, paired by subject." if reference else "")
+        + (
+            f" Differences are from {reference}, of all scales where the source has them, paired "
+            "by subject."
+            if reference
+            else ""
+        )
     )

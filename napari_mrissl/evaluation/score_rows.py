@@ -6,7 +6,7 @@ intervals come from drawing subjects anew. Differences are paired, subject by su
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -124,7 +124,8 @@ def rows_of(
     labels
         Those that were measured.
     reference
-        The source that the others are compared with, where it is among them.
+        The source that the others are compared with, where it is among them; for ``NAME+scales``
+        the reference with ``+scales``, where there is one.
     seed
         Of the drawing of subjects.
     """
@@ -141,7 +142,7 @@ def rows_of(
                 key = (cell.mode, cell.source, cell.shots)
                 groups.setdefault(key, []).append((cell, one[name]))
         for key, cells in groups.items():
-            other = groups.get((key[0], _reference(reference, key[0]) or "", key[2]))
+            other = groups.get((key[0], _reference(reference, key, groups), key[2]))
             own = _rows_of(name, key, cells, None if other is cells else other, labels, seed)
             rows += _adjusted(own)
     return rows
@@ -179,15 +180,15 @@ def _rows_of(
 def _compared(
     row: Row, own: dict[int, NDArray[np.float64]], other: dict[int, NDArray[np.float64]], seed: int
 ) -> Row:
-    """The row with its difference; draws that both have are paired draw by draw."""
-    draws = sorted(set(own) & set(other)) if set(own) == set(other) else None
-    if draws is not None:
+    """The row with its difference: of the draws that both have, draw by draw."""
+    draws = sorted(set(own) & set(other))
+    if draws:
         one, two = (np.array([side[draw] for draw in draws]) for side in (own, other))
     else:
         one, two = (np.array([np.mean(list(side.values()), axis=0)]) for side in (own, other))
     found = statistics.paired(one, two, seed)
     points = row.measure in MEASURES and MEASURES[row.measure].points
-    holds_zero = found.low <= 0 <= found.high
+    holds_zero = found.wide_low <= 0 <= found.wide_high
     return replace(
         row,
         difference=found.mean,
@@ -197,7 +198,7 @@ def _compared(
         wide_high=found.wide_high,
         p=found.p,
         p_holm=found.p,
-        too_fine=statistics.too_fine(found.mean, found.low, found.high, found.subjects)
+        too_fine=statistics.too_fine(found.mean, found.wide_low, found.wide_high, found.subjects)
         if points
         else holds_zero,
     )
@@ -210,8 +211,15 @@ def _adjusted(rows: list[Row]) -> list[Row]:
     return [replace(row, p_holm=holm[row.label]) if row.label in holm else row for row in rows]
 
 
-def _reference(references: References, mode: str) -> str | None:
-    return references.get(mode) if isinstance(references, Mapping) else references
+def _reference(
+    references: References, key: tuple[str, str, int], groups: Collection[tuple[str, str, int]]
+) -> str:
+    """What a source is compared with: of the reference, the one with as much behind its name."""
+    mode, source, shots = key
+    named = (references.get(mode) if isinstance(references, Mapping) else references) or ""
+    _, plus, behind = source.partition("+")
+    like = named + plus + behind
+    return like if (mode, like, shots) in groups else named
 
 
 def _by_draw(

@@ -105,6 +105,11 @@ def legend(rows: Sequence[Row]) -> str:
         spread = "standard deviation over subjects"
     measures = list(dict.fromkeys(_measure(row.measure).title for row in rows))
     said = f"{', '.join(measures)}: mean, {spread}, and in brackets the 95 % interval over subjects"
+    if any(row.difference is not None for row in rows):
+        said += (
+            "; of a difference over draws, where there are several, and subjects; p is Wilcoxon's "
+            "signed-rank test of the mean over subjects, not adjusted (of labels by Holm: CSV)"
+        )
     subjects = sorted({row.subjects for row in rows if row.too_fine})
     if not subjects:
         return said + "."
@@ -168,8 +173,7 @@ def _difference(row: Row, measure: Measure) -> str:
     if row.difference is None:
         return ""
     mean, low, high = (
-        f"{x or 0:+.{measure.digits}f}"
-        for x in (row.difference, row.difference_low, row.difference_high)
+        f"{x or 0:+.{measure.digits}f}" for x in (row.difference, row.wide_low, row.wide_high)
     )
     return f"{mean} [{low}, {high}]{_MARK if row.too_fine else ''}"
 

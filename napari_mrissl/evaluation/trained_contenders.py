@@ -218,10 +218,7 @@ def trained(
     found: list[Finetuned | FromScratch | Peer] = []
     for word in dict.fromkeys(words):
         if word == MONAI:
-            peer = PeerSettings(seed=settings.seed, device=settings.device)
-            if settings.steps is not None:
-                peer = peer.model_copy(update={"steps": settings.steps})
-            found.append(Peer(peer, cancelled))
+            found.append(Peer(PeerSettings(seed=settings.seed, device=settings.device), cancelled))
             continue
         own = settings.model_copy(update={"weights": word})
         if word == SCRATCH:
@@ -270,6 +267,7 @@ def _identity(settings: FinetuneSettings, start: Start) -> str:
         "share": BACKBONE_RATE[settings.preset],
         "weights": digest,
         "backbone": start.backbone.model_dump(mode="json"),
+        "preprocessing": start.preprocessing and start.preprocessing.model_dump(mode="json"),
     }
     return json.dumps(facts, sort_keys=True)
 

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from napari_mrissl.errors import MrisslError, printable
+from napari_mrissl.features.network import PAINTED
 from napari_mrissl.networks import weights
 from napari_mrissl.networks.settings import BackboneSettings
 from napari_mrissl.networks.unet_layout import OUT_CHANNELS, UNetSize
@@ -61,7 +62,8 @@ def start_of(words: str) -> Start:
     if words == SCRATCH:
         shipped = any(file.origin == "shipped" for file in available())
         usual = BackboneSettings(name="unet", width=8, depth=5)
-        return Start(SCRATCH, start_of(DEFAULT).backbone if shipped else usual)
+        same = start_of(DEFAULT) if shipped else Start(SCRATCH, usual)
+        return Start(SCRATCH, same.backbone, same.preprocessing)
     if words == DEFAULT or words in names() or not Path(words).exists():
         # Says what is there where nothing of this name is.
         file = weights_named(words)
@@ -124,6 +126,9 @@ def _of_size(size: UNetSize) -> BackboneSettings:
 
 
 def _scale(card: Mapping[str, Any]) -> Preprocessing | None:
+    if card.get("method") == PAINTED:
+        # Any scale from 0 to 1 is as near to painted images; scratch has the same then.
+        return None
     plain = card.get("preprocessing")
     if not isinstance(plain, Mapping):
         return None

@@ -68,6 +68,13 @@ def test_scratch_is_a_network_without_weights():
     assert backbone_arrays(start) == {}
 
 
+def test_scratch_differs_from_the_shipped_weights_in_nothing_but_its_numbers():
+    shipped, scratch = start_of("default"), start_of("scratch")
+    assert shipped.path is not None
+    assert scratch.backbone == shipped.backbone
+    assert scratch.preprocessing == shipped.preprocessing
+
+
 def test_what_does_not_fit_is_said(tmp_path):
     with pytest.raises(MrisslError, match="'nothing' is not there"):
         start_of("nothing")
