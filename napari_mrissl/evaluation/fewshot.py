@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation import cells, score_tables, tuning
-from napari_mrissl.evaluation.cells import Cell, Grid, Made
+from napari_mrissl.evaluation.cells import HD95, NSD, SIZE_ML, Cell, Grid, Made
 from napari_mrissl.evaluation.contenders import (
     FULL,
     LINEAR,
@@ -31,7 +31,7 @@ from napari_mrissl.evaluation.frozen_sources import named
 from napari_mrissl.evaluation.labelled_scans import LabelledScan, LabelledScans, drawn
 from napari_mrissl.evaluation.leakage import refuse_overlap
 from napari_mrissl.evaluation.score_rows import Row, rows_of
-from napari_mrissl.evaluation.segmentations import HD95, NSD, SIZE_ML, score
+from napari_mrissl.evaluation.segmentations import score
 from napari_mrissl.evaluation.trained_contenders import (
     MONAI,
     check_words,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl.evaluation import statistics
-from napari_mrissl.evaluation.cells import DICE, Cell, Made, Scores
+from napari_mrissl.evaluation.cells import ABSOLUTE_ML, DICE, Cell, Made, Scores
 
 MEAN = "mean"
 """What the mean over all labels is called beside them."""
@@ -48,6 +48,7 @@ MEASURES: dict[str, Measure] = {
     "hd95_mm": Measure("HD95 (mm)", "low", 2),
     "nsd": Measure("NSD", "high", 3, True),
     "volume_difference_ml": Measure("volume difference (ml)", "none", 3),
+    ABSOLUTE_ML: Measure("volume difference without sign (ml)", "low", 3),
 }
 
 

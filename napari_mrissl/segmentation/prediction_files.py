@@ -21,6 +21,9 @@ DESCRIPTION = "dataset_description.json"
 TABLE = "labels.tsv"
 """Labels and their names, beside label maps that keep the names of their scans."""
 
+SCAN, SEEN = "Scan", "SeenInTraining"
+"""In the facts beside a label map: the scan's identity, and whether the network knew it."""
+
 _PROBABILITIES = "probabilities"
 _SOFTWARE = "napari-mrissl"
 # fmt: off

@@ -14,6 +14,7 @@ from napari_mrissl.segmentation import many_scans
 from napari_mrissl.segmentation.many_scans import predict_scans, scans_of
 from napari_mrissl.segmentation.prediction import Cancelled, PredictionSettings
 from napari_mrissl.segmentation.prediction_files import table_text, target_of
+from napari_mrissl.volumes import read
 
 BASE = "sub-a/anat/sub-a_space-orig_desc-mrissl_dseg"
 
@@ -273,3 +274,23 @@ def test_what_would_fail_for_all_is_refused_before_any_work(folder, tmp_path):
     inside = tree(tmp_path)
     assert "dataset of something else" in refused(scans, tmp_path / "out")
     assert not segmenter.module.seen
+
+
+def test_a_scan_that_the_network_knew_is_marked(folder, tmp_path):
+    scans = scans_of([folder])
+    known = frozenset({read(scans[0]).identity})
+    for name, seen, wanted in (
+        ("known", known, [True, False]),
+        ("unknown", frozenset(), [None] * 2),
+    ):
+        found = predict_scans(StandIn(), scans, tmp_path / name, seen=seen)
+        assert [outcome.seen for outcome in found] == wanted
+        said = [
+            json.loads(
+                (tmp_path / name / outcome.labels)
+                .with_name(outcome.labels.name.replace(".nii.gz", ".json"))
+                .read_text(encoding="utf-8")
+            ).get("SeenInTraining")
+            for outcome in found
+        ]
+        assert said == wanted
