@@ -189,6 +189,9 @@ class Grid:
     def keep(self, cell: Cell, made: Made | Scores, seconds: float) -> None:
         """Write a cell, whole, with the command, the seed, and how long it took.
 
+        Seconds are those of this call; minutes are those of training alone, in all calls, where
+        it says so of itself.
+
         Raises
         ------
         WriteError
@@ -201,7 +204,7 @@ class Grid:
             "command": self.command,
             "cell": cell.facts(),
             "seconds": round(seconds, 3),
-            "minutes": round(seconds / 60, 2),
+            "minutes": made.how.get("minutes", round(seconds / 60, 2)),
             "how": dict(made.how),
             "dice": made.scores,
             "further": dict(made.further),

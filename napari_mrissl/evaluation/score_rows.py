@@ -81,6 +81,10 @@ class Row:
         What is measured, and what was trained on top of the source.
     subject_sd
         Standard deviation over subjects.
+    steps, learning_rate, minutes, tuning_minutes
+        Of a training, and of what was tried before it; see `how_made.with_facts`.
+    empty_in_one
+        How often the label, or any, was empty in one of both maps.
     """
 
     source: str
@@ -104,6 +108,11 @@ class Row:
     measure: str = DICE
     mode: str = ""
     subject_sd: float = 0.0
+    steps: int | None = None
+    learning_rate: float | None = None
+    minutes: float | None = None
+    tuning_minutes: float | None = None
+    empty_in_one: int | None = None
 
 
 References = str | Mapping[str, str] | None
