@@ -38,9 +38,8 @@ def evaluate(
         A folder of true ones.
     run
         The run that made the predictions, or the file of its weights: scans it saw in training,
-        and others of their subjects, are left out. They are told by their label maps, or by
-        what mrissl predict wrote beside a BIDS derivative; not where only clicks were learned
-        from and label maps keep the scans' names. With --against it may be given once more.
+        and others of their subjects, are left out. They are told by their true label maps, or
+        by the facts that mrissl predict wrote. With --against it may be given once more.
     against
         A folder of other predictions of the same scans: differences are paired by subject.
     out

@@ -48,7 +48,7 @@ def predict(
         The folder for the results; it may be new.
     names
         bids makes BIDS derivatives: sub-.../anat/..._dseg.nii.gz with a table of labels and the
-        facts beside it; same keeps the names of the scans' files.
+        facts beside it; same keeps the names of the scans' files, with the facts in a folder.
     flips
         Average over mirrored copies: safe mirrors as training did, never left-right; all
         mirrors every axis.

@@ -14,7 +14,7 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation import leakage
 from napari_mrissl.evaluation.label_map_pairs import Pair, pairs
 from napari_mrissl.networks.weights import read_card
-from napari_mrissl.segmentation.prediction_files import SCAN, stem
+from napari_mrissl.segmentation.prediction_files import SCAN, facts_beside
 from napari_mrissl.training import card
 from napari_mrissl.training.data.facts import values_sha256
 from napari_mrissl.training.run import Run
@@ -54,8 +54,7 @@ def seen_of(predicted: Iterable[Path], truth: Path, known: frozenset[str]) -> fr
     """True label maps whose scans, or others of their subjects, are known.
 
     A scan is told by its label map, in whatever numbers and header, or by the facts that
-    ``mrissl predict`` writes beside a BIDS derivative. Where only clicks were learned from and
-    label maps keep the scans' names, nothing tells it.
+    ``mrissl predict`` writes for its own.
 
     Parameters
     ----------
@@ -74,7 +73,7 @@ def seen_of(predicted: Iterable[Path], truth: Path, known: frozenset[str]) -> fr
     matched = [pair for folder in predicted for pair in pairs(folder, truth)[0]]
     told: dict[Path, bool] = {}
     for pair in matched:
-        if _scan_beside(pair.predicted) in known:
+        if any(one in known for one in _scans_beside(pair.predicted)):
             told[pair.truth] = True
         elif pair.truth not in told:
             told[pair.truth] = _told(pair, known)
@@ -112,15 +111,17 @@ def _parts(labels: NDArray[np.integer]) -> str | None:
     return f"parts {digest.hexdigest()}"
 
 
-def _scan_beside(label_map: Path) -> str | None:
-    """The identity of the scan that a label map was made of, where a file beside it says so."""
-    path = label_map.with_name(f"{stem(label_map)}.json")
-    try:
-        if not path.is_file() or path.stat().st_size > _LARGEST_SIDECAR:
-            return None
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        # A sidecar of somebody else says nothing of scans.
-        return None
-    found = content.get(SCAN) if isinstance(content, dict) else None
-    return found if isinstance(found, str) else None
+def _scans_beside(label_map: Path) -> list[str]:
+    """The identity of the scan that a label map was made of, where a file with it says so."""
+    found = []
+    for path in facts_beside(label_map):
+        try:
+            if not path.is_file() or path.stat().st_size > _LARGEST_SIDECAR:
+                continue
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            # A sidecar of somebody else says nothing of scans.
+            continue
+        scan = content.get(SCAN) if isinstance(content, dict) else None
+        found += [scan] if isinstance(scan, str) else []
+    return found

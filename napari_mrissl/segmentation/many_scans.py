@@ -254,6 +254,7 @@ class _Job:
             write_text(self.out / target.table, table)
         if target.sidecar is not None:
             facts = self._facts(found, volume)
+            made_directory((self.out / target.sidecar).parent, remedy="choose another folder")
             write_text(self.out / target.sidecar, prediction_files.sidecar_text(facts))
         write_labels(place, found.labels, volume, overwrite=self.overwrite)
 

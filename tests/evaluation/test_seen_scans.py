@@ -77,6 +77,12 @@ def test_where_clicks_were_learned_from_the_sidecar_tells(folder):
         path = folder / "pred" / f"{name}.json"
         path.write_text(json.dumps({"Scan": identity}), encoding="utf-8")
     assert seen(folder, run) == [NAMES[2]]
+    (folder / "pred" / "facts").mkdir()
+    path.rename(folder / "pred" / "facts" / path.name.replace(".json", ".nii.gz.json"))
+    same = folder / "pred" / "facts" / f"{NAMES[2]}.nii.gz.json"
+    (folder / "pred" / f"{NAMES[2]}.json").rename(same)
+    assert seen(folder, run) == [NAMES[2]]
+    same.unlink()
     for content in ("{", "[]", '{"Scan": 3}'):
         (folder / "pred" / f"{NAMES[2]}.json").write_text(content, encoding="utf-8")
         assert seen(folder, run) == []
