@@ -1,6 +1,7 @@
 """The tutorials run, from a fresh process, and do what they say."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from PIL import Image
 
 from napari_mrissl.assets import asset
+from napari_mrissl.cli import main
+from napari_mrissl.evaluation.seen_scans import seen_by, seen_of
 from napari_mrissl.segmentation import read_prompts
 from napari_mrissl.slicing import policies
 from napari_mrissl.training.run import Run
@@ -135,6 +138,14 @@ def test_from_ten_clicks_to_every_scan(tmp_path):
     ]  # fmt: skip
     made = Run.open(tmp_path / "run")
     assert (made.summary()["state"], made.summary()["step"]) == ("finished", 2)
+    (line,) = (line for line in said.splitlines() if line.startswith("mrissl finetune "))
+    words = shlex.split(line)[1:]
+    words[words.index("--out") + 1] = str(tmp_path / "again")
+    assert main([*words, "--prepare"]) == 0
+    assert Run.open(tmp_path / "again").settings == made.settings
+    # The network learned from no truth: what prediction wrote tells the brain it has seen.
+    told = seen_of([tmp_path / "network"], tmp_path / "truth", seen_by([tmp_path / "run"]))
+    assert [path.name for path in told] == ["brain_1.nii.gz"]
     # Background of the clicks is 0, as in the truth.
     assert [entry["label"] for entry in made.settings.task["classes"]] == [0, 1, 2, 3]
     assert len(made.settings.data.subjects) == 1

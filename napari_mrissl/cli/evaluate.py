@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from napari_mrissl.cli.arguments import Flag
 from napari_mrissl.cli.terminal import Progress, say, show_json
@@ -13,6 +16,7 @@ def evaluate(
     pred: Path,
     truth: Path,
     against: Path | None = None,
+    run: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     out: Path | None = None,
     tolerance: float = 1.0,
     file_names: Flag = False,
@@ -20,6 +24,7 @@ def evaluate(
 ) -> None:
     """Dice, HD95, NSD and volumes of predicted label maps, with 95 % intervals over subjects.
 
+    Scans of one subject, told by BIDS names such as sub-02_ses-1, are averaged first.
     Files belong together by their names; endings such as _dseg and BIDS entities that say how a
     file was made do not count. Nothing is resampled: another grid is refused. Every label of the
     truth counts for every subject; where it is empty in one of both maps Dice and NSD are 0 and
@@ -31,6 +36,10 @@ def evaluate(
         A folder of predicted label maps.
     truth
         A folder of true ones.
+    run
+        The run that made the predictions, or the file of its weights: scans it saw in training,
+        and others of their subjects, are left out. They are told by their true label maps, or
+        by the facts that mrissl predict wrote. With --against it may be given once more.
     against
         A folder of other predictions of the same scans: differences are paired by subject.
     out
@@ -43,14 +52,18 @@ def evaluate(
         Print one JSON object, with mean_dice; it holds no names of files.
     """
     from napari_mrissl.evaluation import reports
+    from napari_mrissl.evaluation.seen_scans import seen_by, seen_of
     from napari_mrissl.evaluation.segmentations import score_folders
 
-    scored = score_folders(pred, truth, tolerance_mm=tolerance, progress=Progress("measuring"))
-    other = None
-    if against is not None:
-        other = score_folders(
-            against, truth, tolerance_mm=tolerance, progress=Progress("measuring the others")
+    folders = [pred] if against is None else [pred, against]
+    seen = seen_of(folders, truth, seen_by(run)) if run else frozenset()
+    scored, *others = (
+        score_folders(
+            folder, truth, tolerance_mm=tolerance, progress=Progress(f"measuring{more}"), seen=seen
         )
+        for folder, more in zip(folders, ("", " the others"), strict=False)
+    )
+    other = others[0] if others else None
     report = reports.report(scored, other)
     if out is not None:
         report.write(out, names=file_names)

@@ -34,6 +34,7 @@ def predict(
 ) -> None:
     """Segment scans with a finetuned network; a scan that cannot be read does not stop the others.
 
+    Scans that the network was trained on, or that its weights were chosen by, are marked.
     Each label map is written whole or not at all; Ctrl-C keeps those that are done, and
     --missing goes on with the others.
 
@@ -47,7 +48,7 @@ def predict(
         The folder for the results; it may be new.
     names
         bids makes BIDS derivatives: sub-.../anat/..._dseg.nii.gz with a table of labels and the
-        facts beside it; same keeps the names of the scans' files.
+        facts beside it; same keeps the names of the scans' files, with the facts in a folder.
     flips
         Average over mirrored copies: safe mirrors as training did, never left-right; all
         mirrors every axis.
@@ -68,6 +69,7 @@ def predict(
     """
     from napari_mrissl.segmentation.finetuning import SavedSegmenter
     from napari_mrissl.segmentation.many_scans import facts_of, predict_scans, scans_of
+    from napari_mrissl.training.card import seen_in
 
     if not scans:
         raise MrisslError("no scan given", where="SCAN", expected="files or folders")
@@ -92,6 +94,7 @@ def predict(
         existing=existing,
         model=model,
         colors=segmenter.colors,
+        seen=seen_in(run),
         progress=Progress(f"segmenting {counted}"),
         tell=tell,
     )
@@ -153,6 +156,7 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
         "volumes_ml": {str(label): round(ml, 6) for label, ml in outcome.volumes_ml.items()},
         "seconds": round(outcome.seconds, 3),
         "error": outcome.error,
+        "seen_in_training": outcome.seen,
     }
 
 
@@ -163,5 +167,7 @@ def _lines(outcomes: list[Outcome], classes: dict[int, str]) -> dict[str, str]:
             f"{classes[label]} {ml:.2f} ml" for label, ml in outcome.volumes_ml.items() if label
         )
         said = {"done": volumes, "skipped": "there already", "failed": "left out"}[outcome.state]
+        if outcome.seen:
+            said += ", seen in training: no measure of the network"
         lines[f"{number} {outcome.scan}"] = said
     return lines

@@ -18,7 +18,8 @@ from napari_mrissl.volumes.atomic import write_text
 Scores = dict[str, dict[int, float]]
 """A measure, of Dice unless another is named, by subject, by label."""
 
-DICE = "dice"
+DICE, HD95, NSD = "dice", "hd95_mm", "nsd"
+SIZE_ML, ABSOLUTE_ML = "volume_difference_ml", "absolute_volume_difference_ml"
 CELLS, PROTOCOL = "cells", "protocol.json"
 _FORMAT = 2
 _READABLE = (1, 2)
@@ -91,8 +92,17 @@ class Made:
     how: Mapping[str, Any] = field(default_factory=dict)
 
     def measures(self) -> dict[str, Scores]:
-        """All measures by name, Dice first."""
-        return {DICE: self.scores, **self.further}
+        """All measures by name, Dice first.
+
+        Differences of volume come without their sign too: cells do not keep them twice.
+        """
+        found = {DICE: self.scores, **self.further}
+        if SIZE_ML in found and ABSOLUTE_ML not in found:
+            found[ABSOLUTE_ML] = {
+                subject: {label: abs(value) for label, value in of_labels.items()}
+                for subject, of_labels in found[SIZE_ML].items()
+            }
+        return found
 
 
 class Grid:
@@ -179,6 +189,9 @@ class Grid:
     def keep(self, cell: Cell, made: Made | Scores, seconds: float) -> None:
         """Write a cell, whole, with the command, the seed, and how long it took.
 
+        Seconds are those of this call; minutes are those of training alone, in all calls, where
+        it says so of itself.
+
         Raises
         ------
         WriteError
@@ -191,7 +204,7 @@ class Grid:
             "command": self.command,
             "cell": cell.facts(),
             "seconds": round(seconds, 3),
-            "minutes": round(seconds / 60, 2),
+            "minutes": made.how.get("minutes", round(seconds / 60, 2)),
             "how": dict(made.how),
             "dice": made.scores,
             "further": dict(made.further),

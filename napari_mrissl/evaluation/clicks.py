@@ -165,7 +165,7 @@ def compare(
 
 def command_of(sources: Sequence[Source], settings: ClickSettings) -> str:
     """The command that makes a comparison, with words for the places of this machine."""
-    names = ",".join(dict.fromkeys(source.name for source in sources))
+    names = ",".join(dict.fromkeys(source.word for source in sources))
     return (
         f"mrissl benchmark clicks --features {names} --data DATA --out OUT "
         f"--next {','.join(settings.following)} --clicks {settings.clicks} "

@@ -77,6 +77,8 @@ class Contender(Protocol):
         All its settings, with the SHA-256 of weights where there are some.
     known
         Identities of the scans it was pretrained on, where that is known.
+    silent
+        Whether its weights do not say what they were trained on.
     needs_spare
         Whether it decides something on a spare subject.
     """
@@ -91,6 +93,8 @@ class Contender(Protocol):
     def identity(self) -> str: ...  # noqa: D102
     @property
     def known(self) -> frozenset[str]: ...  # noqa: D102
+    @property
+    def silent(self) -> bool: ...  # noqa: D102
     @property
     def needs_spare(self) -> bool: ...  # noqa: D102
 
@@ -136,6 +140,11 @@ class Frozen:
     def known(self) -> frozenset[str]:
         """Identities of the scans that the features were trained on."""
         return self.source.known
+
+    @property
+    def silent(self) -> bool:
+        """Whether the weights do not say that."""
+        return self.source.silent
 
     @property
     def identity(self) -> str:

@@ -15,8 +15,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.evaluation import cells, score_tables, tuning
-from napari_mrissl.evaluation.cells import Cell, Grid, Made
+from napari_mrissl.evaluation import cells, how_made, score_tables, tuning
+from napari_mrissl.evaluation.cells import HD95, NSD, SIZE_ML, Cell, Grid, Made
 from napari_mrissl.evaluation.contenders import (
     FULL,
     LINEAR,
@@ -31,7 +31,7 @@ from napari_mrissl.evaluation.frozen_sources import named
 from napari_mrissl.evaluation.labelled_scans import LabelledScan, LabelledScans, drawn
 from napari_mrissl.evaluation.leakage import refuse_overlap
 from napari_mrissl.evaluation.score_rows import Row, rows_of
-from napari_mrissl.evaluation.segmentations import HD95, NSD, SIZE_ML, score
+from napari_mrissl.evaluation.segmentations import ONE_SIDED, score
 from napari_mrissl.evaluation.trained_contenders import (
     MONAI,
     check_words,
@@ -187,7 +187,7 @@ def compare(
                 expected=f"1 to {len(pool) - 1} for this split",
             )
     refuse_overlap(contenders, tested)
-    grids.append(_grid(folder, scans, settings, [one.name for one in contenders]))
+    grids.append(_grid(folder, scans, settings, words))
     return _filled(grids[0], contenders, lessons, tested, scans, settings, tell, cancelled)
 
 
@@ -206,10 +206,11 @@ def measured(
     tolerance_mm: float = 1.0,
     cancelled: IsCancelled | None = None,
 ) -> Made:
-    """Dice, HD95, NSD and differences of volume of what segments scans, on test scans."""
+    """Dice, HD95, NSD, differences of volume and empty labels of what segments test scans."""
     names = (HD95, NSD, SIZE_ML)
     overlaps: dict[str, dict[int, float]] = {}
     further: dict[str, dict[str, dict[int, float]]] = {name: {} for name in names}
+    empties = dict.fromkeys(labels, 0)
     for scan in tested:
         stop_if(cancelled)
         volume, truth = scan.read()
@@ -217,13 +218,16 @@ def measured(
         overlaps[scan.identity] = {row.label: row.dice for row in rows}
         for name in names:
             further[name][scan.identity] = {row.label: getattr(row, name) for row in rows}
-    return Made(overlaps, further)
+        for row in rows:
+            empties[row.label] += row.empty in ONE_SIDED
+    return Made(overlaps, further, how_made.empty_in_one(empties))
 
 
-def command_of(names: Sequence[str], settings: FewShotSettings) -> str:
+def command_of(sources: Sequence[str], settings: FewShotSettings) -> str:
     """The command that makes cells, with words for the places of this machine."""
+    chosen = ",".join(dict.fromkeys(map(how_made.portable, sources)))
     words = [
-        f"mrissl benchmark fewshot --weights {','.join(dict.fromkeys(names))} --data DATA",
+        f"mrissl benchmark fewshot --weights {chosen} --data DATA",
         f"--out OUT --shots {','.join(map(str, settings.shots))} --draws {settings.draws}",
         f"--test {settings.test} --seed {settings.seed} --mode {settings.mode}",
         f"--tolerance {settings.tolerance_mm:g}",
@@ -265,7 +269,10 @@ def _filled(
         stop_if(cancelled)
         learned = by_cell[cell].learn(lessons(cell.shots, cell.draw))
         found = measured(learned.segment, tested, scans.labels, settings.tolerance_mm, cancelled)
-        return Made(found.scores, found.further, {"seed": settings.seed, **learned.how})
+        how = {"seed": settings.seed, **found.how, **learned.how}
+        if by_cell[cell].silent:
+            how[how_made.SILENT] = True
+        return Made(found.scores, found.further, how)
 
     def done(before: int, number: int, cell: Cell, made: bool) -> None:
         known = grid.scores(cell) if made else None
@@ -284,8 +291,12 @@ def _filled(
         finished += len(plan)
         for cell in plan:
             one.clear(lessons(cell.shots, cell.draw))
-        rows = rows_of(shown(grid, list(by_cell)), scans.labels, REFERENCES, settings.seed)
-        score_tables.write(grid.folder, rows, grid.protocol, _about(scans, settings))
+        kept = shown(grid, list(by_cell))
+        rows = rows_of(kept, scans.labels, REFERENCES, settings.seed)
+        rows = how_made.with_facts(rows, kept)
+        said = how_made.sentences(kept, {one.name for one in contenders if one.silent})
+        about = " ".join([_about(scans, settings), *said])
+        score_tables.write(grid.folder, rows, grid.protocol, about)
     return rows
 
 
@@ -309,7 +320,7 @@ def _finetuning(settings: FewShotSettings) -> FinetuneSettings:
 
 
 def _grid(
-    folder: Path, scans: LabelledScans, settings: FewShotSettings, names: Sequence[str]
+    folder: Path, scans: LabelledScans, settings: FewShotSettings, words: Sequence[str]
 ) -> Grid:
     protocol = {
         "comparison": "few labelled scans",
@@ -318,7 +329,7 @@ def _grid(
         "surfaces": library(),
         **settings.model_dump(mode="json", include={"test", "seed", "tolerance_mm"}),
     }
-    return Grid(folder, protocol, command_of(names, settings))
+    return Grid(folder, protocol, command_of(words, settings))
 
 
 def _about(scans: LabelledScans, settings: FewShotSettings) -> str:

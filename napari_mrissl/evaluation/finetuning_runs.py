@@ -13,6 +13,7 @@ from napari_mrissl.evaluation.contenders import Segment
 from napari_mrissl.evaluation.labelled_scans import LabelledScan
 from napari_mrissl.features.cancel import IsCancelled
 from napari_mrissl.segmentation.finetuning import FinetuneSettings
+from napari_mrissl.training.events import EventTail, StepEvent
 from napari_mrissl.training.run import Run
 
 
@@ -43,7 +44,7 @@ class Runs:
     def segmenter(
         self, settings: FinetuneSettings, training: Sequence[LabelledScan]
     ) -> tuple[Segment, dict[str, Any]]:
-        """Train, or go on, and say how.
+        """Train, or go on, and say how: minutes are those of all sessions of the run.
 
         Raises
         ------
@@ -77,6 +78,7 @@ class Runs:
             "steps": optimisation.steps,
             "batch": optimisation.batch,
             "learning_rate": optimisation.learning_rate,
+            "minutes": minutes_of(run),
         }
         return lambda volume: predictor.predict(volume, None, self.cancelled).labels, how
 
@@ -90,3 +92,15 @@ class Runs:
             shutil.rmtree(run)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
+
+
+def minutes_of(run: Path) -> float:
+    """How long a run trained, by its events: all its sessions, steps done twice counted twice.
+
+    Raises
+    ------
+    MrisslError
+        If the events cannot be read.
+    """
+    steps = (event for event in EventTail(run).poll() if isinstance(event, StepEvent))
+    return round(sum(event.seconds or 0.0 for event in steps) / 60, 4)

@@ -26,6 +26,8 @@ from napari_mrissl.evaluation.score_tables import Row
 from napari_mrissl.features import FilterBankSettings
 from napari_mrissl.features.network import RANDOM
 from napari_mrissl.metrics import dice
+from napari_mrissl.networks.weight_library import names
+from napari_mrissl.networks.weight_places import is_identity
 from napari_mrissl.synthesis.draws import generator
 
 FILTERS, INTENSITY = "filters", "intensity"
@@ -80,6 +82,8 @@ class Source:
         See `identity_of`.
     known
         What tells the scans it was trained on, see `leakage.trained_on`.
+    silent
+        Whether its weights do not say that, see `leakage.silent`.
     """
 
     name: str
@@ -87,6 +91,16 @@ class Source:
     settings: BaseModel
     identity: str
     known: frozenset[str] = frozenset()
+    silent: bool = False
+
+    @property
+    def word(self) -> str:
+        """Of a command: its name, or ``RUN-`` and the start of the SHA-256 of its weights."""
+        name, plus, behind = self.name.partition("+")
+        weights = getattr(self.settings, "weights", "")
+        if name in names() or not is_identity(weights):
+            return self.name
+        return f"RUN-{weights[:12]}{plus}{behind}"
 
 
 def plain_source(name: str) -> Source:
@@ -203,10 +217,10 @@ def compare(
 
 def command_of(sources: Sequence[Source], settings: FrozenSettings) -> str:
     """The command that makes a comparison, with words for the places of this machine."""
-    names = ",".join(dict.fromkeys(source.name for source in sources))
+    words = ",".join(dict.fromkeys(source.word for source in sources))
     shots = ",".join(map(str, settings.shots))
     return (
-        f"mrissl benchmark features --weights {names} --data DATA --out OUT --shots {shots} "
+        f"mrissl benchmark features --weights {words} --data DATA --out OUT --shots {shots} "
         f"--draws {settings.draws} --test {settings.test} --voxels {settings.voxels} "
         f"--decision {settings.decision} --seed {settings.seed}"
     )

@@ -13,7 +13,7 @@ from napari_mrissl.evaluation.frozen import (
     identity_of,
     plain_source,
 )
-from napari_mrissl.evaluation.leakage import trained_on
+from napari_mrissl.evaluation.leakage import silent, trained_on
 from napari_mrissl.features.network import RANDOM, NetworkSettings, Scales, network_source
 from napari_mrissl.networks.unet_layout import UNetSize
 from napari_mrissl.networks.weight_library import (
@@ -67,7 +67,8 @@ def pretrained(word: str, file: WeightFile, scales: Scales = "output") -> Source
     """Weights as a source, with what they say of the scans that they were trained on."""
     known = trained_on(word)
     settings = network_source(NetworkSettings(weights=word, scales=scales)).settings
-    return Source(_called(file.name, scales), 0, settings, identity_of(settings), known)
+    name, identity = _called(file.name, scales), identity_of(settings)
+    return Source(name, 0, settings, identity, known, silent(word))
 
 
 def random_network(seed: int, size: UNetSize, scales: Scales = "output") -> Source:

@@ -13,8 +13,6 @@ from napari_mrissl.networks.weight_library import DEFAULT, names, weights_named
 from napari_mrissl.networks.weights import read_card
 from napari_mrissl.training import card
 from napari_mrissl.training.data.facts import facts_of
-from napari_mrissl.training.layout import SETTINGS
-from napari_mrissl.training.run import Run
 from napari_mrissl.trajectories.scan_index import locate
 
 
@@ -49,7 +47,7 @@ def trained_on(place: str | Path) -> frozenset[str]:
     MrisslError
         If the run's settings, or the weights, cannot be read.
     """
-    identities = _identities(place)
+    identities = card.seen_in(_file(place))
     values = set()
     for identity in identities:
         path = locate(identity)
@@ -60,18 +58,25 @@ def trained_on(place: str | Path) -> frozenset[str]:
     return frozenset(identities | values)
 
 
-def _identities(place: str | Path) -> frozenset[str]:
-    path = Path(place)
-    if isinstance(place, str) and (place == DEFAULT or place in names()):
-        path = weights_named(place).path
-    elif path.is_dir():
-        return card.seen(Run.open(path))
+def silent(place: str | Path) -> bool:
+    """Whether weights do not say what they were trained on: then nothing can be refused.
+
+    Raises
+    ------
+    MrisslError
+        If the run's settings, or the weights, cannot be read.
+    """
+    path = _file(place)
     if not path.is_file():
-        return frozenset()
-    written = card.seen_by(read_card(path))
-    # A run's weights, or those of one of its checkpoints.
-    above = [one for one in list(path.absolute().parents)[:3] if (one / SETTINGS).is_file()]
-    return written | card.seen(Run.open(above[0])) if above else written
+        return False
+    return card.run_above(path) is None and not card.says(read_card(path))
+
+
+def _file(place: str | Path) -> Path:
+    """The file of weights with a name; any other place as it is."""
+    if isinstance(place, str) and (place == DEFAULT or place in names()):
+        return weights_named(place).path
+    return Path(place)
 
 
 def refuse_overlap(sources: Iterable[Trained], tested: Sequence[LabelledScan]) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 from napari_mrissl import __version__
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation import score_tables
-from napari_mrissl.evaluation.cells import Cell, Made
+from napari_mrissl.evaluation.cells import ABSOLUTE_ML, DICE, HD95, NSD, SIZE_ML, Cell, Made
 from napari_mrissl.evaluation.score_rows import MEAN, Row, rows_of
-from napari_mrissl.evaluation.segmentations import HD95, NSD, SIZE_ML, Scored
+from napari_mrissl.evaluation.segmentations import Scored
 from napari_mrissl.metrics.surfaces import library
 from napari_mrissl.volumes.atomic import write_text
 
@@ -46,14 +46,17 @@ class Report:
             "software": f"napari-mrissl {__version__}",
             "surfaces": library(),
             "subjects": len(self.scored.subjects),
+            "scans": len(self.scored.scans),
             "labels": list(self.scored.labels),
             "tolerance_mm": self.scored.tolerance_mm,
             "mean_dice": self.scored.mean_dice,
             "mean_hd95_mm": means[HD95],
             "mean_nsd": means[NSD],
             "mean_volume_difference_ml": means[SIZE_ML],
+            "mean_absolute_volume_difference_ml": means[ABSOLUTE_ML],
             "empty_in_one": self.scored.one_sided(),
             "unpredicted": self.scored.unpredicted,
+            "left_out_as_seen": self.scored.left_out,
             "labels_only_predicted": list(self.scored.foreign),
             "rows": [asdict(row) for row in self.rows],
             "scores": [asdict(score) for score in self.scored.scores],
@@ -88,7 +91,7 @@ class Report:
         if names:
             head, *lines = text.splitlines()
             # A comma or a quote in a name would need quotes of its own.
-            said = [self.scored.names[score.subject] for score in self.scored.scores]
+            said = [self.scored.names[score.scan] for score in self.scored.scores]
             quoted = ['"' + name.replace('"', '""') + '"' for name in said]
             joined = [f"{line},{name}" for line, name in zip(lines, quoted, strict=True)]
             text = "\n".join([f"{head},file", *joined]) + "\n"
@@ -96,14 +99,12 @@ class Report:
 
     def worst(self) -> list[tuple[str, float]]:
         """The names of the files with the least mean Dice, for the screen, worst first."""
-        means = {
-            subject: float(
-                np.mean([one.dice for one in self.scored.scores if one.subject == subject])
-            )
-            for subject in self.scored.subjects
-        }
+        dice: dict[str, list[float]] = {}
+        for score in self.scored.scores:
+            dice.setdefault(score.scan, []).append(score.dice)
+        means = {scan: float(np.mean(values)) for scan, values in dice.items()}
         ranked = sorted(means.items(), key=lambda item: item[1])[:_WORST]
-        return [(self.scored.names[subject], dice) for subject, dice in ranked]
+        return [(self.scored.names[scan], mean) for scan, mean in ranked]
 
 
 def report(scored: Scored, other: Scored | None = None, seed: int = 0) -> Report:
@@ -125,10 +126,10 @@ def report(scored: Scored, other: Scored | None = None, seed: int = 0) -> Report
     """
     cells = {_cell(OURS): _made(scored)}
     if other is not None:
-        if set(other.subjects) != set(scored.subjects) or other.labels != scored.labels:
+        if set(other.scans) != set(scored.scans) or other.labels != scored.labels:
             raise MrisslError(
-                f"{len(set(other.subjects) & set(scored.subjects))} scans in common of "
-                f"{len(scored.subjects)} and {len(other.subjects)}",
+                f"{len(set(other.scans) & set(scored.scans))} scans in common of "
+                f"{len(scored.scans)} and {len(other.scans)}",
                 where="predictions to compare with",
                 expected="the same scans",
             )
@@ -139,15 +140,26 @@ def report(scored: Scored, other: Scored | None = None, seed: int = 0) -> Report
 def about(scored: Scored) -> str:
     """What the numbers are of, for below a table."""
     said = (
-        f"{len(scored.subjects)} subjects; surfaces by {library()}, NSD at "
+        f"{len(scored.subjects)} subjects{_scans(scored)}; surfaces by {library()}, NSD at "
         f"{scored.tolerance_mm:g} mm. Empty in both: Dice 1, HD95 0, NSD 1; empty in one of both: "
         f"Dice 0, HD95 the image's diagonal, NSD 0, which was so {scored.one_sided()} times."
     )
+    if scored.left_out:
+        said += (
+            f" {scored.left_out} further scans are left out: they, or others of their subjects, "
+            "were seen in training."
+        )
     if scored.unpredicted:
         said += f" {scored.unpredicted} true label maps have no prediction and are not counted."
     if scored.foreign:
         said += f" Predicted but never true: labels {', '.join(map(str, scored.foreign))}."
     return said
+
+
+def _scans(scored: Scored) -> str:
+    if len(scored.scans) == len(scored.subjects):
+        return ""
+    return f" with {len(scored.scans)} scans, which are averaged by subject first"
 
 
 def _cell(source: str) -> Cell:
@@ -156,7 +168,7 @@ def _cell(source: str) -> Cell:
 
 def _made(scored: Scored) -> Made:
     measures = scored.measures()
-    return Made(measures.pop("dice"), measures)
+    return Made(measures.pop(DICE), measures)
 
 
 def _mean_of(row: Row, source: str) -> bool:

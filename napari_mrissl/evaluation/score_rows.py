@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl.evaluation import statistics
-from napari_mrissl.evaluation.cells import DICE, Cell, Made, Scores
+from napari_mrissl.evaluation.cells import ABSOLUTE_ML, DICE, Cell, Made, Scores
 
 MEAN = "mean"
 """What the mean over all labels is called beside them."""
@@ -48,6 +48,7 @@ MEASURES: dict[str, Measure] = {
     "hd95_mm": Measure("HD95 (mm)", "low", 2),
     "nsd": Measure("NSD", "high", 3, True),
     "volume_difference_ml": Measure("volume difference (ml)", "none", 3),
+    ABSOLUTE_ML: Measure("volume difference without sign (ml)", "low", 3),
 }
 
 
@@ -80,6 +81,10 @@ class Row:
         What is measured, and what was trained on top of the source.
     subject_sd
         Standard deviation over subjects.
+    steps, learning_rate, minutes, tuning_minutes
+        Of a training, and of what was tried before it; see `how_made.with_facts`.
+    empty_in_one
+        How often the label, or any, was empty in one of both maps.
     """
 
     source: str
@@ -103,6 +108,11 @@ class Row:
     measure: str = DICE
     mode: str = ""
     subject_sd: float = 0.0
+    steps: int | None = None
+    learning_rate: float | None = None
+    minutes: float | None = None
+    tuning_minutes: float | None = None
+    empty_in_one: int | None = None
 
 
 References = str | Mapping[str, str] | None

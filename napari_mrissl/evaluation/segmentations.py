@@ -1,9 +1,8 @@
-"""Predicted label maps against true ones: a row for each subject and label."""
+"""Predicted label maps against true ones: a row for each scan and label, means by subject."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,32 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.evaluation.cells import DICE, Scores
+from napari_mrissl.evaluation.cells import ABSOLUTE_ML, DICE, HD95, NSD, SIZE_ML, Scores
+from napari_mrissl.evaluation.label_map_pairs import pairs
 from napari_mrissl.metrics import dice, size_scores, surface_scores
 from napari_mrissl.metrics.surfaces import Empty
-from napari_mrissl.volumes import READABLE_SUFFIXES, Volume, read
+from napari_mrissl.volumes import Volume, read
 from napari_mrissl.volumes.labels import check_grid, whole_numbers
-
-HD95, NSD, SIZE_ML = "hd95_mm", "nsd", "volume_difference_ml"
 
 Progress = Callable[[float], object]
 
-_ENDS = re.compile(
-    r"_(dseg|seg|segmentation|labels?|mask|pred|prediction|T1w|T2w|T2starw|PDw|FLAIR|inplaneT[12]"
-    r"|UNIT1|ct)$",
-    re.IGNORECASE,
-)
-_ENTITIES = re.compile(r"_(space|desc|seg|atlas|label|res)-[A-Za-z0-9]+(?=_|$)")
+ONE_SIDED: tuple[Empty, ...] = ("predicted", "truth")
+"""A label occurs in one of both label maps only."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """One subject and label.
+    """One scan and label.
 
     Attributes
     ----------
     subject
-        Start of the identity of the true label map: it says nothing of whose it is.
+        Of the scans of one subject the same; it says nothing of whose they are.
     label
         Its number.
     dice, hd95_mm, nsd
@@ -47,6 +41,8 @@ class Score:
         Predicted less true; the percentage is None where the true volume is 0.
     empty
         In which of both label maps the label does not occur.
+    scan
+        Start of the identity of the true label map, which says nothing of whose it is either.
     """
 
     subject: str
@@ -59,21 +55,12 @@ class Score:
     volume_difference_ml: float
     volume_difference_percent: float | None
     empty: Empty
+    scan: str = ""
 
-
-@dataclass(frozen=True)
-class Pair:
-    """A predicted label map and the true one; files are never saved in results.
-
-    Attributes
-    ----------
-    name
-        What both are called, for whoever looks at the screen.
-    """
-
-    name: str
-    predicted: Path = field(repr=False)
-    truth: Path = field(repr=False)
+    @property
+    def absolute_volume_difference_ml(self) -> float:
+        """Without its sign, so that errors of several scans do not cancel."""
+        return abs(self.volume_difference_ml)
 
 
 @dataclass(frozen=True)
@@ -83,17 +70,19 @@ class Scored:
     Attributes
     ----------
     scores
-        By subject, then label.
+        By scan, then label.
     labels
         Those that occur in the truth.
     names
-        What each subject's files are called, for the screen only.
+        What each scan's files are called, for the screen only.
     unpredicted
         How many true label maps have no prediction.
     foreign
         Labels that only predictions hold; nothing else counts them.
     tolerance_mm
         Of NSD.
+    left_out
+        How many scans were not measured because they, or others of their subjects, were seen.
     """
 
     scores: tuple[Score, ...]
@@ -102,6 +91,7 @@ class Scored:
     unpredicted: int = 0
     foreign: tuple[int, ...] = ()
     tolerance_mm: float = 1.0
+    left_out: int = 0
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -109,12 +99,17 @@ class Scored:
         return tuple(dict.fromkeys(score.subject for score in self.scores))
 
     @property
+    def scans(self) -> tuple[str, ...]:
+        """In the order of the scores; a subject may have several."""
+        return tuple(dict.fromkeys(score.scan for score in self.scores))
+
+    @property
     def mean_dice(self) -> float:
         """Over subjects and labels."""
-        return float(np.mean([score.dice for score in self.scores]))
+        return float(np.mean([[*one.values()] for one in self.measures()[DICE].values()]))
 
     def without(self, *files: str) -> Scored:
-        """All but the subjects whose files are called so: those that were learned from.
+        """All but the subjects of the scans whose files are called so: those learned from.
 
         Raises
         ------
@@ -123,61 +118,33 @@ class Scored:
         """
         if unknown := set(files) - set(self.names.values()):
             raise MrisslError(f"nothing is called {sorted(unknown)[0]!r}", where="predictions")
-        names = {subject: name for subject, name in self.names.items() if name not in files}
-        if not names:
+        gone = {one.subject for one in self.scores if self.names[one.scan] in files}
+        scores = tuple(one for one in self.scores if one.subject not in gone)
+        if not scores:
             raise MrisslError("no subject is left", where="predictions")
-        scores = tuple(one for one in self.scores if one.subject in names)
+        names = {one.scan: self.names[one.scan] for one in scores}
         return replace(self, scores=scores, names=names)
 
     def measures(self) -> dict[str, Scores]:
-        """All by subject and label, as cells of a comparison hold them."""
-        found: dict[str, Scores] = {name: {} for name in (DICE, HD95, NSD, SIZE_ML)}
-        for score in self.scores:
-            for name, values in found.items():
-                values.setdefault(score.subject, {})[score.label] = getattr(score, name)
+        """All by subject and label, as cells of a comparison hold them.
+
+        What the scans of a subject score is averaged: the unit of intervals is the subject.
+        """
+        found: dict[str, Scores] = {}
+        for name in (DICE, HD95, NSD, SIZE_ML, ABSOLUTE_ML):
+            values: dict[str, dict[int, list[float]]] = {}
+            for score in self.scores:
+                of_subject = values.setdefault(score.subject, {})
+                of_subject.setdefault(score.label, []).append(getattr(score, name))
+            found[name] = {
+                subject: {label: float(np.mean(own)) for label, own in labels.items()}
+                for subject, labels in values.items()
+            }
         return found
 
     def one_sided(self) -> int:
-        """How many subjects times labels are empty in one of both."""
-        return sum(score.empty in ("predicted", "truth") for score in self.scores)
-
-
-def pairs(predicted: str | Path, truth: str | Path) -> tuple[list[Pair], int]:
-    """Files of two folders that belong together, and how many true ones have no partner.
-
-    Names are the same, or become so without endings such as ``_dseg`` and BIDS entities that
-    say how a file was made (``space-``, ``desc-``), or as the subjects that `mrissl predict`
-    makes of other names: ``sub-scan7`` of ``scan_7``. Maps of probabilities are left out.
-
-    Raises
-    ------
-    MrisslError
-        If a folder is missing or empty, a prediction has no true label map or several, or two
-        are of the same.
-    """
-    ours, theirs = _files(Path(predicted)), _files(Path(truth))
-    exact = {_stem(path): path for path in theirs}
-    loose: dict[str, list[Path]] = {}
-    plain: dict[str, list[Path]] = {}
-    for path in theirs:
-        loose.setdefault(_subject(path), []).append(path)
-        plain.setdefault(_plain(path), []).append(path)
-    found: dict[Path, Pair] = {}
-    for path in ours:
-        same = exact.get(_stem(path))
-        partners = [same] if same else loose.get(_subject(path)) or plain.get(_plain(path), [])
-        if len(partners) != 1:
-            raise MrisslError(
-                "has several true label maps" if partners else "has no true label map",
-                where=path,
-                expected="one of its name in the folder of true ones",
-            )
-        if partners[0] in found:
-            raise MrisslError(
-                f"is a second prediction beside {found[partners[0]].predicted.name}", where=path
-            )
-        found[partners[0]] = Pair(_subject(path), path, partners[0])
-    return list(found.values()), len(theirs) - len(found)
+        """How many scans times labels are empty in one of both."""
+        return sum(score.empty in ONE_SIDED for score in self.scores)
 
 
 def score_folders(
@@ -186,6 +153,7 @@ def score_folders(
     *,
     tolerance_mm: float = 1.0,
     progress: Progress | None = None,
+    seen: Collection[Path] = (),
 ) -> Scored:
     """Measure every prediction in a folder against the true label map of the same name.
 
@@ -200,14 +168,23 @@ def score_folders(
         Of NSD.
     progress
         Is told which part, 0 to 1, is done.
+    seen
+        True label maps that are left out, see `seen_scans.seen_of`.
 
     Raises
     ------
     MrisslError
         If files do not belong together, one cannot be read, holds no whole numbers, or lies on
-        another grid than its truth.
+        another grid than its truth; or if none is left.
     """
-    matched, unpredicted = pairs(predicted, truth)
+    found, unpredicted = pairs(predicted, truth)
+    matched = [pair for pair in found if pair.truth not in seen]
+    if not matched:
+        raise MrisslError(
+            f"all {len(found)} scans, or others of their subjects, were seen in training",
+            where="--run",
+            expected="predictions of other scans too",
+        )
     # Labels of all subjects are known before the first is measured.
     present = [frozenset(_values(_read(pair.truth)[1])) for pair in matched]
     labels = tuple(sorted(frozenset().union(*present) - {0}))
@@ -215,34 +192,46 @@ def score_folders(
         raise MrisslError("holds nothing but 0", where=Path(truth), expected="labels from 1")
     scores: list[Score] = []
     names: dict[str, str] = {}
+    people: dict[str, list[str]] = {}
     foreign: set[int] = set()
     for number, pair in enumerate(matched, 1):
         true, wanted = _read(pair.truth)
         volume, guess = _read(pair.predicted)
         check_grid(volume, true, pair.predicted, "the true label map")
-        subject = _unlike(true.identity[:12], names)
-        names[subject] = pair.name
-        scores += score(subject, guess, wanted, true.spacing, labels, tolerance_mm)
+        scan = _unlike(true.identity[:12], names)
+        names[scan] = pair.name
+        people.setdefault(pair.person, []).append(scan)
+        scores += score(scan, guess, wanted, true.spacing, labels, tolerance_mm)
         foreign |= set(_values(guess)) - set(labels) - {0}
         if progress is not None:
             progress(number / len(matched))
-    return Scored(tuple(scores), labels, names, unpredicted, tuple(sorted(foreign)), tolerance_mm)
+    # Named after one of its scans that does not depend on the order of files.
+    subjects = {scan: min(scans) for scans in people.values() for scan in scans}
+    return Scored(
+        tuple(replace(one, subject=subjects[one.scan]) for one in scores),
+        labels,
+        names,
+        unpredicted,
+        tuple(sorted(foreign)),
+        tolerance_mm,
+        len(found) - len(matched),
+    )
 
 
 def score(
-    subject: str,
+    scan: str,
     predicted: NDArray[np.integer],
     truth: NDArray[np.integer],
     spacing_mm: Sequence[float] | NDArray[np.float64],
     labels: Sequence[int],
     tolerance_mm: float = 1.0,
 ) -> list[Score]:
-    """All measures of one subject, a row for each label.
+    """All measures of one scan, a row for each label.
 
     Parameters
     ----------
-    subject
-        What the rows call it.
+    scan
+        What the rows call it, and its subject.
     predicted, truth
         Label maps (S, A, R).
     spacing_mm
@@ -258,7 +247,7 @@ def score(
     sizes = size_scores(predicted, truth, float(np.prod(spacing)), labels)
     return [
         Score(
-            subject,
+            scan,
             label,
             overlaps[label],
             surfaces[label].hd95_mm,
@@ -268,55 +257,19 @@ def score(
             sizes[label].difference_ml,
             sizes[label].difference_percent,
             surfaces[label].empty,
+            scan,
         )
         for label in labels
     ]
 
 
-def _files(folder: Path) -> list[Path]:
-    """Scans directly in a folder, or in the ``anat`` folders of a BIDS tree."""
-    if not folder.is_dir():
-        raise MrisslError("no such folder", where=folder, expected="a folder of label maps")
-    places = [folder, *sorted(folder.glob("sub-*/anat")), *sorted(folder.glob("sub-*/ses-*/anat"))]
-    found = [
-        path
-        for place in places
-        for path in sorted(place.iterdir())
-        if path.is_file()
-        and not path.name.startswith(".")
-        and _stem(path) != path.name
-        and not _stem(path).endswith("_probseg")
-    ]
-    if not found:
-        raise MrisslError("no label maps found", where=folder, expected="files such as .nii.gz")
-    return found
-
-
-def _stem(path: Path) -> str:
-    lower = path.name.lower()
-    # The .img of a pair is read with its .hdr.
-    if lower.endswith((".img", ".img.gz")):
-        return path.name
-    fitting = [suffix for suffix in READABLE_SUFFIXES if lower.endswith(suffix)]
-    return path.name[: len(path.name) - max(map(len, fitting), default=0)]
-
-
-def _subject(path: Path) -> str:
-    return _ENTITIES.sub("", _ENDS.sub("", _stem(path)))
-
-
-def _unlike(subject: str, known: Mapping[str, str]) -> str:
+def _unlike(scan: str, known: Mapping[str, str]) -> str:
     """A name of its own for each: label maps of nothing at all may be copies of each other."""
     return next(
         name
         for number in range(1, len(known) + 2)
-        if (name := subject if number == 1 else f"{subject}-{number}") not in known
+        if (name := scan if number == 1 else f"{scan}-{number}") not in known
     )
-
-
-def _plain(path: Path) -> str:
-    """Letters and digits of a name, which is all that a BIDS subject keeps of it."""
-    return re.sub(r"[^A-Za-z0-9]", "", _subject(path).removeprefix("sub-"))
 
 
 def _read(path: Path) -> tuple[Volume, NDArray[np.integer]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from napari_mrissl.evaluation.cells import DICE, Cell, Grid, Made
 from napari_mrissl.evaluation.contenders import FULL, Learned, Lesson, mean_dice
 from napari_mrissl.evaluation.finetuning_runs import Runs
 from napari_mrissl.evaluation.frozen import FILTERS, INTENSITY
-from napari_mrissl.evaluation.leakage import trained_on
+from napari_mrissl.evaluation.leakage import silent, trained_on
 from napari_mrissl.features.cancel import IsCancelled
 from napari_mrissl.features.network import RANDOM
 from napari_mrissl.segmentation.finetuning import INFO, SCRATCH, FinetuneSettings
@@ -50,6 +51,8 @@ class Finetuned:
         Where they are made.
     known
         What tells the scans they were pretrained on, see `leakage.trained_on`.
+    silent
+        Whether they do not say that, see `leakage.silent`.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Finetuned:
     settings: FinetuneSettings
     runs: Runs
     known: frozenset[str] = frozenset()
+    silent: bool = False
     mode: str = FULL
     seed: int = 0
     needs_spare: bool = False
@@ -102,6 +106,7 @@ class FromScratch:
     rate: float
     steps: int
     known: frozenset[str] = frozenset()
+    silent: bool = False
     name: str = SCRATCH
     mode: str = FULL
     seed: int = 0
@@ -110,13 +115,19 @@ class FromScratch:
     def learn(self, lesson: Lesson) -> Learned:
         """Choose rate and length where that was not done yet, and train."""
         first = self.lessons(lesson.shots, 0)
-        rate = tuning.best_rate(
-            lambda rate: self._tried(first, rate, self.steps),
-            self._rates(),
-        )
-        steps, flat = tuning.flat_steps(lambda steps: self._tried(first, rate, steps), self.steps)
+        tried: dict[tuple[float, int], Made] = {}
+
+        def validate(rate: float, steps: int) -> float:
+            tried[rate, steps] = made = self._tried(first, rate, steps)
+            (reached,) = made.measures()[DICE].values()
+            return reached[0]
+
+        rate = tuning.best_rate(lambda rate: validate(rate, self.steps), self._rates())
+        steps, flat = tuning.flat_steps(lambda steps: validate(rate, steps), self.steps)
         segment, how = self.runs.segmenter(self._with(lesson, rate, steps), lesson.training)
-        return Learned(segment, {**how, "flat": flat})
+        spent = [made.how.get("minutes") for made in tried.values()]
+        known = {} if None in spent else {"tuning_minutes": round(sum(filter(None, spent)), 4)}
+        return Learned(segment, {**how, "flat": flat, **known})
 
     def clear(self, lesson: Lesson) -> None:
         """Remove the runs of the cell and of what was tried; the cells stay."""
@@ -131,7 +142,7 @@ class FromScratch:
         chosen = {"learning_rate": rate, "steps": steps}
         return _seeded(self.settings, lesson).model_copy(update=chosen)
 
-    def _tried(self, lesson: Lesson, rate: float, steps: int) -> float:
+    def _tried(self, lesson: Lesson, rate: float, steps: int) -> Made:
         """The spare subject's mean Dice, from the grid or made now."""
         spare = lesson.spare
         if spare is None:
@@ -144,7 +155,7 @@ class FromScratch:
 
         facts = json.dumps({"of": self.identity, "rate": rate, "steps": steps})
         cell = Cell(SCRATCH, lesson.shots, lesson.draw, self.seed, facts, TUNING)
-        return self.grid().fill_whole([cell], work)[cell].measures()[DICE][spare.identity][0]
+        return self.grid().fill_whole([cell], work)[cell]
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +165,7 @@ class Peer:
     settings: PeerSettings
     cancelled: IsCancelled | None = None
     known: frozenset[str] = frozenset()
+    silent: bool = False
     name: str = MONAI
     mode: str = FULL
     needs_spare: bool = False
@@ -174,13 +186,18 @@ class Peer:
 
         seed = self.settings.seed + lesson.draw
         own = self.settings.model_copy(update={"seed": seed})
+        began = time.perf_counter()
+        segment = train(
+            [scan.read() for scan in lesson.training], lesson.labels, own, self.cancelled
+        )
         return Learned(
-            train([scan.read() for scan in lesson.training], lesson.labels, own, self.cancelled),
+            segment,
             {
                 "seed": seed,
                 "steps": self.settings.steps,
                 "batch": self.settings.batch,
                 "learning_rate": self.settings.learning_rate,
+                "minutes": round((time.perf_counter() - began) / 60, 4),
             },
         )
 
@@ -234,7 +251,7 @@ def trained(
         else:
             known = trained_on(word)
             runs = Runs(folder, identity, cancelled)
-            found.append(Finetuned(start.name, identity, own, runs, known))
+            found.append(Finetuned(start.name, identity, own, runs, known, silent(word)))
     return found
 
 

@@ -54,6 +54,8 @@ class Outcome:
         For this scan, reading and writing included.
     error
         One sentence, where it failed.
+    seen
+        Whether the network was trained on this scan, or chosen by it; None where unknown.
     """
 
     scan: str
@@ -63,6 +65,7 @@ class Outcome:
     volumes_ml: Mapping[int, float] = field(default_factory=dict)
     seconds: float = 0.0
     error: str | None = None
+    seen: bool | None = None
 
 
 def facts_of(segmenter: SavedSegmenter) -> dict[str, Any]:
@@ -105,6 +108,7 @@ def predict_scans(
     existing: Existing = "refuse",
     model: Mapping[str, Any] | None = None,
     colors: Mapping[int, str] | None = None,
+    seen: frozenset[str] = frozenset(),
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
     tell: Callable[[Outcome], object] = lambda outcome: None,
@@ -132,6 +136,9 @@ def predict_scans(
         Facts of the network for the file beside each label map, e.g. the SHA-256 of its weights.
     colors
         ``#rrggbb`` by label, for the tables.
+    seen
+        Identities of scans that the network saw in training, see `training.card.seen_in`; empty
+        where that is not known. The file beside a label map says whether its scan is among them.
     progress
         Called with the part of all scans done and what is being done.
     cancelled
@@ -166,7 +173,7 @@ def predict_scans(
         )
     predictor.prepare()
     made_directory(out, remedy="choose another folder")
-    job = _Job(predictor, out, dict(model or {}), dict(colors or {}), existing == "replace")
+    job = _Job(predictor, out, dict(model or {}), dict(colors or {}), existing == "replace", seen)
     outcomes = []
     for number, (scan, target) in enumerate(zip(scans, targets, strict=True)):
         stop_if(cancelled)
@@ -195,6 +202,7 @@ class _Job:
     model: dict[str, Any]
     colors: dict[int, str]
     overwrite: bool
+    seen: frozenset[str]
 
     def attempt(
         self, scan: Path, target: Target, progress: Progress, cancelled: IsCancelled | None
@@ -223,7 +231,11 @@ class _Job:
             target.labels,
             found.volumes_ml,
             time.monotonic() - began,
+            seen=self._known(volume),
         )
+
+    def _known(self, volume: Volume) -> bool | None:
+        return volume.identity in self.seen if self.seen else None
 
     def _write(self, target: Target, found: Prediction, volume: Volume) -> None:
         place = self.out / target.labels
@@ -242,15 +254,18 @@ class _Job:
             write_text(self.out / target.table, table)
         if target.sidecar is not None:
             facts = self._facts(found, volume)
+            made_directory((self.out / target.sidecar).parent, remedy="choose another folder")
             write_text(self.out / target.sidecar, prediction_files.sidecar_text(facts))
         write_labels(place, found.labels, volume, overwrite=self.overwrite)
 
     def _facts(self, found: Prediction, volume: Volume) -> dict[str, Any]:
+        known = self._known(volume)
         return {
             "Software": f"napari-mrissl {__version__}",
             "Model": self.model,
             "Settings": self.predictor.settings.model_dump(mode="json"),
-            "Scan": volume.identity,
+            prediction_files.SCAN: volume.identity,
+            **({} if known is None else {prediction_files.SEEN: known}),
             "Volumes": [
                 {"index": label, "name": name, "ml": round(found.volumes_ml[label], 6)}
                 for label, name in found.classes.items()

@@ -21,7 +21,10 @@ DESCRIPTION = "dataset_description.json"
 TABLE = "labels.tsv"
 """Labels and their names, beside label maps that keep the names of their scans."""
 
-_PROBABILITIES = "probabilities"
+SCAN, SEEN = "Scan", "SeenInTraining"
+"""In the facts beside a label map: the scan's identity, and whether the network knew it."""
+
+_PROBABILITIES, _FACTS = "probabilities", "facts"
 _SOFTWARE = "napari-mrissl"
 # fmt: off
 _ENTITIES = (
@@ -48,7 +51,7 @@ class Target:
     probabilities
         A name for each class but the background, by label, relative to the same folder.
     table, sidecar
-        The table of labels and the facts beside the label map; None where there are none.
+        The table of labels, None where all share one, and the facts, None where there are none.
     """
 
     labels: Path
@@ -80,7 +83,7 @@ def target_of(scan: Path, names: Names, classes: Mapping[int, str]) -> Target:
             label: Path(_PROBABILITIES, f"{stem(scan)}_label-{label}.nii.gz")
             for label in foreground
         }
-        return Target(Path(own), maps)
+        return Target(Path(own), maps, sidecar=Path(_FACTS, f"{own}.json"))
     entities = _entities(scan)
     folder = Path(*(f"{key}-{entities[key]}" for key in ("sub", "ses") if key in entities), "anat")
     base = folder / _joined(entities)
@@ -93,6 +96,14 @@ def target_of(scan: Path, names: Names, classes: Mapping[int, str]) -> Target:
         },
         base.with_name(base.name + "_dseg.tsv"),
         base.with_name(base.name + "_dseg.json"),
+    )
+
+
+def facts_beside(label_map: Path) -> tuple[Path, ...]:
+    """Where the facts of a label map may lie, by `target_of`: of a BIDS derivative, or not."""
+    return (
+        label_map.with_name(f"{stem(label_map)}.json"),
+        label_map.parent / _FACTS / f"{label_map.name}.json",
     )
 
 

@@ -78,11 +78,61 @@ def seen_by(card: Mapping[str, Any], deepest: int = 16) -> frozenset[str]:
         for text in one
         if isinstance(text, str) and _IDENTITY.fullmatch(text)
     }
-    run = _run_of(card) if deepest else None
+    run = run_of(card) if deepest else None
     return frozenset(found) | (frozenset() if run is None else seen(run, deepest - 1))
 
 
-def _run_of(card: Mapping[str, Any]) -> Run | None:
+def seen_in(place: Path) -> frozenset[str]:
+    """As `seen` of a run's folder, or of a file of weights: those its card lists, and its run's.
+
+    Raises
+    ------
+    MrisslError
+        If the run's settings, or the weights, cannot be read.
+    """
+    from napari_mrissl.networks.weights import read_card
+    from napari_mrissl.training.run import Run
+
+    if place.is_dir():
+        return seen(Run.open(place))
+    if not place.is_file():
+        return frozenset()
+    run = run_above(place)
+    return seen_by(read_card(place)) | (frozenset() if run is None else seen(run))
+
+
+def run_above(file: Path) -> Run | None:
+    """The run whose weights, or those of one of its checkpoints, a file is.
+
+    Raises
+    ------
+    MrisslError
+        If the run's settings cannot be read.
+    """
+    from napari_mrissl.training.run import Run
+
+    above = [one for one in list(file.absolute().parents)[:3] if (one / SETTINGS).is_file()]
+    return Run.open(above[0]) if above else None
+
+
+def says(card: Mapping[str, Any]) -> bool:
+    """Whether a card lists the scans that weights saw, if only that there were none.
+
+    That of a run's weights names no scan; it says as much where this machine knows the run, or
+    where an engine drew all that it saw.
+    """
+    data = card.get("data")
+    listed = isinstance(data, Mapping) and isinstance(data.get("subjects"), list)
+    return (
+        listed
+        or isinstance(card.get("seen"), list)
+        or (data == "ensembles" and card.get("initial") is None)
+        or run_of(card) is not None
+    )
+
+
+def run_of(card: Mapping[str, Any]) -> Run | None:
+    """The run whose weights carry this card, where this machine knows it and it is there."""
     from napari_mrissl.training.run import Run
 
     uuid = card.get("run")

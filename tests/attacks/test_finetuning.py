@@ -140,8 +140,12 @@ def absent(folder):
         path.unlink()
 
 
-def flat_scan(folder):
+def empty_scan(folder):
     (folder / "images" / "s0.nii.gz").write_bytes(b"")
+
+
+def flat_scan(folder):
+    save(folder / "images" / "s0.nii.gz", np.full(SHAPE, 300, np.float32))
 
 
 BAD = {
@@ -155,12 +159,13 @@ BAD = {
     huge: "the label 200000",
     grey_values: "different labels",
     nothing: "one class only",
-    colours: "",
-    complex_numbers: "",
-    truncated: "",
-    text: "",
+    colours: "(RGB colours)",
+    complex_numbers: "(complex numbers)",
+    truncated: "ends too early",
+    text: "sizeof_hdr is 1700946284",
     absent: "no scan has a label map",
-    flat_scan: "",
+    empty_scan: "s0.nii.gz: empty",
+    flat_scan: "all voxels have the same value",
 }
 
 
@@ -170,7 +175,7 @@ def test_bad_labels_are_one_sentence_and_no_run(tmp_path, answered, spoil):
     spoil(tmp_path)
     words = ["--images", tmp_path / "images", "--labels", tmp_path / "labels"]
     said = answered("finetune", *words, "--out", tmp_path / "run", *SMALL)
-    assert said
+    assert BAD[spoil]
     assert BAD[spoil] in said
     assert not (tmp_path / "run").exists()
 
@@ -178,10 +183,13 @@ def test_bad_labels_are_one_sentence_and_no_run(tmp_path, answered, spoil):
 PROMPTS = {
     "outside": ("x,y,z,label\n900,0,0,1\n0,900,0,2\n", "inside the scan"),
     "one class": ("x,y,z,label\n9,9,9,1\n3,3,3,1\n", "one class only"),
-    "no numbers": ("x,y,z,label\n9,9,nan,1\n3,3,3,2\n", ""),
-    "label 0": ("x,y,z,label\n9,9,9,0\n3,3,3,2\n", ""),
-    "no table": ("nonsense", ""),
-    "nothing": ("x,y,z,label\n", ""),
+    "no numbers": (
+        "x,y,z,label\n9,9,nan,1\n3,3,3,2\n",
+        "line 2, z: Input should be a finite number",
+    ),
+    "label 0": ("x,y,z,label\n9,9,9,0\n3,3,3,2\n", "line 2, label: Input should be greater"),
+    "no table": ("nonsense", "header 'nonsense'"),
+    "nothing": ("x,y,z,label\n", "no prompts"),
 }
 
 
@@ -193,7 +201,7 @@ def test_bad_prompts_are_one_sentence_and_no_run(tmp_path, answered, name):
     prompts.write_text(content, encoding="utf-8")
     words = ["--images", image, "--prompts", prompts, "--out", tmp_path / "run"]
     said = answered("finetune", *words, *SMALL)
-    assert said
+    assert expected
     assert expected in said
     assert not (tmp_path / "run").exists()
 

@@ -1,7 +1,9 @@
 """The few-shot comparison on small labelled scans: every kind of contender, made in full."""
 
 import dataclasses
+import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -74,6 +76,7 @@ def test_modes_share_a_folder_and_every_cell_says_how_it_was_made(scans, tmp_pat
         assert f"--mode {cell['cell']['mode']}" in cell["command"]
         assert cell["how"]["seed"] == 0
         assert cell["minutes"] >= 0
+        assert set(cell["how"]["empty_in_one"]) == {"1", "2"}
         assert set(cell["further"]) == {"hd95_mm", "nsd", "volume_difference_ml"}
     for path in tmp_path.rglob("*"):
         if path.is_file() and path.parts[len(tmp_path.parts)] not in ("home", "cache"):
@@ -157,6 +160,11 @@ def test_whole_networks_are_trained_and_compared(scans, network, tmp_path, home)
     )
     assert final["how"]["learning_rate"] == pytest.approx(best["how"]["learning_rate"])
     assert final["how"]["steps"] in {fact["steps"] for fact in facts}
+    minutes = [cell["how"]["minutes"] for cell in tried]
+    assert all(one > 0 for one in minutes)
+    assert final["how"]["tuning_minutes"] == pytest.approx(sum(minutes), abs=1e-3)
+    # The run of the cell is one of those that were tried: its steps are counted, not this call.
+    assert final["minutes"] == final["how"]["minutes"] in minutes
     spare = fewshot.lesson(scans.split(2, 0)[1], scans.labels, 0, 1, 0).spare.identity
     assert {cell["how"]["spare"] for cell in tried} == {spare}
     assert spare not in final["dice"]
@@ -164,6 +172,21 @@ def test_whole_networks_are_trained_and_compared(scans, network, tmp_path, home)
     (name,) = {row.source for row in rows} - {"scratch"}
     (row,) = (r for r in rows if (r.source, r.measure, r.label) == (name, "dice", MEAN))
     assert row.difference == pytest.approx(row.mean - means(rows)["full", "scratch", 1])
+    assert (row.steps, row.tuning_minutes) == (2, None)
+    assert row.minutes > 0
+    digest = hashlib.sha256(network.read_bytes()).hexdigest()[:12]
+    commands = {
+        cell["cell"]["source"]: cell["command"]
+        for cell in map(
+            json.loads, (path.read_text("utf-8") for path in (tmp_path / "out" / CELLS).iterdir())
+        )
+    }
+    assert f"--weights RUN-{digest} --data" in commands[name]
+    table = (tmp_path / "out" / "table.md").read_text("utf-8")
+    assert f"{name} does not say what it was trained on" in table
+    assert "scratch does not say" not in table
+    assert "is another network than scratch" not in table
+    assert re.search(r"empty in one of both maps \d+ times in all\.", table)
     assert not (tmp_path / "out" / "runs").exists()
     assert str(tmp_path) not in "".join(path.name for path in (tmp_path / "out").rglob("*"))
 
@@ -271,3 +294,15 @@ def test_a_tried_cell_is_no_row_of_the_table(tmp_path):
     grid.keep(cell, scores, 1.0)
     grid.keep(dataclasses.replace(cell, mode=trained_contenders.TUNING), scores, 1.0)
     assert fewshot.shown(grid, []) == {cell: Made(scores)}
+
+
+def test_labels_empty_on_one_side_are_counted(scans):
+    """Nothing is found: both labels, once for each test scan."""
+    tested, _ = scans.split(2, 0)
+    made = fewshot.measured(lambda volume: np.zeros(volume.shape, np.int32), tested, scans.labels)
+    assert made.how == {"empty_in_one": {"1": 2, "2": 2}}
+    assert {value for one in made.scores.values() for value in one.values()} == {0}
+    truth = {scan.image: scan.read()[1] for scan in tested}
+    right = iter(truth.values())
+    made = fewshot.measured(lambda volume: next(right), tested, scans.labels)
+    assert made.how == {"empty_in_one": {"1": 0, "2": 0}}

@@ -10,7 +10,7 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation.frozen import plain_source
 from napari_mrissl.evaluation.frozen_sources import named
 from napari_mrissl.evaluation.labelled_scans import labelled_scans
-from napari_mrissl.evaluation.leakage import refuse_overlap, trained_on
+from napari_mrissl.evaluation.leakage import refuse_overlap, silent, trained_on
 from napari_mrissl.networks import weight_library, weights
 from napari_mrissl.networks.weight_library import load_unet
 from napari_mrissl.training.card import weights_card
@@ -138,3 +138,19 @@ def test_a_label_map_that_was_painted_from_tells_its_scan(tmp_path, home):
     run = run_on(tmp_path / "run", scans[0].labels)
     assert refused(run, scans[:1])
     assert not refused(run, scans[1:])
+
+
+def test_what_does_not_say_what_it_saw_is_told_from_what_saw_nothing(tmp_path, home):
+    scans = labelled_scans(make(tmp_path / "data", 2)).scans
+    run = run_on(tmp_path / "run", scans[0].image)
+    of_run = net(tmp_path / "of_run.safetensors", weights_card(run, 1))
+    listed = net(tmp_path / "listed.safetensors", {"method": "x", "data": {"subjects": []}})
+    drawn = net(tmp_path / "drawn.safetensors", {"method": "scratch", "data": "ensembles"})
+    inside = net(run / "weights.safetensors", {"method": "toy"})
+    for place in (run, of_run, listed, drawn, inside, "default"):
+        assert not silent(place), place
+    lost = {**weights_card(run, 1), "run": "0" * 32}
+    for number, card in enumerate(
+        (lost, {"method": "theirs"}, {"data": "ensembles", "initial": "x"})
+    ):
+        assert silent(net(tmp_path / f"silent{number}.safetensors", card)), card

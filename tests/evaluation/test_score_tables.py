@@ -128,13 +128,19 @@ def test_each_measure_has_a_table_and_its_own_worst(tmp_path):
     cells = {Cell("net", 1, 0, 0, "x", "full"): Made(scores, further)}
     rows = score_tables.rows_of(cells, (1,))
     worst = {r.measure: r.worst for r in rows if r.label == "1"}
-    assert worst == {"dice": 0.5, "hd95_mm": 9.0, "volume_difference_ml": -0.5}
+    assert worst == {
+        "dice": 0.5, "hd95_mm": 9.0, "volume_difference_ml": -0.5,
+        "absolute_volume_difference_ml": 0.5,
+    }  # fmt: skip
+    means = {r.measure: r.mean for r in rows if r.label == "1"}
+    assert means["volume_difference_ml"] == pytest.approx(-0.2)
+    assert means["absolute_volume_difference_ml"] == pytest.approx(0.3)
     score_tables.write(tmp_path, rows, {}, "100 % & more_of it.")
     text = (tmp_path / "table.md").read_text("utf-8")
     for title in ("Dice\n", "HD95 (mm)\n", "volume difference (ml)\n", "| full | net | 1 |"):
         assert title in text
     latex = (tmp_path / "table.tex").read_text("utf-8")
-    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 3
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 4
     assert r"$\pm$" in latex
     assert "±" not in latex.split("% Dice")[0]
     with Image.open(tmp_path / "table.png") as picture:

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.evaluation.segmentations import pairs, score_folders
+from napari_mrissl.evaluation import reports
+from napari_mrissl.evaluation.label_map_pairs import pairs
+from napari_mrissl.evaluation.segmentations import score_folders
 
 AFFINE = np.diag([1.0, 2.0, 1.5, 1.0])
 
@@ -38,7 +40,7 @@ def folders(tmp_path):
 def test_every_label_counts_for_every_subject(folders):
     found = score_folders(*folders)
     assert found.labels == (1, 2)
-    by = {(found.names[one.subject], one.label): one for one in found.scores}
+    by = {(found.names[one.scan], one.label): one for one in found.scores}
     assert len(by) == 6
     assert by["a", 1].dice == by["a", 1].nsd == 1
     # Three of four planes in common; the axis that was moved along has voxels of 1 mm.
@@ -53,7 +55,9 @@ def test_every_label_counts_for_every_subject(folders):
     assert by["a", 2].volume_difference_percent is None
     assert found.one_sided() == 1
     assert found.mean_dice == pytest.approx((1 + 1 + 0.75 + 1 + 1 + 0) / 6)
-    assert set(found.measures()) == {"dice", "hd95_mm", "nsd", "volume_difference_ml"}
+    assert set(found.measures()) == {
+        "dice", "hd95_mm", "nsd", "volume_difference_ml", "absolute_volume_difference_ml"
+    }  # fmt: skip
 
 
 def test_scans_that_were_learned_from_are_left_out(folders):
@@ -71,9 +75,9 @@ def test_scans_that_were_learned_from_are_left_out(folders):
 
 def test_tolerance_is_that_of_nsd(folders):
     wide = score_folders(*folders, tolerance_mm=3.0)
-    assert {one.nsd for one in wide.scores if wide.names[one.subject] == "b"} == {1.0}
+    assert {one.nsd for one in wide.scores if wide.names[one.scan] == "b"} == {1.0}
     strict = score_folders(*folders, tolerance_mm=0.5)
-    assert min(one.nsd for one in strict.scores if strict.names[one.subject] == "b") < 1
+    assert min(one.nsd for one in strict.scores if strict.names[one.scan] == "b") < 1
 
 
 def test_names_of_predictions_find_their_truth(tmp_path):
@@ -155,3 +159,59 @@ def test_subjects_of_which_nothing_is_labelled_stay_apart(folders):
         save(folders[1], path.name, cube(3, 0))
     with pytest.raises(MrisslError, match="nothing but 0"):
         score_folders(*folders)
+
+
+@pytest.mark.parametrize("tree", [False, True])
+def test_sessions_of_one_subject_are_one_subject(tmp_path, tree):
+    """Three scans of one subject beside one of another: a mean of two, not of four."""
+    pred, truth = tmp_path / "pred", tmp_path / "truth"
+    for name, start in (("sub-01_ses-1", 3), ("sub-02_ses-1", 4), ("sub-02_ses-2", 5),
+                        ("sub-02_ses-3", 5)):  # fmt: skip
+        anat = truth.joinpath(*name.split("_"), "anat") if tree else truth
+        save(pred, f"{name}_dseg.nii.gz", cube(start))
+        # Label maps of one place are told apart by what else they hold.
+        other = cube(3)
+        other[0, 0, int(name[-1]) + 3 * int(name[5])] = 1
+        save(anat, f"{name}_T1w.nii.gz", other)
+    found = score_folders(pred, truth)
+    assert (len(found.scores), len(found.scans), len(found.subjects)) == (4, 4, 2)
+    by = {found.names[one.scan]: one for one in found.scores}
+    assert by["sub-02_ses-1"].subject == by["sub-02_ses-3"].subject != by["sub-01_ses-1"].subject
+    dice = [2 * common / (64 + 65) for common in (64, 48, 32, 32)]
+    assert [one.dice for one in found.scores] == pytest.approx(dice)
+    wanted = [dice[0], np.mean(dice[1:])]
+    assert sorted(one[1] for one in found.measures()["dice"].values()) == pytest.approx(
+        sorted(wanted)
+    )
+    assert found.mean_dice == pytest.approx(np.mean(wanted))
+    report = reports.report(found)
+    (row,) = (r for r in report.rows if (r.measure, r.label) == ("dice", "mean"))
+    assert (row.subjects, row.mean) == (2, pytest.approx(np.mean(wanted)))
+    assert (row.low, row.high) == pytest.approx((wanted[1], wanted[0]))
+    assert (report.facts()["subjects"], report.facts()["scans"]) == (2, 4)
+    assert "2 subjects with 4 scans, which are averaged by subject" in reports.about(found)
+    assert found.without("sub-02_ses-1").scans == (by["sub-01_ses-1"].scan,)
+
+
+def test_a_folder_named_like_a_subject_makes_no_subject_of_all_in_it(tmp_path):
+    pred, truth = tmp_path / "sub-7" / "pred", tmp_path / "sub-7" / "truth"
+    for start, name in enumerate("ab", 3):
+        save(pred, f"{name}.nii.gz", cube(start))
+        save(truth, f"{name}.nii.gz", cube(start))
+    assert len(score_folders(pred, truth).subjects) == 2
+
+
+def test_errors_of_volume_do_not_cancel_in_the_measure_without_sign(tmp_path):
+    pred, truth = tmp_path / "pred", tmp_path / "truth"
+    for name, planes in (("a", 3), ("b", 5)):
+        array = cube(3)
+        array[3:7] = 0
+        array[3 : 3 + planes, 3:7, 3:7] = 1
+        save(pred, f"{name}.nii.gz", array)
+        other = cube(3)
+        other[0, 0, planes] = 2
+        save(truth, f"{name}.nii.gz", other)
+    facts = reports.report(score_folders(pred, truth)).facts()
+    rows = {(r["measure"], r["label"]): r["mean"] for r in facts["rows"]}
+    assert rows["volume_difference_ml", "1"] == pytest.approx(0)
+    assert rows["absolute_volume_difference_ml", "1"] == pytest.approx(16 * 3 / 1000)

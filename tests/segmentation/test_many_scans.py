@@ -13,7 +13,8 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.segmentation import many_scans
 from napari_mrissl.segmentation.many_scans import predict_scans, scans_of
 from napari_mrissl.segmentation.prediction import Cancelled, PredictionSettings
-from napari_mrissl.segmentation.prediction_files import table_text, target_of
+from napari_mrissl.segmentation.prediction_files import facts_beside, table_text, target_of
+from napari_mrissl.volumes import read
 
 BASE = "sub-a/anat/sub-a_space-orig_desc-mrissl_dseg"
 
@@ -101,6 +102,7 @@ def test_names_of_the_scans_are_kept(folder, tmp_path):
         "a.nii.gz",
         "b.nii.gz",
         "c.nii",
+        *(f"facts/{name}.json" for name in ("a.nii.gz", "b.nii.gz", "c.nii")),
         "labels.tsv",
         *(f"probabilities/{name}_label-{k}.nii.gz" for name in "abc" for k in (1, 2)),
     ]
@@ -273,3 +275,19 @@ def test_what_would_fail_for_all_is_refused_before_any_work(folder, tmp_path):
     inside = tree(tmp_path)
     assert "dataset of something else" in refused(scans, tmp_path / "out")
     assert not segmenter.module.seen
+
+
+@pytest.mark.parametrize("names", ["bids", "same"])
+def test_a_scan_that_the_network_knew_is_marked(folder, tmp_path, names):
+    scans = scans_of([folder])
+    known = frozenset({read(scans[0]).identity})
+    for name, seen, wanted in (("yes", known, [True, False]), ("no", frozenset(), [None] * 2)):
+        found = predict_scans(StandIn(), scans, tmp_path / name, names=names, seen=seen)
+        assert [outcome.seen for outcome in found] == wanted
+        for scan, outcome, known_here in zip(scans, found, wanted, strict=True):
+            (path,) = (
+                one for one in facts_beside(tmp_path / name / outcome.labels) if one.exists()
+            )
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            assert facts["Scan"] == read(scan).identity
+            assert facts.get("SeenInTraining") == known_here

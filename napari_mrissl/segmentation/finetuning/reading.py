@@ -168,6 +168,10 @@ def _read(given: LabelledInput, unlabelled: int | None) -> ReadScan:
         )
     if given.labels is None and given.prompts is None:
         raise MrisslError("has neither labels nor prompts", where=volume.name)
+    if volume.data.min() == volume.data.max():
+        raise MrisslError(
+            "all voxels have the same value", where=volume.name, remedy="leave this scan out"
+        )
     labels = np.full(volume.shape, _NOTHING, np.int32)
     if given.labels is not None:
         labels = _dense(volume, given.labels, unlabelled)

@@ -118,7 +118,7 @@ def _of(path: Path) -> Found:
     if path.is_file() and name.endswith(".txt"):
         return Found(tuple(_list(path)))
     if path.is_file() or _is_series(path):
-        return Found((Entry(path, _person(path)),))
+        return Found((Entry(path, person_of(path)),))
     return _bids(path) or _folder(path)
 
 
@@ -160,7 +160,7 @@ def _table(path: Path) -> Iterator[Entry]:
         if split and split not in _PARTS:
             raise MrisslError(f"split {split!r}", where=place, expected="train, validation or test")
         # The same name in two tables is the same person.
-        person = f"{_BY_TABLE}{cell('subject')}" if cell("subject") else _person(scan)
+        person = f"{_BY_TABLE}{cell('subject')}" if cell("subject") else person_of(scan)
         labels = _beside(path, cell("label"), place) if cell("label") else None
         yield Entry(scan, person, _PARTS.get(split), labels)
 
@@ -169,7 +169,7 @@ def _list(path: Path) -> Iterator[Entry]:
     for number, line in enumerate(_text(path).splitlines(), 1):
         if line.strip() and not line.lstrip().startswith("#"):
             scan = _beside(path, line.strip(), f"{path.name}, line {number}")
-            yield Entry(scan, _person(scan))
+            yield Entry(scan, person_of(scan))
 
 
 def _text(path: Path) -> str:
@@ -216,7 +216,7 @@ def _entries(root: Path, files: list[Path]) -> Found:
     scans = [path for path in files if not _LABEL_NAME.search(_stem(path))]
     by_folder = _folders_are_subjects(root, scans)
     entries = (
-        Entry(path, f"folder {path.parent}" if by_folder else _person(path), named=False)
+        Entry(path, f"folder {path.parent}" if by_folder else person_of(path), named=False)
         for path in scans
     )
     return Found(tuple(entries), len(files) - len(scans))
@@ -230,8 +230,8 @@ def _folders_are_subjects(root: Path, scans: list[Path]) -> bool:
     return any(count > 1 for count in names.values())
 
 
-def _person(path: Path) -> str:
-    """The BIDS subject, in the folder that holds it, or else the file itself."""
+def person_of(path: Path) -> str:
+    """Whose scan a path is: a key for the BIDS subject in its folder, or else the file itself."""
     matches = [match for part in path.parts if (match := _BIDS_SUBJECT.search(part))]
     if not matches:
         return str(path)
