@@ -27,11 +27,17 @@ def test_features_in_one_table_with_all_measures(run, words, tmp_path):
     ran = run(*given, "--json")
     assert ran.code == 0, ran.err
     rows = json.loads(ran.out)["rows"]
-    assert {row["measure"] for row in rows} == {"dice", "hd95_mm", "nsd", "volume_difference_ml"}
+    assert {row["measure"] for row in rows} == {
+        "dice",
+        "hd95_mm",
+        "nsd",
+        "volume_difference_ml",
+        "absolute_volume_difference_ml",
+    }
     assert {(row["mode"], row["draws"], row["subjects"]) for row in rows} == {("linear", 2, 2)}
     out = tmp_path / "out"
     written = list(csv.DictReader((out / "table.csv").read_text("utf-8").splitlines()))
-    assert len(written) == len(rows) == 4 * 3
+    assert len(written) == len(rows) == 5 * 3
     for ending in ("md", "tex", "json", "png"):
         assert (out / f"table.{ending}").exists()
     again = run(*given)
