@@ -6,8 +6,9 @@ import contextlib
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.trajectories.contained import read_bytes
@@ -33,11 +34,21 @@ def request(folder: str | Path, command: Command) -> None:
         raise ValueError(command)
     if pending(folder) == "stop":
         return
+    leave(path, {"command": command, "id": secrets.token_hex(8)})
+
+
+def leave(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a message into a run's folder: whole or not at all.
+
+    Raises
+    ------
+    MrisslError
+        If the file cannot be written.
+    """
     temporary = path.with_name(f".mrissl-{secrets.token_hex(8)}.tmp")
-    content = json.dumps({"command": command, "id": secrets.token_hex(8)})
     try:
-        # Not synced to disk: a command means nothing any more once the machine is off.
-        temporary.write_text(content, "utf-8")
+        # Not synced to disk: a message means nothing any more once the machine is off.
+        temporary.write_text(json.dumps(dict(content)), "utf-8")
         os.replace(temporary, path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from napari_mrissl.errors import MrisslError
+from napari_mrissl.training.control import leave
 from napari_mrissl.trajectories.contained import read_bytes
 
 _FILE = "look.json"
@@ -32,20 +29,7 @@ def look_at(folder: str | Path, look: Mapping[str, Any]) -> None:
     MrisslError
         If the file cannot be written.
     """
-    path = Path(folder) / _FILE
-    temporary = path.with_name(f".mrissl-{secrets.token_hex(8)}.tmp")
-    try:
-        # Not synced to disk: nothing is lost with it.
-        temporary.write_text(json.dumps(dict(look)), "utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise MrisslError(
-            f"could not be written ({error.strerror or type(error).__name__})",
-            where=path,
-            expected="the folder of a run that can be written",
-        ) from error
+    leave(Path(folder) / _FILE, look)
 
 
 def look_of(folder: str | Path) -> dict[str, Any] | None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QCheckBox,
-    QHBoxLayout,
     QLabel,
-    QPushButton,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 from superqt import QCollapsible
 
+from napari_mrissl.ui.recorder.parts import button, row
 from napari_mrissl.ui.segmenter.next_place import NextPlace
 
 _UNBOUND = 16_777_215
@@ -32,7 +31,7 @@ class NextPlaceBox(QWidget):
         self.fold.setDuration(0)
         self.fold.toggleButton().setToolTip("Have the places proposed at which a label helps most")
         self.fold.layout().setContentsMargins(0, 0, 0, 0)
-        self.suggest = _button(
+        self.suggest = button(
             "Suggest a place",
             "Look in all open scans that have features for the place whose label teaches most",
         )
@@ -44,13 +43,13 @@ class NextPlaceBox(QWidget):
         self.sentence.setAlignment(Qt.AlignmentFlag.AlignTop)
         lines = _LINES * self.sentence.fontMetrics().lineSpacing()
         self.sentence.setMinimumHeight(lines + 2)
-        self.go = _button(
+        self.go = button(
             "Go there",
             "Bring the navigator's slice to the place; without a navigator, the main view",
         )
-        self.skip = _button("Skip", "Propose another place, never this one or one within 5 mm")
-        self.undo_skip = _button("Undo skip", "Let the place that was skipped last be proposed")
-        self.clear_skips = _button("Clear skips", "Let every place be proposed again")
+        self.skip = button("Skip", "Propose another place, never this one or one within 5 mm")
+        self.undo_skip = button("Undo skip", "Let the place that was skipped last be proposed")
+        self.clear_skips = button("Clear skips", "Let every place be proposed again")
         self.always = QCheckBox("Suggest after every segmentation")
         self.always.setToolTip("Look for the next place by itself, whenever a result is shown")
         content = QWidget()
@@ -59,8 +58,8 @@ class NextPlaceBox(QWidget):
         column.setSpacing(4)
         column.addWidget(self.suggest)
         column.addWidget(self.sentence)
-        column.addLayout(_row(self.go, self.skip))
-        column.addLayout(_row(self.undo_skip, self.clear_skips))
+        column.addLayout(row((self.go, 1), (self.skip, 1)))
+        column.addLayout(row((self.undo_skip, 1), (self.clear_skips, 1)))
         column.addWidget(self.always)
         # Not by its own method: it would hold the content at the height it once had, and a
         # sentence that takes another line would be cut off.
@@ -86,8 +85,8 @@ class NextPlaceBox(QWidget):
         self.suggest.setEnabled(not one.running and not one.hindrance)
         self.go.setEnabled(proposed)
         self.skip.setEnabled(proposed)
-        for button in (self.undo_skip, self.clear_skips):
-            button.setEnabled(bool(one.skipped) and not one.running)
+        for skipping in (self.undo_skip, self.clear_skips):
+            skipping.setEnabled(bool(one.skipped) and not one.running)
         count = f" ({len(one.skipped)})" if one.skipped else ""
         self.clear_skips.setText(f"Clear skips{count}")
         blocker = QSignalBlocker(self.always)
@@ -100,17 +99,3 @@ class NextPlaceBox(QWidget):
     def _unbind(self, unfolded: bool) -> None:
         if unfolded:
             self.fold.content().setMaximumHeight(_UNBOUND)
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button
-
-
-def _row(*buttons: QPushButton) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.setSpacing(4)
-    for button in buttons:
-        row.addWidget(button, 1)
-    return row
