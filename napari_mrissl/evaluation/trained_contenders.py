@@ -20,7 +20,6 @@ from napari_mrissl.evaluation.leakage import silent, trained_on
 from napari_mrissl.features.cancel import IsCancelled
 from napari_mrissl.features.network import RANDOM
 from napari_mrissl.segmentation.finetuning import INFO, SCRATCH, FinetuneSettings
-from napari_mrissl.segmentation.finetuning.settings import BACKBONE_RATE
 from napari_mrissl.segmentation.finetuning.starting import Start, start_of
 
 if TYPE_CHECKING:
@@ -281,7 +280,6 @@ def _identity(settings: FinetuneSettings, start: Start) -> str:
     facts = {
         **settings.model_dump(mode="json", exclude={"weights", "device"}),
         "recipe": INFO.presets[settings.preset],
-        "share": BACKBONE_RATE[settings.preset],
         "weights": digest,
         "backbone": start.backbone.model_dump(mode="json"),
         "preprocessing": start.preprocessing and start.preprocessing.model_dump(mode="json"),

@@ -25,7 +25,6 @@ from napari_mrissl.segmentation.finetuning.reading import (
     read_scans,
 )
 from napari_mrissl.segmentation.finetuning.settings import (
-    BACKBONE_RATE,
     LARGEST_PATCH,
     FinetuneSettings,
 )
@@ -146,15 +145,14 @@ def _run_settings(
             where="backbone",
             remedy="leave it out, or start from scratch",
         )
-    rate = settings.backbone_rate or BACKBONE_RATE[settings.preset]
     changes: dict[str, Any] = {
         "task.classes": [entry.model_dump(mode="json") for entry in classes],
         "task.mode": settings.mode,
         "task.backbone": backbone.model_dump(mode="json"),
         "task.patch": list(settings.patch or _patch(settings, scans, spacing, backbone)),
         "task.spacing": None if spacing is None else list(spacing),
-        # What was just drawn knows nothing that a high rate could spoil.
-        "task.backbone_rate": 1.0 if start.path is None else rate,
+        # What was just drawn has nothing to be kept.
+        "task.backbone_rate": 1.0 if start.path is None else settings.backbone_rate,
         "task.started_from": start.name,
         "seed": settings.seed,
         "device": settings.device,

@@ -20,9 +20,6 @@ Preset = Literal["tiny", "cpu", "gpu"]
 LARGEST_PATCH = {"tiny": 16, "cpu": 64, "gpu": 128}
 """Longest side of a crop in voxels that a preset chooses by itself."""
 
-BACKBONE_RATE = {"tiny": 1.0, "cpu": 0.3, "gpu": 1.0}
-"""Learning rate of a pretrained backbone as a share of the head's; as published 1 on a GPU."""
-
 
 class FinetuneSettings(Settings):
     """How labelled scans become a trained segmenter; what is None follows the preset.
@@ -68,8 +65,10 @@ class FinetuneSettings(Settings):
     learning_rate: Annotated[float, Field(gt=0)] | None = Field(
         default=None, title="Learning rate", description="Peak, of the head."
     )
-    backbone_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        default=None,
+    backbone_rate: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
         title="Backbone's rate",
         description="Learning rate of a pretrained backbone as a share of the head's.",
     )

@@ -90,7 +90,7 @@ def test_weights_travel_with_the_run_and_frozen_ones_say_how_scans_are_scaled(tm
     path = tmp_path / "net.safetensors"
     weights.save_arrays(path, state(), {"preprocessing": SCALE})
     inputs = write(tmp_path, 1)
-    settings = FinetuneSettings(weights=str(path), preset="cpu", mode="linear")
+    settings = FinetuneSettings(weights=str(path), preset="cpu", mode="linear", backbone_rate=0.3)
     run = prepare(settings, inputs, tmp_path / "run")
     path.unlink()
     assert run.settings.data.preprocessing.model_dump() == SCALE
