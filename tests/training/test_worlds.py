@@ -9,15 +9,21 @@ from tests.pretext.vectorpose.small import small_vectorpose
 from tests.training.toy import Toy, toy_settings
 from tests.training.worlds import BOUNDS, Leg, World, assert_worlds_agree, difference, train
 
+WEIGHED = toy_settings(optimisation={"batch": 8, "ema": 0.9, "accumulation": 2})
+
 
 @pytest.mark.untraced
 def test_two_processes_agree_with_one_and_hand_over_to_one(tmp_path):
     """A toy that weighs the whole batch, and methods of which each process paints its own."""
-    toy = toy_settings(optimisation={"batch": 8, "ema": 0.9, "accumulation": 2})
     painted = small_vectorpose(boundary_in_paint=True, cosine=0.5)
     compared = small_synthesis(rarity="raw")
     methods = (World(one, steps=6, precisions=("float64",)) for one in (painted, compared))
-    assert_worlds_agree(World(toy), *methods, folder=tmp_path)
+    assert_worlds_agree(World(WEIGHED, steps=40), *methods, folder=tmp_path)
+
+
+@pytest.mark.slow
+def test_two_processes_still_agree_after_two_hundred_steps(tmp_path):
+    assert_worlds_agree(World(WEIGHED), folder=tmp_path)
 
 
 @pytest.mark.slow
