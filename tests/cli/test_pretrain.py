@@ -84,7 +84,6 @@ def test_a_run_can_be_prepared_for_another_machine(run, tmp_path):
     assert prepared.identity.notes[0] in ran.err
 
 
-@pytest.mark.usefixtures("traced_children")
 def test_ctrl_c_stops_with_a_checkpoint(scans, tmp_path):
     out = tmp_path / "run"
     words = ["pretrain", "masked", "--data", str(scans), "--out", str(out), "--steps", "100000"]

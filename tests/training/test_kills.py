@@ -44,11 +44,9 @@ def check_kills(folder, kills, steps):
         checkpoint={"every": 2, "validate_every": 5},
         data={"workers": 2},
     )
-    unbroken = Run.create(folder / "unbroken", settings)
-    # In a process of its own too: with as many threads, whatever this one has computed.
-    subprocess.run([sys.executable, *CHILD, str(unbroken.folder)], cwd=ROOT, check=True)
-    run = Run.create(folder / "killed", settings)
-    words = [sys.executable, *CHILD, str(run.folder), str(kills), "1"]
+    # Both in processes that were forked from one: with as many threads, and imported once.
+    unbroken, run = (Run.create(folder / name, settings) for name in ("unbroken", "killed"))
+    words = [sys.executable, *CHILD, str(run.folder), str(kills), "1", str(unbroken.folder)]
     ended = subprocess.run(
         words, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60 + 30 * kills, check=False
     )

@@ -1,7 +1,8 @@
 """Train a toy run in a process of its own, as ``napari_mrissl.cli.child`` trains real ones.
 
-``RUN`` trains it. ``RUN KILLS SEED`` trains it in one forked child after the other, each
-killed with SIGKILL at some moment, and at last in one that may finish.
+``RUN`` trains it. ``RUN KILLS SEED UNBROKEN`` trains it in one forked child after the other,
+each killed with SIGKILL at some moment, and at last in one that may finish; before them, the
+run ``UNBROKEN`` in one that is left alone.
 """
 
 import os
@@ -39,6 +40,13 @@ def forked(folder: Path) -> int:
         os._exit(code)
 
 
+def finish(folder: Path) -> None:
+    """Train a run to its end in a child."""
+    _, status = os.waitpid(forked(folder), 0)
+    if status:
+        sys.exit(1)
+
+
 def kill_and_go_on(folder: Path, kills: int, seed: int) -> None:
     """Print at which step each child was killed."""
     rng = random.Random(seed)
@@ -57,13 +65,13 @@ def kill_and_go_on(folder: Path, kills: int, seed: int) -> None:
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         print(step if os.WIFSIGNALED(status) else "survived", flush=True)
-    _, status = os.waitpid(forked(folder), 0)
-    sys.exit(status)
+    finish(folder)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     if len(sys.argv) > 2:
+        finish(Path(sys.argv[4]))
         kill_and_go_on(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
     else:
         train(Path(sys.argv[1]))
