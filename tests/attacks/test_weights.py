@@ -1,29 +1,17 @@
-"""Weights files made to do harm: each is refused in one sentence, and nothing in it runs."""
+"""Our own weights files made to do harm: each is refused in one sentence, nothing in it runs."""
 
 import json
 import os
 import pickle
-import resource
 import struct
 import zipfile
-from pathlib import Path
 
 import pytest
 
-from napari_mrissl.errors import MrisslError
 from napari_mrissl.networks import weights
+from tests.attacks.harm import Harm, refusal
 
 torch = pytest.importorskip("torch")
-
-
-class Harm:
-    """Makes a canary when it is unpickled."""
-
-    def __init__(self, canary):
-        self.canary = canary
-
-    def __reduce__(self):
-        return (Path.touch, (self.canary,))
 
 
 def raw(header, data=b"", length=None):
@@ -74,16 +62,7 @@ FILES = {
 
 
 def refused(path, use=weights.load):
-    allowed = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + (256 << 10)
-    with pytest.raises(MrisslError) as told:
-        use(path)
-    said = str(told.value)
-    assert said.count("\n") == 0
-    assert said.isprintable()
-    assert len(said) < 400
-    assert str(path.parent) not in said
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < allowed
-    return said
+    return refusal(use, path, longest=400)
 
 
 @pytest.mark.parametrize("name", FILES)
