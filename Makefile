@@ -25,7 +25,7 @@ demo: $(READY) ## run the main job on the MNI152 T1 into demo_output/
 test: lint ## lint, types, floors, manifest and all tests
 	@SCREEN='$(SCREEN)' BIN=$(BIN) bash .ci/tests
 
-coverage: $(READY) ## all tests traced: at least 90 % outside ui, 75 % in it
+coverage: $(READY) ## all tests traced, at least 90 % outside ui and 75 % in it
 	@COVERAGE=yes SCREEN='$(SCREEN)' BIN=$(BIN) bash .ci/tests
 
 lint: $(READY) ## style, types, import floors and the napari manifest
