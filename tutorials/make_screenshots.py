@@ -169,7 +169,7 @@ def inspector(target: Path, run: Path) -> None:
 
 
 def finetuning(target: Path, scratch: Path) -> None:
-    """Three brains made of the template, segmented by what was learned from one of them."""
+    """Three brains made of the template, and one of the two that were segmented by the third."""
     viewer = opened("dark")
     brain, tissues = mni152(resolution=2), mni152_tissues(resolution=2)
     grid = cubic_affine(brain.center, BRAIN_SIDE, BRAIN_SPACING)
@@ -192,10 +192,13 @@ def finetuning(target: Path, scratch: Path) -> None:
     panel = panel_of(viewer, "Finetuning")
     demo.wait_until(lambda: not panel.busy, "the scans")
     patch = (32, 32, 32)
-    panel.start_box.show_settings(FinetuneSettings(preset="cpu", steps=STEPS, patch=patch))
+    panel.start_box.show_settings(FinetuneSettings(preset="cpu", steps=3 * STEPS, patch=patch))
     panel.start()
     demo.wait_until(lambda: panel.scene.results.model is not None, "the finetuning")
     demo.wait_until(lambda: not panel.busy, "the segmentations")
+    for one in viewer.layers:
+        one.visible = one.name.endswith("brain 2")
+    panel.results_box.tree.expandAll()
     viewer.reset_view()
     shoot(viewer, target)
     viewer.close()

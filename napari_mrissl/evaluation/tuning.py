@@ -14,7 +14,7 @@ FACTORS = (1 / 3, 1.0, 3.0)
 FLAT = 0.01
 """Gain of the spare subject's mean Dice from twice the steps below which it counts as flat."""
 
-MOST = 4
+MOST = 2
 """Times the first number of steps that are tried at most."""
 
 

@@ -204,7 +204,7 @@ INFO = TaskInfo(
                 "spatial": {"degrees": 20.0, "scale": 0.15, "shear": 0.05},
             },
             "optimisation": {
-                "steps": 300,
+                "steps": 600,
                 "batch": 2,
                 "learning_rate": 6e-3,
                 "warmup": 20,
