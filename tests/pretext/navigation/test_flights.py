@@ -134,8 +134,8 @@ def test_each_frame_is_what_the_action_before_it_leads_to():
 
 def test_grey_values_are_scaled_for_the_volume_not_for_a_slice():
     """A dark end and a bright end of one volume stay dark and bright."""
-    ramp = np.broadcast_to(np.arange(40, dtype=np.float32), (40, 40, 40)).T.copy()
-    volume = Volume.from_stored(ramp.T, np.eye(4))
+    ramp = np.arange(40, dtype=np.float32)[:, None, None] * np.ones((1, 40, 40), np.float32)
+    volume = Volume.from_stored(ramp, np.eye(4))
     scan = Scan(volume, *volume.value_range(), "ramp", volume.identity)
     poses = tuple(
         Pose.from_normal_up((x, 20, 20), (1, 0, 0), (0, 0, 1), 20) for x in (5.0, 20.0, 35.0)
