@@ -98,9 +98,8 @@ class SliceDynamics(nn.Module):
             Block(width, shape.heads, conditioned=True) for _ in range(shape.depth)
         )
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, slices.latent))
-        last = self.out[1]
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        for parameter in self.out[1].parameters():
+            nn.init.zeros_(parameter)
         self.draft_in: nn.Linear | None = None
         if drafts:
             self.draft_in = nn.Linear(slices.latent, width)
@@ -161,8 +160,9 @@ class SliceDynamics(nn.Module):
         for number, block in enumerate(self.blocks):
             tokens, own = block(tokens, mask, None if past is None else past.seen[number], told)
             seen.append(own)
-        change = self.out(tokens.unflatten(1, (new, each))[:, :, 1:])
-        found = latents + change.unflatten(2, (self.grid, self.grid)).to(latents.dtype)
+        count, _, width = tokens.shape
+        change = self.out(tokens.reshape(count, new, each, width)[:, :, 1:])
+        found = latents + change.reshape(latents.shape).to(latents.dtype)
         return found if self.draft_in is not None else normed(found), Past(
             before + new, tuple(seen)
         )

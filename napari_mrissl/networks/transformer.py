@@ -32,7 +32,7 @@ class Block(nn.Module):
         Of the attention; they share the width.
     conditioned
         Whether something told to each token scales and shifts it after both layer norms, as in
-        DiT (arXiv:2212.09748); it begins with no effect.
+        DiT (arXiv:2212.09748).
     """
 
     def __init__(self, width: int, heads: int, *, conditioned: bool = False) -> None:
@@ -45,11 +45,8 @@ class Block(nn.Module):
         self.layers = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
-        self.condition: nn.Linear | None = None
-        if conditioned:
-            self.condition = nn.Linear(width, 4 * width)
-            nn.init.zeros_(self.condition.weight)
-            nn.init.zeros_(self.condition.bias)
+        # Not zero at first, as in DiT: behind a last layer of zeros nothing would ever move it.
+        self.condition = nn.Linear(width, 4 * width) if conditioned else None
 
     def forward(
         self,
@@ -125,4 +122,4 @@ def places_in_grid(grid: int, width: int) -> torch.Tensor:
 def _reproducible(device: torch.device) -> contextlib.AbstractContextManager[None]:
     if device.type == "cpu":
         return contextlib.nullcontext()
-    return sdpa_kernel(SDPBackend.MATH)  # type: ignore[no-untyped-call, no-any-return]
+    return sdpa_kernel(SDPBackend.MATH)
