@@ -239,7 +239,7 @@ def test_recorded_flights_are_flown_in_place_of_policies(tmp_path, monkeypatch):
     scans = [smooth(0), smooth(1)]
     stretches = {
         scan.identity: tuple(
-            np.stack([p.to_row() for p in Flights(FlightSettings()).fly(scan, "walk", n, 7)])
+            np.stack([p.to_row() for p in Flights(FlightSettings()).fly(scan, "walk", n, n)])
             for n in (6, 9)
         )
         for scan in scans
