@@ -36,7 +36,7 @@ def train(
     MrisslError
         If a scan is not known on this machine, or training fails.
     """
-    from napari_mrissl.training import initial
+    from napari_mrissl.training import initial, recorded_flights
     from napari_mrissl.training.data import cohort
     from napari_mrissl.training.loop import fit
 
@@ -46,6 +46,7 @@ def train(
             from napari_mrissl.segmentation.finetuning import place_labels
 
             place_labels(run)
+    recorded_flights.place(run)
     scans = cohort.subjects(run.settings, "train")
     if scans is None:
         raise MrisslError("no scan is for training", where="data")

@@ -47,6 +47,7 @@ def pretrain(
     processes: Whole = 1,
     shuffled: Flag = False,
     init: str | None = None,
+    flights: Path | None = None,
     estimate: Flag = False,
     prepare: Flag = False,
     json: Flag = False,
@@ -90,6 +91,9 @@ def pretrain(
         The null control: targets of other samples.
     init
         Weights to start from: a name of mrissl weights list such as default, a run, or a file.
+        The method dynamics needs a run of the method tokenizer.
+    flights
+        A dataset of recorded flights, for tokenizer and dynamics, in place of policies.
     estimate
         Only say what the run will need, measured by a few steps.
     prepare
@@ -97,7 +101,7 @@ def pretrain(
     json
         Print one JSON object: the estimate, or where the run stopped.
     """
-    from napari_mrissl.training import initial
+    from napari_mrissl.training import initial, recorded_flights
     from napari_mrissl.training.building import info_of, settings_for
 
     info_of(method)
@@ -119,14 +123,23 @@ def pretrain(
         raise MrisslError("no folder for the run", where="--out", expected="a new folder")
     if out.exists():
         raise MrisslError("is there already", where=out, remedy="choose another name for --out")
+    # As above; the seed may be among the single settings.
+    settings = settings_for(method, None, preset, changes)
     weights: Path | None = None
     if init is not None:
-        weights, changes["initial"] = initial.weights_file(init)
-    # As above; the seed may be among the single settings.
-    seed_of_all = settings_for(method, None, preset, changes).seed
-    chosen = data_of(data, templates, validation, exclude, seed_of_all)
+        weights, sha256 = initial.weights_file(init)
+        settings = initial.begun_from(settings, weights, sha256)
+    initial.check_needed(settings)
+    chosen = data_of(data, templates, validation, exclude, settings.seed)
     settings = settings_for(method, chosen, preset, changes)
-    run = _created(out, settings, weights)
+    if weights is not None:
+        settings = initial.begun_from(settings, weights, sha256)
+    with recorded_flights.recorded_flights(settings, flights) as (settings, file, left_out):
+        if left_out:
+            say(f"scans without recorded flights, left out: {left_out}")
+        run = _created(out, settings, weights)
+        if file is not None:
+            recorded_flights.keep(run, file)
     if not prepare:
         state = trained(run, processes)
         report(run, state, json=json)

@@ -1,10 +1,10 @@
-"""How a backbone is chosen, without torch."""
+"""How a network is chosen, without torch."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 BackboneName = Literal["residual_unet", "res2unet_101", "unet"]
 
@@ -65,3 +65,95 @@ class BackboneSettings(BaseModel):
         The plain U-Net mirrors its deepest map at the borders, which takes two voxels.
         """
         return self.stride if self.name == "residual_unet" else 2 * self.stride
+
+
+class TokenizerShape(BaseModel):
+    """How large the tokenizer of slices is.
+
+    Defaults are our definition for a CPU; arXiv:2605.06487 does not say (inferred).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int = Field(
+        default=64, ge=16, le=256, title="Slice (pixels)", description="Side of every slice."
+    )
+    patch: int = Field(
+        default=8,
+        ge=2,
+        le=32,
+        title="Patch (pixels)",
+        description="Side of the squares of a slice that become one token each.",
+    )
+    width: int = Field(
+        default=128,
+        ge=8,
+        le=1024,
+        multiple_of=4,
+        title="Width",
+        description="Numbers that a token has inside the network.",
+    )
+    depth: int = Field(default=4, ge=1, le=24, title="Layers", description="Layers of the encoder.")
+    decoder: int = Field(
+        default=2, ge=1, le=24, title="Decoder layers", description="Layers of the decoder."
+    )
+    heads: int = Field(default=4, ge=1, le=32, title="Heads", description="Of the attention.")
+    latent: int = Field(
+        default=32,
+        ge=2,
+        le=256,
+        title="Latent",
+        description="Numbers in -1 to 1 that are left of each patch.",
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.size % self.patch or self.size < 2 * self.patch:
+            raise ValueError(
+                f"slices of {self.size} pixels a side are not two or more whole patches "
+                f"of {self.patch}"
+            )
+        _check_heads(self.width, self.heads)
+        return self
+
+    @property
+    def grid(self) -> int:
+        """Patches along each side of a slice."""
+        return self.size // self.patch
+
+
+class DynamicsShape(BaseModel):
+    """How large the network is that follows actions.
+
+    Defaults are our definition for a CPU; arXiv:2605.06487 does not say (inferred).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(
+        default=128,
+        ge=8,
+        le=1024,
+        multiple_of=4,
+        title="Width",
+        description="Numbers that a token has inside the network.",
+    )
+    depth: int = Field(default=4, ge=1, le=24, title="Layers", description="Of the network.")
+    heads: int = Field(default=4, ge=1, le=32, title="Heads", description="Of the attention.")
+    context: int = Field(
+        default=8,
+        ge=1,
+        le=64,
+        title="Context (frames)",
+        description="Most frames, the newest among them, that a prediction looks back on.",
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _check_heads(self.width, self.heads)
+        return self
+
+
+def _check_heads(width: int, heads: int) -> None:
+    if width % heads:
+        raise ValueError(f"a width of {width} cannot be shared among {heads} heads")

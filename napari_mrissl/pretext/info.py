@@ -44,6 +44,8 @@ class TaskInfo:
         Imports torch and gives the task's class.
     paints
         Whether it paints all its images from labels, so that no scan's grey values are scaled.
+    begins_from
+        The method whose weights it must begin from, with the shape of their backbone; or ``""``.
     """
 
     name: str
@@ -54,3 +56,4 @@ class TaskInfo:
     presets: Mapping[str, Preset]
     load: Callable[[], type[Task[Any]]]
     paints: bool = False
+    begins_from: str = ""

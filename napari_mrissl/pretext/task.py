@@ -130,9 +130,9 @@ class Task(ABC, Generic[S]):
     Attributes
     ----------
     targets
-        Arrays of a `Sample` that the network is to predict and never sees. A run whose
-        settings say ``shuffled`` takes them from another sample of the batch; a task that
-        names none has no such null control.
+        Arrays of a `Sample` that the network is to predict and never sees, or what else must
+        fit to learn anything. A run whose settings say ``shuffled`` takes them from another
+        sample of the batch; a task that names none has no such null control.
     rates
         Learning rates as shares of the run's, by how names of parameters begin; 1 for others.
     """
@@ -184,6 +184,12 @@ class Task(ABC, Generic[S]):
         Measured on samples where no closed form is known; terms without such a value are
         left out.
         """
+
+    def chance_with(
+        self, network: torch.nn.Module, subjects: Subjects, seed: int
+    ) -> dict[str, float]:
+        """As `chance`, for terms that are measured by a part of the network that is frozen."""
+        return self.chance(subjects, seed)
 
     def show(self, network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> list[Shown]:
         """Pictures of a few samples of a batch; the network is in evaluation mode."""

@@ -90,6 +90,7 @@ def generate(
     seed: int,
     settings: PolicySettings | None = None,
     progress: Callable[[float], None] | None = None,
+    foreground: Foreground | None = None,
 ) -> list[Pose]:
     """A flight of ``frames`` poses through the foreground; the same seed gives the same one.
 
@@ -99,6 +100,8 @@ def generate(
     stays for a frame. Where 200 start poses all show too little foreground, the one that
     shows most is taken, and no frame shows less than that: so every call ends.
     ``progress`` hears the part done after every pose, and ends the flight by raising.
+    ``foreground`` is that of the volume, where it is known already: finding it takes longer
+    than a short flight.
 
     Raises
     ------
@@ -113,7 +116,8 @@ def generate(
             raise MrisslError(f"{name} {count!r}", expected=f"a whole number >= {least}")
     chosen = settings or PolicySettings()
     rng = np.random.default_rng(int(seed))
-    return _Pilot(volume, Foreground.of(volume), chosen, rng).fly(policy, int(frames), progress)
+    found = Foreground.of(volume) if foreground is None else foreground
+    return _Pilot(volume, found, chosen, rng).fly(policy, int(frames), progress)
 
 
 class _Pilot:

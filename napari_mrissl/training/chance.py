@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_mrissl.pretext.subjects import Scan, Subjects
 from napari_mrissl.pretext.task import Task
+
+if TYPE_CHECKING:
+    import torch
 
 MOST_SCANS = 16
 """Each has to be decoded, and what all of them could add to a mean is small."""
@@ -43,13 +46,17 @@ class SomeSubjects:
 
 
 def chance_of(
-    task: Task[Any], subjects: Subjects, seed: int, look: Callable[[], bool]
+    task: Task[Any],
+    network: torch.nn.Module,
+    subjects: Subjects,
+    seed: int,
+    look: Callable[[], bool],
 ) -> Mapping[str, float] | None:
     """What each term is worth by chance; None if ``look`` says that the run is to stop.
 
     Parameters
     ----------
-    task
+    task, network
         Of the run.
     subjects
         That it is trained on.
@@ -64,6 +71,6 @@ def chance_of(
             raise Unwanted
 
     try:
-        return task.chance(SomeSubjects(subjects, stopping), seed)
+        return task.chance_with(network, SomeSubjects(subjects, stopping), seed)
     except Unwanted:
         return None

@@ -13,6 +13,7 @@ from napari_mrissl.networks import weights
 from napari_mrissl.networks.unet_layout import size_of
 from napari_mrissl.networks.weight_library import DEFAULT, names, weights_named
 from napari_mrissl.pretext.registry import TASKS
+from napari_mrissl.training.building import checked
 from napari_mrissl.training.layout import WEIGHTS
 from napari_mrissl.volumes.atomic import write_atomically
 
@@ -56,6 +57,52 @@ def remarks(path: Path, settings: RunSettings) -> tuple[str, ...]:
     return _fitting(weights.read_card(path), weights.read_shapes(path), settings)
 
 
+def begun_from(settings: RunSettings, path: Path, sha256: str) -> RunSettings:
+    """Settings of a run that begins from weights.
+
+    A method that builds on another one's network takes its shape over from the weights' card.
+
+    Raises
+    ------
+    MrisslError
+        If the method needs weights of another method.
+    """
+    info = TASKS.get(settings.method)
+    task = dict(settings.task)
+    if info is not None and info.begins_from:
+        card = weights.read_card(path)
+        of_card = card.get("task")
+        backbone = of_card.get("backbone") if isinstance(of_card, Mapping) else None
+        if card.get("method") != info.begins_from or not isinstance(backbone, Mapping):
+            raise MrisslError(
+                f"are of the method {str(card.get('method') or 'none')[:40]}",
+                where="initial weights",
+                expected=f"a run of the method {info.begins_from}",
+            )
+        task = checked(
+            info.settings, {**task, "backbone": dict(backbone)}, "initial weights"
+        ).model_dump(mode="json")
+    return settings.model_copy(update={"initial": sha256, "task": task})
+
+
+def check_needed(settings: RunSettings) -> None:
+    """Refuse a run without weights of a method that cannot begin from new ones.
+
+    Raises
+    ------
+    MrisslError
+        If it is one.
+    """
+    info = TASKS.get(settings.method)
+    if info is not None and info.begins_from and settings.initial is None:
+        raise MrisslError(
+            f"{info.name} has no weights to begin from",
+            where="initial weights",
+            expected=f"a run of the method {info.begins_from}",
+            remedy="give one with --init, or as the weights to begin with",
+        )
+
+
 def keep(run: Run, path: Path) -> None:
     """Copy weights into a new run, so that it can go to another machine.
 
@@ -94,6 +141,7 @@ def of(run: Run) -> dict[str, torch.Tensor] | None:
         If they are missing, others than the settings say, of another size, or trained on values
         that were scaled in another way.
     """
+    check_needed(run.settings)
     if run.settings.initial is None:
         return None
     path = run.folder / _FILE

@@ -147,7 +147,7 @@ class _Fit:
                 watch.busy()
                 return watch.wanted() == "stop" or interrupted.is_set()
 
-            found = chance_of(self.task, self.train, self.settings.seed, look)
+            found = chance_of(self.task, self.trainer.network, self.train, self.settings.seed, look)
         if self.reports is not None and found is not None:
             self.reports.chance(found)
         ended = torch.tensor([float(found is None)], device=self.trainer.device)

@@ -96,5 +96,5 @@ def held_out_worth(
         )
         sums = found if sums is None else sums + found
     measured = values(names, [] if sums is None else sums.tolist())
-    chance = task.chance(subjects, seed)
+    chance = task.chance_with(network, subjects, seed)
     return {name: Worth(value, chance.get(name)) for name, value in measured.items()}

@@ -106,9 +106,10 @@ def start(
         weights = None
         if initial:
             weights, digest = initial_weights.weights_file(initial)
-            settings = settings.model_copy(update={"initial": digest})
+            settings = initial_weights.begun_from(settings, weights, digest)
             said = initial_weights.remarks(weights, settings)
             notes, remarks = (*notes, *said), (*remarks, *said)
+        initial_weights.check_needed(settings)
         if folder.parent == runs_folder():
             made_directory(folder.parent)
         run = Run.create(folder, settings, notes=remarks)

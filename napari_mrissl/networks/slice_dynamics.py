@@ -1,0 +1,174 @@
+"""The dynamics of slices: latent tokens of the next slice from those so far and the actions.
+
+After V-JEPA 2-AC (arXiv:2506.09985): block-causal, an action token beside the patch tokens of
+each step, latents and predictions layer-normed without gains. As in Navigation World Models
+(arXiv:2412.03572) the action also scales and shifts every token of its step: what it does to
+a patch is a product of both, which sums alone are slow to learn. Inferred: a prediction is
+added to the latents before it, so that an untrained network copies; no token tells the pose,
+which would give position away. The shortcut variant is after Dreamer 4 (arXiv:2509.24527).
+The network of arXiv:2605.06487 is not public.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from napari_mrissl.networks.settings import DynamicsShape, TokenizerShape
+from napari_mrissl.networks.transformer import Block, Seen, normed, places_in_grid
+
+ACTIONS = 7
+FINEST = 8
+"""The finest schedule of shortcut forcing takes so many steps from noise to a slice."""
+
+_SIZES = FINEST.bit_length()
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """What later frames look at.
+
+    Attributes
+    ----------
+    frames
+        How many there are.
+    seen
+        Of each layer.
+    """
+
+    frames: int
+    seen: tuple[Seen, ...]
+
+
+class Draft(NamedTuple):
+    """A noisy version of the latents that are to be predicted, for shortcut forcing.
+
+    Attributes
+    ----------
+    latents
+        (B, T, grid, grid, latent).
+    level
+        (B, T) whole numbers: how many of `FINEST` parts of the way from noise are done.
+    size
+        (B, T) whole numbers: the step is 2 ** size of these parts.
+    """
+
+    latents: torch.Tensor
+    level: torch.Tensor
+    size: torch.Tensor
+
+
+class SliceDynamics(nn.Module):
+    """Predicts the latents of the next frame.
+
+    Tokens of a step are its action and the patches of its frame; a token sees all tokens of
+    its own and of earlier steps.
+
+    Parameters
+    ----------
+    shape, slices
+        How large, and of the tokenizer.
+    action_scale
+        What actions are divided by: their usual spread.
+    drafts
+        Whether it takes a `Draft`; its answers are then layer-normed by nobody.
+    """
+
+    def __init__(
+        self,
+        shape: DynamicsShape,
+        slices: TokenizerShape,
+        action_scale: Sequence[float],
+        *,
+        drafts: bool = False,
+    ) -> None:
+        super().__init__()
+        self.shape = shape
+        self.grid = slices.grid
+        width = shape.width
+        self.patches_in = nn.Linear(slices.latent, width)
+        self.action_in = nn.Linear(ACTIONS, width)
+        self.told = nn.Sequential(nn.Linear(ACTIONS, width), nn.SiLU(), nn.Linear(width, width))
+        self.times = nn.Parameter(torch.zeros(shape.context, width).normal_(std=0.02))
+        self.blocks = nn.ModuleList(
+            Block(width, shape.heads, conditioned=True) for _ in range(shape.depth)
+        )
+        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, slices.latent))
+        for parameter in self.out[1].parameters():
+            nn.init.zeros_(parameter)
+        self.draft_in: nn.Linear | None = None
+        if drafts:
+            self.draft_in = nn.Linear(slices.latent, width)
+            self.levels = nn.Embedding(FINEST, width)
+            self.sizes = nn.Embedding(_SIZES, width)
+        self.action_scale: torch.Tensor
+        self.register_buffer("action_scale", torch.tensor(action_scale, dtype=torch.float32))
+        self.places: torch.Tensor
+        self.register_buffer("places", places_in_grid(self.grid, width), persistent=False)
+
+    def forward(
+        self, latents: torch.Tensor, actions: torch.Tensor, draft: Draft | None = None
+    ) -> torch.Tensor:
+        """Layer-normed latents (B, T, grid, grid, latent) of the frames after each of T frames.
+
+        Parameters
+        ----------
+        latents
+            (B, T, grid, grid, latent) of frames 0 to T - 1, layer-normed; at
+            most as many frames as the context has.
+        actions
+            (B, T, 7), unscaled; action t leads from frame t to frame t + 1.
+        draft
+            Where the network takes drafts.
+        """
+        return self.extend(latents, actions, None, draft)[0]
+
+    def extend(
+        self,
+        latents: torch.Tensor,
+        actions: torch.Tensor,
+        past: Past | None = None,
+        draft: Draft | None = None,
+    ) -> tuple[torch.Tensor, Past]:
+        """As `forward`, of frames that follow others, and the past of what comes after.
+
+        Raises
+        ------
+        ValueError
+            If there are more frames than the context has.
+        """
+        new = latents.shape[1]
+        before = 0 if past is None else past.frames
+        if before + new > self.shape.context:
+            raise ValueError(f"{before + new} frames in a context of {self.shape.context}")
+        scaled = actions / self.action_scale
+        patches = self.patches_in(latents.flatten(2, 3)) + self.places
+        if draft is not None and self.draft_in is not None:
+            where = self.levels(draft.level) + self.sizes(draft.size)
+            patches = patches + self.draft_in(draft.latents.flatten(2, 3)) + where[:, :, None]
+        tokens = torch.cat([self.action_in(scaled)[:, :, None], patches], dim=2)
+        tokens = tokens + self.times[before : before + new, None]
+        each = tokens.shape[2]
+        told = self.told(scaled).repeat_interleave(each, dim=1)
+        tokens = tokens.flatten(1, 2)
+        mask = None if new == 1 else _causal(before, new, each, tokens.device)
+        seen: list[Seen] = []
+        for number, block in enumerate(self.blocks):
+            tokens, own = block(tokens, mask, None if past is None else past.seen[number], told)
+            seen.append(own)
+        count, _, width = tokens.shape
+        change = self.out(tokens.reshape(count, new, each, width)[:, :, 1:])
+        found = latents + change.reshape(latents.shape).to(latents.dtype)
+        return found if self.draft_in is not None else normed(found), Past(
+            before + new, tuple(seen)
+        )
+
+
+def _causal(before: int, new: int, each: int, device: torch.device) -> torch.Tensor:
+    """(new * each, (before + new) * each) whether a token sees another."""
+    steps = torch.arange(before + new, device=device).repeat_interleave(each)
+    return steps[before * each :, None] >= steps[None]
