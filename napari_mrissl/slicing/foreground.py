@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import Pose, apply_affine
-from napari_mrissl.slicing.render import render_labels
+from napari_mrissl.slicing.planes import planes_of_poses
 from napari_mrissl.volumes.volume import Volume
 
 _VOXELS = 250_000
 _RASTER = 32
+_STEPS = np.arange(_RASTER, dtype=np.float64)[:, None]
+_HALF_UP = np.array([[0.5], [0.0], [0.0]])
+"""Added to a plane's origin, so that the nearest voxel is the one below."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +69,17 @@ class Foreground:
 
     def fraction(self, pose: Pose) -> float:
         """The part of a pose's square that shows foreground, 0 to 1."""
-        shown = render_labels(self.mask, self.affine, pose.grid(_RASTER), (1, _RASTER, _RASTER))
-        return float(shown.mean())
+        # By hand, as policies ask for every pose: a renderer's checks take longer than this.
+        origin, down, across = planes_of_poses(self._to_index, [pose], _RASTER)[0] + _HALF_UP
+        places = (origin + _STEPS * down)[:, None] + _STEPS * across
+        index = np.floor(places).astype(np.int64)
+        inside = ((index >= 0) & (index < self.mask.shape)).all(axis=2)
+        s, a, r = index[inside].T
+        return float(self.mask[s, a, r].sum() / _RASTER**2)
+
+    @cached_property
+    def _to_index(self) -> NDArray[np.float64]:
+        return np.asarray(np.linalg.inv(self.affine), np.float64)
 
     def contains(self, point: ArrayLike) -> bool:
         """Whether a point in world RAS mm lies in the box."""

@@ -16,7 +16,7 @@ KINDS = ("scroll", "rotate", "zoom", "pan", "walk")
 RECORDED = "recorded"
 """The kind of a flight that somebody has flown."""
 
-ACTION_SCALE = (0.02, 0.02, 0.05, 0.04, 0.04, 0.02, 0.04)
+ACTION_SCALE = (0.01, 0.01, 0.09, 0.035, 0.035, 0.02, 0.02)
 """About the spread of the seven numbers of an action over flights of 8 frames by policy."""
 
 _SOURCE = "2605.06487"

@@ -1,0 +1,223 @@
+"""How far imagined flights are from true ones, beside answers that know no dynamics.
+
+Errors of latents (mean absolute difference, layer-normed) and of pictures (PSNR, SSIM) after
+1, 4 and 8 steps from one true slice; the same for the first slice once more, and for latents on
+a straight line through the first slice and the one before it. The ratio of the errors of single
+steps with the actions of another flight and with the true ones says whether actions are heeded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.pretext.navigation.flights import FlownPoses, actions_of, cut
+from napari_mrissl.pretext.navigation.imagination import Imagination
+
+HORIZONS = (1, 4, 8)
+ANSWERS = ("imagined", "copied", "straight")
+
+
+class Apart(NamedTuple):
+    """Errors of one answer at one horizon, means over flights.
+
+    Attributes
+    ----------
+    latent
+        Mean absolute difference of layer-normed latents.
+    psnr
+        Decibels, of pictures in [0, 1]; of the mean squared error over all flights.
+    ssim
+        Structural similarity, mean over flights.
+    """
+
+    latent: float
+    psnr: float
+    ssim: float
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What is known of the flights of one kind.
+
+    Attributes
+    ----------
+    kind, flights
+        Which, and how many.
+    errors
+        By horizon, then by answer (`ANSWERS`).
+    next_error, copied_error
+        Of latents one step ahead, over all frames of the flights from all that is true before
+        them; and of the frame before in place of a prediction.
+    shuffled_error
+        As ``next_error``, with the actions of another flight.
+    """
+
+    kind: str
+    flights: int
+    errors: Mapping[int, Mapping[str, Apart]]
+    next_error: float
+    copied_error: float
+    shuffled_error: float
+
+    @property
+    def shuffle_ratio(self) -> float:
+        """How many times larger errors are with wrong actions; 1 where actions are not heeded."""
+        return self.shuffled_error / self.next_error if self.next_error else math.inf
+
+    @property
+    def below_copied(self) -> float:
+        """Error one step ahead as a share of what copying comes to."""
+        return self.next_error / self.copied_error if self.copied_error else math.inf
+
+
+@dataclass
+class _Sums:
+    latent: list[float] = field(default_factory=list)
+    squares: list[float] = field(default_factory=list)
+    ssim: list[float] = field(default_factory=list)
+
+    def apart(self) -> Apart:
+        squares = float(np.mean(self.squares))
+        psnr = -10 * math.log10(squares) if squares else math.inf
+        return Apart(float(np.mean(self.latent)), psnr, float(np.mean(self.ssim)))
+
+
+def measure(
+    imagination: Imagination,
+    flights: Iterable[FlownPoses],
+    horizons: Sequence[int] = HORIZONS,
+) -> dict[str, Rollout]:
+    """Errors for each kind of flight, and none pooled.
+
+    Parameters
+    ----------
+    imagination
+        The network; its own flight is left alone.
+    flights
+        Each begins with one frame more than the longest horizon has steps, plus one: frame 0 is
+        only for the straight line, and frame 1 is where imagination begins.
+    horizons
+        Steps after which errors are taken.
+
+    Raises
+    ------
+    MrisslError
+        If a flight is too short, a kind has only one flight to shuffle with, or two flights of
+        a kind have the same actions, so that no shuffling would change them.
+    """
+    by_kind: dict[str, list[FlownPoses]] = {}
+    for flight in flights:
+        if len(flight.poses) < max(horizons) + 2:
+            raise MrisslError(
+                f"a flight of {len(flight.poses)} frames",
+                expected=f"{max(horizons) + 2} frames or more",
+            )
+        by_kind.setdefault(flight.kind, []).append(flight)
+    return {kind: _of_kind(imagination, kind, own, horizons) for kind, own in by_kind.items()}
+
+
+def _of_kind(
+    imagination: Imagination, kind: str, flights: list[FlownPoses], horizons: Sequence[int]
+) -> Rollout:
+    sums = {h: {answer: _Sums() for answer in ANSWERS} for h in horizons}
+    latents = [imagination.latents_of(one.scan, one.poses) for one in flights]
+    for flight, true in zip(flights, latents, strict=True):
+        _add(imagination, flight, true, sums)
+    actions = [actions_of(flight.poses) for flight in flights]
+    others = derangement([one.tobytes() for one in actions])
+    single = [_single(imagination, true, own) for true, own in zip(latents, actions, strict=True)]
+    wrong = [
+        _single(imagination, true, actions[other])
+        for true, other in zip(latents, others, strict=True)
+    ]
+    copied = [float((true[1:] - true[:-1]).abs().mean()) for true in latents]
+    return Rollout(
+        kind,
+        len(flights),
+        {h: {answer: one.apart() for answer, one in by.items()} for h, by in sums.items()},
+        float(np.mean(single)),
+        float(np.mean(copied)),
+        float(np.mean(wrong)),
+    )
+
+
+def derangement(contents: Sequence[bytes]) -> list[int]:
+    """For each the number of another one with other content; each is taken once.
+
+    Raises
+    ------
+    MrisslError
+        If there is no such order, as where more than half are the same.
+    """
+    order = sorted(range(len(contents)), key=lambda number: (contents[number], number))
+    most = max((contents.count(one) for one in set(contents)), default=0)
+    if len(contents) < 2 or 2 * most > len(contents):
+        raise MrisslError(
+            f"{len(contents)} flights, {most} with the same actions",
+            where="shuffled actions",
+            expected="two or more, at least half of them with other actions",
+        )
+    # In sorted order equal ones lie side by side, never more than the shift.
+    found = [0] * len(contents)
+    for place, number in enumerate(order):
+        found[number] = order[(place + most) % len(order)]
+    return found
+
+
+def _add(
+    imagination: Imagination,
+    flight: FlownPoses,
+    true: torch.Tensor,
+    sums: dict[int, dict[str, _Sums]],
+) -> None:
+    flown = imagination.fork()
+    flown.begin(flight.scan, flight.poses[1])
+    actions = actions_of(flight.poses)
+    frames, _ = cut(flight.scan, flight.poses, imagination.size)
+    step_of_line = true[1] - true[0]
+    for step in range(1, max(sums) + 1):
+        shown = flown.step(actions[step])
+        if step not in sums:
+            continue
+        straight = true[1] + step * step_of_line
+        answers = {
+            "imagined": shown.latents,
+            "copied": true[1].float().cpu().numpy(),
+            "straight": straight.float().cpu().numpy(),
+        }
+        wanted, frame = true[1 + step].float().cpu().numpy(), frames[1 + step]
+        for name, latents in answers.items():
+            # What is copied needs no network to be shown.
+            picture = frames[1] if name == "copied" else imagination.decode(latents[None])[0]
+            one = sums[step][name]
+            one.latent.append(float(np.abs(latents - wanted).mean(dtype=np.float64)))
+            one.squares.append(float(np.square(picture - frame).mean(dtype=np.float64)))
+            one.ssim.append(similarity(picture, frame))
+
+
+def _single(imagination: Imagination, true: torch.Tensor, actions: NDArray[np.float64]) -> float:
+    """Mean error one step ahead, in windows of the context's length."""
+    context = imagination.context
+    told = torch.from_numpy(actions.astype(np.float32)).to(true.device)
+    errors, count = 0.0, 0
+    for first in range(0, len(true) - 1, context):
+        last = min(first + context, len(true) - 1)
+        found, _ = imagination.network.imagine(true[None, first:last], told[None, first:last])
+        errors += float((found[0] - true[first + 1 : last + 1]).abs().mean((1, 2, 3)).sum())
+        count += last - first
+    return errors / count
+
+
+def similarity(picture: NDArray[np.floating], frame: NDArray[np.floating]) -> float:
+    """Structural similarity of two pictures in [0, 1], by scikit-image's defaults."""
+    from skimage.metrics import structural_similarity
+
+    return float(structural_similarity(picture, frame, data_range=1.0))
