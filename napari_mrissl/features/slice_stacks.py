@@ -161,10 +161,11 @@ class SliceStacks:
         voxels = self.side_mm(volume) / self.network.slices.grid / float(volume.spacing.min())
         if voxels <= 2 * self.network.slices.patch:
             return ()
-        return (
+        said = (
             f"Each token sees {voxels:.0f} voxels across: details finer than that are in its "
-            "numbers, but not where in the patch they lie.",
+            "numbers, but not where in the patch they lie."
         )
+        return (said,)
 
     def side_mm(self, volume: Volume) -> float:
         """Side of each slice."""

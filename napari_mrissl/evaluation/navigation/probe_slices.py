@@ -1,4 +1,4 @@
-"""Slices of subjects with all that probes ask about them: where, how turned, of what, in what order."""
+"""Slices of subjects with what probes ask about them: place, turn, plane, labels, order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Linear probes of frozen features, fitted by scikit-learn; penalties chosen among training subjects.
+"""Linear probes of frozen features, by scikit-learn; penalties chosen among training subjects.
 
 All sources of features are brought to as many numbers: standardised, then at most 256 principal
 components of the training rows, so that no source has more weights to fit than another.
@@ -142,7 +142,7 @@ def explained(
 
 
 def auroc(present: NDArray[np.bool_], scores: Rows, subjects: NDArray[np.integer]) -> Rows:
-    """(persons,) area under the ROC curve of labels (n, L), mean over those that some slices have."""
+    """(persons,) area under the ROC curve, mean over labels (n, L) that some slices have."""
     from sklearn.metrics import roc_auc_score
 
     found = []
@@ -156,6 +156,10 @@ def auroc(present: NDArray[np.bool_], scores: Rows, subjects: NDArray[np.integer
         if areas:
             found.append(np.mean(areas))
     return np.array(found)
+
+
+def _length(vectors: Rows) -> Rows:
+    return np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def kept_labels(labels: Sequence[NDArray[np.int64]], most: int) -> tuple[int, ...]:
