@@ -15,7 +15,7 @@ from napari_mrissl.cli.evaluate import evaluate
 from napari_mrissl.cli.features import features
 from napari_mrissl.cli.finetune import finetune
 from napari_mrissl.cli.info import info
-from napari_mrissl.cli.inspect import vectorpose
+from napari_mrissl.cli.inspect import navigation, vectorpose
 from napari_mrissl.cli.predict import predict
 from napari_mrissl.cli.pretrain import pretrain
 from napari_mrissl.cli.replay import render, replay
@@ -72,6 +72,7 @@ def application() -> App:
     app.command(predict, name="predict")
     examined = App(name="inspect", help="What a pretrained network knows of a scan, beside chance.")
     examined.command(vectorpose, name="vectorpose")
+    examined.command(navigation, name="navigation")
     app.command(examined)
     benchmark = App(name="benchmark", help="Comparisons on equal terms, as tables.")
     benchmark.command(vectorpose_ablation, name="vectorpose")

@@ -167,11 +167,13 @@ def test_refusals_are_sentences(volume, tmp_path):
     tokenizer_file(tmp_path, seed=3)
     with pytest.raises(MrisslError, match="has changed"):
         compute(volume, settings)
-    assert remarks_on(volume, settings_of(str(path))) == ()
+    (said,) = remarks_on(volume, settings_of(str(path)))
+    assert "8 voxels across" in said
+    assert remarks_on(volume, settings_of(str(path), side=0.5)) == ()
 
 
 def test_sources_of_a_comparison_follow_the_card(tmp_path):
-    run = tokenizer_file(tmp_path / "run").parent
+    run = tokenizer_file(tmp_path / "run")
     words = [str(run), f"{run}+each", "random", "random+each", "intensity"]
     sources = named(words)
     assert [one.name.partition(" ")[0] for one in sources] == (
