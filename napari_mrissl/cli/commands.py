@@ -10,6 +10,7 @@ from napari_mrissl.cli.benchmark_clicks import clicks_needed
 from napari_mrissl.cli.benchmark_features import frozen_features
 from napari_mrissl.cli.benchmark_fewshot import few_shot
 from napari_mrissl.cli.benchmark_navigation import navigation_arms
+from napari_mrissl.cli.benchmark_plane import standard_plane
 from napari_mrissl.cli.demo import demo
 from napari_mrissl.cli.evaluate import evaluate
 from napari_mrissl.cli.features import features
@@ -80,6 +81,7 @@ def application() -> App:
     benchmark.command(clicks_needed, name="clicks")
     benchmark.command(few_shot, name="fewshot")
     benchmark.command(navigation_arms, name="navigation")
+    benchmark.command(standard_plane, name="plane")
     app.command(benchmark)
     weights = App(name="weights", help="Trained networks: list, import, verify and export them.")
     weights.command(list_weights, name="list")

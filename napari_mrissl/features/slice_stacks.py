@@ -169,7 +169,7 @@ class SliceStacks:
 
     def side_mm(self, volume: Volume) -> float:
         """Side of each slice."""
-        return self.settings.side * float(volume.extent.max())
+        return self.settings.side * float((np.array(volume.shape) * volume.spacing).max())
 
     def slices_along(self, volume: Volume, axis: int) -> int:
         """How many slices cut an axis of the volume."""

@@ -172,9 +172,9 @@ def test_refusals_are_sentences(volume, tmp_path):
     tokenizer_file(tmp_path, seed=3)
     with pytest.raises(MrisslError, match="has changed"):
         compute(volume, settings)
-    (said,) = remarks_on(volume, settings_of(str(path)))
-    assert "8 voxels across" in said
-    assert remarks_on(volume, settings_of(str(path), side=0.5)) == ()
+    (said,) = remarks_on(volume, settings_of(str(path), side=2.0))
+    assert "15 voxels across" in said
+    assert remarks_on(volume, settings_of(str(path))) == ()
 
 
 def test_sources_of_a_comparison_follow_the_card(tmp_path):

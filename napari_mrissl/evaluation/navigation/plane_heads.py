@@ -34,6 +34,9 @@ VIEW_MM = 220.0
 
 _TABLE_MM = 15.0
 _NEAR_MM = 10.0
+_OFFSET = 1000.0
+"""Added to x: where a voxel is outside the template it is looked up as 0, far from the plane."""
+
 _GAMMA, _NOISE = (0.6, 1.6), (2.0, 8.0)
 # Displacement is the only turn and shift, so that it is as large as it says.
 _SHAPE = DeformationSettings(degrees=0.0, shift=0.0)
@@ -80,11 +83,9 @@ def displaced_head(seed: int, number: int, side: int = SIDE) -> DisplacedHead:
     way, axis = (one / np.linalg.norm(one) for one in rng.normal(size=(2, 3)))
     mm, degrees = float(rng.uniform(0, MOST_MM)), float(rng.uniform(0, MOST_DEGREES))
     turn = matrix_from_axis_angle(np.radians(degrees) * axis)
-    t1, sides = _template()
-    center = _middle(t1)
-    affine = cubic_affine(
-        center + rng.uniform(-_TABLE_MM, _TABLE_MM, 3), side, SIDE * STEP_MM / side
-    )
+    t1, sides, center = _template()
+    table = center + rng.uniform(-_TABLE_MM, _TABLE_MM, 3)
+    affine = cubic_affine(table, side, SIDE * STEP_MM / side)
     shape = draw_deformation(generator(seed, number, "head deformation"), _SHAPE)
     move = _displaced(shape, affine, side, center, turn, mm * way)
     sampler = Sampler(t1.to_index, affine, side, move)
@@ -96,7 +97,6 @@ def displaced_head(seed: int, number: int, side: int = SIDE) -> DisplacedHead:
     volume = cubic_volume(data, affine, f"displaced head {number}")
     index = np.argwhere(inside)
     places = index @ affine[:3, :3].T + affine[:3, 3]
-    # Far from 0 everywhere, so that no voxel outside counts as one of the plane.
     x_of = sampler.linear(sides)[inside] - _OFFSET
     plane = fitted_plane(places, x_of)
     middle = places.mean(axis=0)
@@ -115,27 +115,14 @@ def fitted_plane(places: NDArray[np.float64], x: NDArray[np.floating]) -> Plane:
     return Plane.of(-d * normal / (normal @ normal), normal)
 
 
-_OFFSET = 1000.0
-
-
 @cache
-def _template() -> tuple[Volume, NDArray[np.float32]]:
-    """MNI152 at 2 mm, and on its grid the world's x plus an offset."""
+def _template() -> tuple[Volume, NDArray[np.float32], NDArray[np.float64]]:
+    """MNI152 at 2 mm, on its grid the world's x plus an offset, and the middle of the head."""
     t1 = mni152(2)
     index = np.indices(t1.shape).reshape(3, -1)
     x = (t1.affine[0, :3] @ index + t1.affine[0, 3]).reshape(t1.shape)
-    return t1, np.ascontiguousarray(x + _OFFSET, np.float32)
-
-
-@cache
-def _middle_of(identity: str) -> NDArray[np.float64]:
-    t1, _ = _template()
-    index = np.argwhere(t1.data > 0)
-    return (index @ t1.affine[:3, :3].T + t1.affine[:3, 3]).mean(axis=0)
-
-
-def _middle(t1: Volume) -> NDArray[np.float64]:
-    return _middle_of(t1.identity)
+    places = np.argwhere(t1.data > 0) @ t1.affine[:3, :3].T + t1.affine[:3, 3]
+    return t1, np.ascontiguousarray(x + _OFFSET, np.float32), places.mean(axis=0)
 
 
 def _displaced(
