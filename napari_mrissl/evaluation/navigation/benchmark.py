@@ -168,16 +168,18 @@ def _measured(name: str, run: Run | None, drawing: _Drawing) -> dict[str, Measur
     from napari_mrissl.networks.settings import TokenizerShape
     from napari_mrissl.networks.slice_cards import SliceNetwork
     from napari_mrissl.networks.slice_encoder import SliceEncoder
+    from napari_mrissl.training.collective import device_of
     from napari_mrissl.training.layout import WEIGHTS
 
     train, test = drawing.slices
+    device = str(device_of(drawing.run.device))
     shape = TokenizerShape.model_validate(drawing.run.task["backbone"])
     if name == PIXELS:
         return probing.probe(encoders.PixelEncoder(shape.patch), train, test)
     if run is None:
-        network = SliceEncoder.drawn(SliceNetwork(shape), drawing.settings.seed)
+        network = SliceEncoder.drawn(SliceNetwork(shape), drawing.settings.seed).to(device)
     else:
-        network = SliceEncoder.open(run.folder / WEIGHTS)
+        network = SliceEncoder.open(run.folder / WEIGHTS, device)
     found = probing.probe(encoders.NetworkEncoder(network), train, test)
     if run is None:
         return found
@@ -185,7 +187,8 @@ def _measured(name: str, run: Run | None, drawing: _Drawing) -> dict[str, Measur
     found |= reconstruction(network.backbone, test.images[test.singles], own)
     if network.dynamics is not None:
         held_out, seed = drawing.held_out, drawing.settings.seed
-        found |= world(run.folder, held_out, seed, each=drawing.settings.flights)
+        each = drawing.settings.flights
+        found |= world(run.folder, held_out, seed, each=each, device=device)
     return found
 
 

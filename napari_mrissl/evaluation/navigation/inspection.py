@@ -142,12 +142,12 @@ def examine(
     probed = probe(NetworkEncoder(encoder), one, other)
     found |= {name: probed[name] for name in _OF_A_PROBE}
     progress(0.5)
-    kinds = {flight.kind: flight for flight in flown(_OneScan(scan), 0, seed, flights)}
+    all_flights = flown(_OneScan(scan), 0, seed, flights)
+    kinds = {flight.kind: flight for flight in all_flights}
     drift: dict[str, NDArray[np.float64]] = {}
     imagination: Imagination | None = None
     if encoder.dynamics is not None:
         imagination = Imagination.open(place, device)
-        all_flights = flown(_OneScan(scan), 0, seed, flights)
         rollouts = list(measure(imagination, all_flights, STEPS).values())
         found |= _said(rollouts, cycle(imagination, all_flights))
         drift = _drift(rollouts)

@@ -80,7 +80,9 @@ def world(
         flights = flown(subjects, number, seed, each)
         rollouts = measure(imagination, flights)
         for name, value in numbers(list(rollouts.values())).items():
-            found.setdefault(name, []).append(value)
+            # A flight that could not move has no error to copy: what is divided by it is no number.
+            if np.isfinite(value):
+                found.setdefault(name, []).append(value)
         found.setdefault("cycle_error", []).append(cycle(imagination, flights))
         tell((number + 1) / count)
     return measures(found)
