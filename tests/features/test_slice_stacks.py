@@ -94,7 +94,7 @@ def test_tokens_come_back_to_where_they_were_cut(volume, tmp_path, monkeypatch):
             for way in (-3, 3):
                 moved = np.roll(truth, way, axis)[inner]
                 assert here > np.corrcoef(one[inner].ravel(), moved.ravel())[0, 1]
-    mean = np.empty((6, *volume.shape), np.float32)
+    mean = np.zeros((6, *volume.shape), np.float32)
     source_for(settings.model_copy(update={"joined": "mean"})).compute_into(volume, mean)
     np.testing.assert_allclose(mean[0], out[[0, 6, 12]].mean(axis=0), atol=1e-5)
 

@@ -95,8 +95,8 @@ class FlightSettings(Settings):
     @property
     def weights(self) -> dict[str, float]:
         """By kind."""
-        # New kinds come last: what was drawn by seed before stays the same.
-        return {kind: float(getattr(self, kind)) for kind in (*KINDS, STACK)}
+        kinds = (*KINDS, STACK) if self.stack else KINDS
+        return {kind: float(getattr(self, kind)) for kind in kinds}
 
 
 class TokenizerSettings(TaskSettings):
