@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,10 +108,9 @@ def _tokens(
     volume: Volume,
     stack: str,
     ends: tuple[float, float],
-    tell: Progress | object,
+    tell: Callable[[float], None],
 ) -> Image:
     """(slices, 2 grid, 2 grid, C) tokens of a stack, half a patch apart in rows and columns."""
-    assert callable(tell)  # noqa: S101 for mypy
     shape = source.network.slices
     levels = source.levels(volume, STACKS.index(stack))
     poses = stack_poses(volume, stack, levels, source.side_mm(volume))

@@ -127,7 +127,7 @@ class SliceEncoder(nn.Module):
         image = image[:, -self.context :]
         frames = image.shape[1]
         latents = normed(self.backbone.encode(image.flatten(0, 1)))
-        latents = latents.unflatten(0, image.shape[:2])
+        latents = latents.reshape(*image.shape[:2], *latents.shape[1:])
         told = latents.new_zeros((len(image), frames, ACTIONS))
         if frames > 1 and self.network.heeds_actions:
             if actions is None:
@@ -141,7 +141,8 @@ class SliceEncoder(nn.Module):
         dynamics(latents, told, draft)
         hidden, self._hidden = self._hidden, None
         assert hidden is not None  # noqa: S101 - the network has just been called
-        return hidden[:, -1].unflatten(1, (self.shape.grid, self.shape.grid))
+        grid = self.shape.grid
+        return hidden[:, -1].reshape(len(hidden), grid, grid, self.channels)
 
     def _note(self, module: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
         self._hidden = given[0]

@@ -93,7 +93,7 @@ def cloned(
             some = torch.randint(len(x), (min(_BATCH, len(x)),))
             loss = ((policy(x[some]) - y[some]) / policy.limits).abs().mean()
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             schedule.step()
             progress((step + 1) / steps)

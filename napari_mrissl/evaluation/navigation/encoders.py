@@ -83,8 +83,9 @@ class PixelEncoder:
     def pooled(self, images: Array) -> Array:
         """See `Encoder.pooled`."""
         grey = torch.from_numpy(images[:, :1])
-        small: Array = functional.adaptive_avg_pool2d(grey, min(_PIXELS, grey.shape[-1])).flatten(1)
-        return np.asarray(small, np.float32)
+        small = functional.adaptive_avg_pool2d(grey, min(_PIXELS, grey.shape[-1]))
+        rows: Array = small.flatten(1).numpy()
+        return rows
 
 
 def at_pixels(tokens: Array, size: int) -> Array:

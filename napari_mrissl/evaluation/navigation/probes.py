@@ -114,7 +114,8 @@ def six_numbers(rotations: NDArray[np.floating]) -> NDArray[np.float64]:
 def geodesic_degrees(one: NDArray[np.floating], other: NDArray[np.floating]) -> Rows:
     """(n,) angles between rotations (n, 3, 3)."""
     trace = np.einsum("nij,nij->n", one, other)
-    return np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1)))
+    angles: Rows = np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1)))
+    return angles
 
 
 def by_subject(values: NDArray[Any], subjects: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -141,7 +142,9 @@ def explained(
     return np.array(shares)
 
 
-def auroc(present: NDArray[np.bool_], scores: Rows, subjects: NDArray[np.integer]) -> Rows:
+def auroc(
+    present: NDArray[np.bool_], scores: Rows, subjects: NDArray[np.integer]
+) -> NDArray[np.float64]:
     """(persons,) area under the ROC curve, mean over labels (n, L) that some slices have."""
     from sklearn.metrics import roc_auc_score
 
@@ -154,12 +157,13 @@ def auroc(present: NDArray[np.bool_], scores: Rows, subjects: NDArray[np.integer
             if 0 < present[own, k].sum() < own.sum()
         ]
         if areas:
-            found.append(np.mean(areas))
-    return np.array(found)
+            found.append(float(np.mean(areas)))
+    return np.array(found, np.float64)
 
 
 def _length(vectors: Rows) -> Rows:
-    return np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths: Rows = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return lengths
 
 
 def kept_labels(labels: Sequence[NDArray[np.int64]], most: int) -> tuple[int, ...]:

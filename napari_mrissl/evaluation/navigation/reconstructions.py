@@ -72,7 +72,8 @@ def means(grey: Array, hidden: NDArray[np.bool_], patch: int) -> Array:
 def _psnr(found: Array, true: Array, subjects: NDArray[np.integer]) -> NDArray[np.float64]:
     errors = np.square(found.astype(np.float64) - true).mean(axis=(1, 2))
     squares = np.array([errors[subjects == one].mean() for one in np.unique(subjects)])
-    return -10 * np.log10(np.maximum(squares, 1e-12))
+    decibels: NDArray[np.float64] = -10 * np.log10(np.maximum(squares, 1e-12))
+    return decibels
 
 
 def _ssim(found: Array, true: Array, subjects: NDArray[np.integer]) -> NDArray[np.float64]:
