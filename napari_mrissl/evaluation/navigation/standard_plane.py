@@ -87,20 +87,26 @@ def principal_axes(volume: Volume) -> Plane:
 
 
 def mirror_symmetry(volume: Volume) -> Plane:
-    """The plane of `principal_axes`, moved and turned until its two sides correlate best.
+    """The plane whose two sides correlate best, sought from each of the principal axes.
 
-    Nelder and Mead's simplex in two angles and a shift.
+    Nelder and Mead's simplex in two angles and a shift, three times.
     """
+    points, values = _sample(volume)
+    center, axes = _moments(points, values)
+    found = [_best_near(volume, Plane.of(center, axis), points, values) for axis in axes]
+    return max(found, key=lambda plane: _alike(volume, plane, points, values))
+
+
+def _best_near(
+    volume: Volume, first: Plane, points: NDArray[np.float64], values: NDArray[np.float64]
+) -> Plane:
     from scipy.optimize import minimize
 
-    points, values = _sample(volume)
-    first = principal_axes(volume)
     across = np.linalg.svd(first.normal[None])[2][1:]
-    center, _ = _moments(points, values)
 
     def plane(move: NDArray[np.float64]) -> Plane:
         normal = first.normal + move[:2] @ across
-        return Plane.of(center + 10 * move[2] * first.normal, normal)
+        return Plane.of(first.point + 10 * move[2] * first.normal, normal)
 
     steps = np.vstack([np.zeros(3), 0.2 * np.eye(3)])
     found = minimize(
