@@ -72,7 +72,6 @@ def train(task, network, pool, *, steps, count, rate, shuffled=False):
 @pytest.fixture(scope="module")
 def tokenizer():
     """Trained on smooth scans."""
-    torch.set_num_threads(2)
     task = Tokenizer(TokenizerSettings(backbone=SHAPE, flights=FlightSettings(frames=1)))
     torch.manual_seed(0)
     pool = pool_of(task, Smooth(0, 6), 640)
@@ -82,6 +81,7 @@ def tokenizer():
 TOKENIZER_STEPS, DYNAMICS_STEPS = 500, 500
 
 
+@pytest.mark.slow
 def test_a_tokenizer_fills_in_what_it_never_saw(tokenizer):
     task = Tokenizer(TokenizerSettings(backbone=SHAPE, flights=FlightSettings(frames=1)))
     found = terms_of(task, tokenizer, pool_of(task, Smooth(100, 3), 64))
@@ -110,6 +110,7 @@ def worth(task, network):
     return true["next"] / true["copied"], wrong["next"] / true["next"]
 
 
+@pytest.mark.slow
 def test_actions_are_learned_on_smooth_scans(tokenizer):
     below, ratio = worth(*dynamics_of(tokenizer, shuffled=False))
     print(below, ratio)
@@ -117,6 +118,7 @@ def test_actions_are_learned_on_smooth_scans(tokenizer):
     assert ratio > 1.05
 
 
+@pytest.mark.slow
 def test_nothing_is_learned_from_the_actions_of_others(tokenizer):
     below, ratio = worth(*dynamics_of(tokenizer, shuffled=True))
     print(below, ratio)
