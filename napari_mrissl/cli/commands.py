@@ -9,12 +9,14 @@ from napari_mrissl.cli.benchmark import vectorpose_ablation
 from napari_mrissl.cli.benchmark_clicks import clicks_needed
 from napari_mrissl.cli.benchmark_features import frozen_features
 from napari_mrissl.cli.benchmark_fewshot import few_shot
+from napari_mrissl.cli.benchmark_navigation import navigation_arms
+from napari_mrissl.cli.benchmark_plane import standard_plane
 from napari_mrissl.cli.demo import demo
 from napari_mrissl.cli.evaluate import evaluate
 from napari_mrissl.cli.features import features
 from napari_mrissl.cli.finetune import finetune
 from napari_mrissl.cli.info import info
-from napari_mrissl.cli.inspect import vectorpose
+from napari_mrissl.cli.inspect import navigation, vectorpose
 from napari_mrissl.cli.predict import predict
 from napari_mrissl.cli.pretrain import pretrain
 from napari_mrissl.cli.replay import render, replay
@@ -71,12 +73,15 @@ def application() -> App:
     app.command(predict, name="predict")
     examined = App(name="inspect", help="What a pretrained network knows of a scan, beside chance.")
     examined.command(vectorpose, name="vectorpose")
+    examined.command(navigation, name="navigation")
     app.command(examined)
     benchmark = App(name="benchmark", help="Comparisons on equal terms, as tables.")
     benchmark.command(vectorpose_ablation, name="vectorpose")
     benchmark.command(frozen_features, name="features")
     benchmark.command(clicks_needed, name="clicks")
     benchmark.command(few_shot, name="fewshot")
+    benchmark.command(navigation_arms, name="navigation")
+    benchmark.command(standard_plane, name="plane")
     app.command(benchmark)
     weights = App(name="weights", help="Trained networks: list, import, verify and export them.")
     weights.command(list_weights, name="list")

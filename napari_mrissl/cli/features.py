@@ -12,7 +12,7 @@ from napari_mrissl.cli.terminal import Progress, one_sentence, say, show, show_j
 from napari_mrissl.errors import MrisslError
 
 if TYPE_CHECKING:
-    from napari_mrissl.features import NetworkSettings
+    from pydantic import BaseModel
 
 
 def features(
@@ -31,7 +31,8 @@ def features(
 ) -> None:
     """Write the features of a scan as a zarr store, (C, S, A, R), with its affine.
 
-    They are kept in the cache: the same scan and weights are not computed again.
+    They are kept in the cache: the same scan and weights are not computed again. A run of the
+    method tokenizer or dynamics gives the mean of three orthogonal stacks of slices.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def features(
     """
     from napari_mrissl.features import cached, compute, source_for
     from napari_mrissl.features.export import SUFFIX, write_features
-    from napari_mrissl.features.network import NetworkFeatures
+    from napari_mrissl.features.settings import remarks_on
 
     if out.exists():
         raise MrisslError("is there already", where=out, remedy="give another name")
@@ -66,9 +67,8 @@ def features(
     settings = _settings(weights, layer, normalise, window, precision)
     source = source_for(settings)
     volume = open_scan(scan, frame)
-    if isinstance(source, NetworkFeatures):
-        for remark in source.remarks(volume):
-            say(one_sentence(remark))
+    for remark in remarks_on(volume, settings):
+        say(one_sentence(remark))
     dtype: Literal["float32", "float16"] = "float16" if half else "float32"
     numbers = len(source.channel_names()) * volume.data.size
     store = f"at most {(2 if half else 4) * numbers / 2**30:.3g} GiB for the store"
@@ -110,20 +110,20 @@ def _settings(
     normalise: str,
     window: tuple[float, float] | None,
     precision: str,
-) -> NetworkSettings:
+) -> BaseModel:
     from pydantic import ValidationError
 
-    from napari_mrissl.features import NetworkSettings
+    from napari_mrissl.features.of_weights import settings_of
 
     content = {
-        "weights": weights,
         "tap": layer,
         "normalise": normalise,
         "window": window,
-        "precision": precision,
+        # What is usual need not be known to every kind of network.
+        "precision": None if precision == "float32" else precision,
     }
     try:
-        return NetworkSettings(**content)
+        return settings_of(weights, **content)
     except ValidationError as reasons:
         first = reasons.errors(include_url=False)[0]
         field = str(first["loc"][0]) if first["loc"] else "window"

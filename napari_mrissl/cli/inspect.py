@@ -83,6 +83,78 @@ def vectorpose(
     show(_lines(report.numbers))
 
 
+def navigation(
+    run: Run,
+    scan: Scan,
+    /,
+    *,
+    out: Path,
+    slices: Whole = 256,
+    flights: Whole = 4,
+    seed: Whole = 0,
+    device: str = "cpu",
+    frame: Frame = None,
+    json: Flag = False,
+) -> None:
+    """Measure what a tokenizer, or dynamics on it, knows of a scan, beside chance.
+
+    Writes report.json and figures into a new folder: reconstructions of whole slices and of
+    those with three quarters hidden; the place and turn of a slice that a linear probe reads
+    from its features (fitted on other slices of the same scan); and of dynamics the errors of
+    imagined flights after 1, 4 and 8 steps, and whether actions are heeded.
+
+    Parameters
+    ----------
+    run
+        The folder of a run of the method tokenizer or dynamics, or a file of its weights.
+    scan
+        NIfTI, MGH, NRRD or MetaImage file, or a folder with one DICOM series; best of a
+        person that the network was not trained on.
+    out
+        The new folder of the report.
+    slices
+        That the probe is fitted on, and as many others that it is measured on.
+    flights
+        Of each kind.
+    seed
+        Of slices and flights; the same seed gives the same report.
+    device
+        auto, cpu, cuda, cuda:1 ...
+    frame
+        Which frame of a file with several, from 0; without it the first.
+    json
+        Print one JSON object: what report.json holds.
+    """
+    from napari_mrissl.evaluation.weights import card_of, scan_for, weights_of
+    from napari_mrissl.networks.slice_cards import slice_network
+    from napari_mrissl.trajectories.new_folder import check_new_folder
+
+    within("--slices", slices, 20, 100_000)
+    within("--flights", flights, 2, 1000)
+    within("--seed", seed, 0, 2**31 - 1)
+    check_new_folder(out)
+    # Small files first: a wrong run is refused before a large scan is read.
+    card = card_of(run)
+    slice_network(card)
+    from napari_mrissl.evaluation.navigation import inspection
+    from napari_mrissl.training.collective import device_of
+
+    prepared = scan_for(open_scan(scan, frame), card)
+    report = inspection.examine(
+        weights_of(run), prepared, slices, flights, seed, str(device_of(device)),
+        Progress("inspecting"),
+    )  # fmt: skip
+    inspection.write(report, out)
+    if json:
+        show_json(report.numbers)
+        return
+    lines: dict[str, object] = {"slices": slices}
+    for name, value in report.numbers.items():
+        if f"chance_{name}" in report.numbers:
+            lines[name.replace("_", " ")] = _beside(value, report.numbers[f"chance_{name}"])
+    show(lines)
+
+
 def _lines(numbers: dict[str, Any]) -> dict[str, object]:
     lines: dict[str, object] = {"crops": numbers["crops"]}
     for name, value in numbers.items():

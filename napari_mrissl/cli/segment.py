@@ -133,7 +133,11 @@ def _settings(
     chosen: dict[str, Any] = {"classifier": classifier} if classifier else {}
     given = {"groups": features, "scales_mm": scales}
     filters = {name: words for name, words in given.items() if words}
-    network = {"kind": "network", "weights": weights}
+    network: dict[str, Any] = {}
+    if weights:
+        from napari_mrissl.features.of_weights import settings_of
+
+        network = settings_of(weights).model_dump(mode="json")
     if weights and filters:
         chosen["features"] = {"kind": "combined", "filters": filters, "network": network}
     elif weights:

@@ -80,6 +80,7 @@ def plot(
     title: str,
     limits: tuple[float, float] | None = None,
     size: tuple[int, int] = (300, 160),
+    unit: str = "mm",
 ) -> Image.Image:
     """Curves over x, with their names, and the ends of both axes in numbers."""
     canvas = Image.new("RGB", size, _GROUND)
@@ -95,8 +96,8 @@ def plot(
     pen.text((left, 2), title, _INK, font)
     for value, place in ((high, top), (low, bottom - _LINE)):
         pen.text((2, place), f"{value:.3g}", _INK, font)
-    pen.text((left, bottom + 2), f"{float(x.min()):.0f} mm", _INK, font)
-    pen.text((right - 44, bottom + 2), f"{float(x.max()):.0f} mm", _INK, font)
+    pen.text((left, bottom + 2), f"{float(x.min()):.0f} {unit}", _INK, font)
+    pen.text((right - 44, bottom + 2), f"{float(x.max()):.0f} {unit}", _INK, font)
     for number, (name, (y, color)) in enumerate(curves.items()):
         points = [
             (

@@ -1,4 +1,7 @@
-"""What words on the command line stand for: weights, random networks, filters, grey values."""
+"""What words on the command line stand for: weights, random networks, filters, grey values.
+
+Which features weights give is for their card to say, see `features.of_weights`.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,15 @@ from napari_mrissl.evaluation.frozen import (
     plain_source,
 )
 from napari_mrissl.evaluation.leakage import silent, trained_on
-from napari_mrissl.features.network import RANDOM, NetworkSettings, Scales, network_source
+from napari_mrissl.features.network import RANDOM, NetworkSettings, Scales
+from napari_mrissl.features.of_weights import KINDS, UNET, NetworkKind, kind_of
+from napari_mrissl.features.source import source_for
 from napari_mrissl.networks.unet_layout import UNetSize
 from napari_mrissl.networks.weight_library import (
     DEFAULT,
     WeightFile,
     available,
+    network_named,
     weights_named,
 )
 
@@ -33,28 +39,25 @@ def named(words: Sequence[str]) -> list[Source]:
     Parameters
     ----------
     words
-        ``filters``, ``intensity``, ``random`` (`RANDOM_SEEDS` networks of the size of the first
-        weights), or weights by name, run or file; with ``+scales`` behind it, a network's
-        features of its decoder's coarser levels as well.
+        ``filters``, ``intensity``, ``random`` (`RANDOM_SEEDS` networks of the kind and size of
+        the first weights), or weights by name, run or file; with a variant behind it, such as
+        ``+scales`` for a network's features of its decoder's coarser levels as well, or
+        ``+each`` for the three stacks of a network for slices one after the other.
 
     Raises
     ------
     MrisslError
         If a word stands for nothing, or two stand for the same.
     """
-    wanted = {word: _scales_of(word) for word in words}
-    files = {
-        name: weights_named(name)
-        for name, _ in wanted.values()
-        if name not in (FILTERS, INTENSITY, RANDOM)
-    }
+    wanted = {word: parted(word) for word in words}
+    plain = (FILTERS, INTENSITY, RANDOM)
+    files = {name: _weights(name) for name, _ in wanted.values() if name not in plain}
     sources: list[Source] = []
-    for word, (name, scales) in wanted.items():
+    for word, (name, variant) in wanted.items():
         if name == RANDOM:
-            size = next(iter(files.values())).size if files else _usual_size()
-            sources += [random_network(seed, size, scales) for seed in range(RANDOM_SEEDS)]
+            sources += _random(next(iter(files.items()), None), variant)
         elif name in files:
-            sources.append(pretrained(name, files[name], scales))
+            sources.append(pretrained(name, files[name], variant))
         else:
             sources.append(plain_source(word))
     names = [(source.name, source.seed) for source in sources]
@@ -63,29 +66,69 @@ def named(words: Sequence[str]) -> list[Source]:
     return sources
 
 
-def pretrained(word: str, file: WeightFile, scales: Scales = "output") -> Source:
-    """Weights as a source, with what they say of the scans that they were trained on."""
-    known = trained_on(word)
-    settings = network_source(NetworkSettings(weights=word, scales=scales)).settings
-    name, identity = _called(file.name, scales), identity_of(settings)
-    return Source(name, 0, settings, identity, known, silent(word))
+def pretrained(word: str, file: WeightFile, variant: str = "") -> Source:
+    """Weights as a source, with what they say of the scans that they were trained on.
+
+    Raises
+    ------
+    MrisslError
+        If their kind of network has no such variant.
+    """
+    kind = kind_of(word)
+    chosen = kind.settings(weights=word, **_options(kind, variant))
+    settings = source_for(chosen).settings
+    name = _called(file.name, variant)
+    return Source(name, 0, settings, identity_of(settings), trained_on(word), silent(word))
 
 
 def random_network(seed: int, size: UNetSize, scales: Scales = "output") -> Source:
-    """A network as it is before training."""
+    """A plain U-Net as it is before training."""
     settings = NetworkSettings(
         weights=RANDOM, scales=scales, seed=seed, width=size.width, depth=size.depth
     )
-    return Source(_called(RANDOM, scales), seed, settings, identity_of(settings))
+    variant = "" if scales == "output" else ALL_SCALES[1:]
+    return Source(_called(RANDOM, variant), seed, settings, identity_of(settings))
 
 
-def _scales_of(word: str) -> tuple[str, Scales]:
-    name = word.removesuffix(ALL_SCALES)
-    return (name, "output") if name == word else (name, "decoder")
+def _random(first: tuple[str, WeightFile] | None, variant: str) -> list[Source]:
+    if first is None or kind_of(first[0]) is UNET:
+        _options(UNET, variant)
+        size = first[1].size if first is not None else _usual_size()
+        scales: Scales = "decoder" if variant else "output"
+        return [random_network(seed, size, scales) for seed in range(RANDOM_SEEDS)]
+    kind = kind_of(first[0])
+    found = []
+    for seed in range(RANDOM_SEEDS):
+        drawn = kind.drawn(first[1], seed).model_copy(update=dict(_options(kind, variant)))
+        settings = source_for(drawn).settings
+        found.append(Source(_called(RANDOM, variant), seed, settings, identity_of(settings)))
+    return found
 
 
-def _called(name: str, scales: Scales) -> str:
-    return name if scales == "output" else f"{name}{ALL_SCALES}"
+def _options(kind: NetworkKind, variant: str) -> dict[str, object]:
+    if variant and variant not in kind.variants:
+        raise MrisslError(
+            f"+{variant} behind these weights",
+            where="--weights",
+            expected=" or ".join(f"+{name}" for name in kind.variants),
+        )
+    return dict(kind.variants[variant]) if variant else {}
+
+
+def _weights(name: str) -> WeightFile:
+    """A file of weights; a plain U-Net is looked at as such, so that others are refused here."""
+    return network_named(name) if kind_of(name) is not UNET else weights_named(name)
+
+
+def parted(word: str) -> tuple[str, str]:
+    """The name of weights, and the variant behind it; ``""`` where there is none."""
+    name, plus, variant = word.rpartition("+")
+    known = plus and any(variant in kind.variants for kind in KINDS)
+    return (name, variant) if known else (word, "")
+
+
+def _called(name: str, variant: str) -> str:
+    return f"{name}+{variant}" if variant else name
 
 
 def _usual_size() -> UNetSize:

@@ -12,7 +12,7 @@ import numpy as np
 from napari_mrissl.evaluation.cells import Cell, Made
 from napari_mrissl.evaluation.contenders import FULL
 from napari_mrissl.evaluation.frozen import FILTERS, INTENSITY
-from napari_mrissl.evaluation.frozen_sources import ALL_SCALES
+from napari_mrissl.evaluation.frozen_sources import parted
 from napari_mrissl.evaluation.score_rows import MEAN, Row
 from napari_mrissl.evaluation.trained_contenders import MONAI
 from napari_mrissl.features.network import RANDOM
@@ -95,7 +95,7 @@ def portable(word: str) -> str:
     MrisslError
         If it stands for no weights.
     """
-    name = word.removesuffix(ALL_SCALES)
+    name = parted(word)[0]
     if name in _WORDS or name in names():
         return word
     return f"RUN-{weights_file(name)[1][:12]}{word[len(name) :]}"

@@ -12,6 +12,7 @@ from napari_mrissl.features.cache import (
 from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.features.filter_bank import FilterBankSettings
 from napari_mrissl.features.network import NetworkSettings
+from napari_mrissl.features.slice_stacks import SliceStackSettings
 from napari_mrissl.features.source import (
     Estimate,
     FeatureSource,
@@ -27,6 +28,7 @@ __all__ = [
     "FeatureStack",
     "FilterBankSettings",
     "NetworkSettings",
+    "SliceStackSettings",
     "cache_limit_bytes",
     "cached",
     "clear_cache",

@@ -1,15 +1,18 @@
-"""The filter bank and a network together, as one stack of channels."""
+"""The filter bank and a network, for volumes or for slices, as one stack of channels."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from napari_mrissl.features.filter_bank import FilterBankSettings
 from napari_mrissl.features.network import NetworkSettings
+from napari_mrissl.features.slice_stacks import SliceStackSettings
 from napari_mrissl.features.source import register_source, source_for
 from napari_mrissl.features.stacked import Stacked
+
+AnyNetwork = Annotated[NetworkSettings | SliceStackSettings, Field(discriminator="kind")]
 
 
 class CombinedSettings(BaseModel):
@@ -27,7 +30,7 @@ class CombinedSettings(BaseModel):
 
     kind: Literal["combined"] = "combined"
     filters: FilterBankSettings = FilterBankSettings()
-    network: NetworkSettings = NetworkSettings()
+    network: AnyNetwork = NetworkSettings()
 
 
 class Combined(Stacked):

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Discriminator, Tag, TypeAdapter, ValidationError
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features.combined import CombinedSettings
 from napari_mrissl.features.filter_bank import FilterBankSettings
-from napari_mrissl.features.network import NetworkFeatures, NetworkSettings
+from napari_mrissl.features.network import NetworkSettings, network_source
+from napari_mrissl.features.slice_stacks import SliceStacks, SliceStackSettings
 from napari_mrissl.volumes import Volume
 
 
@@ -24,6 +25,7 @@ def _kind(content: Any) -> str:
 FeatureSettings = Annotated[
     Annotated[FilterBankSettings, Tag("filter_bank")]
     | Annotated[NetworkSettings, Tag("network")]
+    | Annotated[SliceStackSettings, Tag("slices")]
     | Annotated[CombinedSettings, Tag("combined")],
     Discriminator(_kind),
 ]
@@ -59,5 +61,7 @@ def remarks_on(volume: Volume, settings: BaseModel) -> tuple[str, ...]:
     if isinstance(settings, CombinedSettings):
         settings = settings.network
     if isinstance(settings, NetworkSettings):
-        return NetworkFeatures(settings).remarks(volume)
+        return network_source(settings).remarks(volume)
+    if isinstance(settings, SliceStackSettings):
+        return SliceStacks(settings).remarks(volume)
     return ()

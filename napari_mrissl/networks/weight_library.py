@@ -162,6 +162,22 @@ def weights_named(source: str | Path) -> WeightFile:
     return _file(None, path, "file")
 
 
+def network_named(source: str | Path) -> WeightFile:
+    """As `weights_named`, of whatever network a run or a file of this program holds.
+
+    Raises
+    ------
+    MrisslError
+        If there are none, or they cannot be read.
+    """
+    path = Path(source)
+    named = isinstance(source, str) and (source == DEFAULT or source in names())
+    path = path / _RUN_WEIGHTS if path.is_dir() else path
+    if named or not path.is_file() or path.suffix != _SUFFIX:
+        return weights_named(source)
+    return _opened_file(None, path, "run" if path != Path(source) else "file")
+
+
 def load_unet(file: WeightFile | None, seed: int = 0, *, size: UNetSize | None = None) -> UNet3d:
     """The network with these weights in float32, for evaluation; it needs no gradients.
 
@@ -289,13 +305,17 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _file(name: str | None, path: Path, origin: Origin) -> WeightFile:
+    file = _opened_file(name, path, origin)
+    _ = file.size  # other networks are refused here, not when they are loaded
+    return file
+
+
+def _opened_file(name: str | None, path: Path, origin: Origin) -> WeightFile:
     card = weights.read_card(path)
     identity = _sha256(path)
     if name is None:
         name = f"{printable(str(card.get('method', 'weights')))[:40]} {identity[:8]}"
-    file = WeightFile(name, path, card, identity, origin)
-    _ = file.size  # other networks are refused here, not when they are loaded
-    return file
+    return WeightFile(name, path, card, identity, origin)
 
 
 def _network(content: Mapping[str, T]) -> dict[str, T]:

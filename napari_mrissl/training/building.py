@@ -93,6 +93,22 @@ def settings_for(
     return checked(RunSettings, chosen, where="settings")
 
 
+def knows(method: str, key: str, registry: Mapping[str, TaskInfo] = TASKS) -> bool:
+    """Whether a key belongs to the settings of a method's runs, whatever its value.
+
+    Raises
+    ------
+    MrisslError
+        If there is no such method.
+    """
+    info = info_of(method, registry)
+    try:
+        _place(key, info)
+    except MrisslError:
+        return False
+    return True
+
+
 def checked(model: type[M], content: Any, where: str) -> M:
     """Plain data as a model.
 

@@ -15,14 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.features.slice_stacks import STACKS, stack_poses
 from napari_mrissl.geometry import Pose, relative_action
 from napari_mrissl.pretext.navigation import recorded
 from napari_mrissl.pretext.navigation.appearance import Recolouring, draw_recolouring, recolour
-from napari_mrissl.pretext.navigation.settings import RECORDED, FlightSettings
+from napari_mrissl.pretext.navigation.settings import RECORDED, STACK, FlightSettings
 from napari_mrissl.pretext.subjects import Scan, Subjects
 from napari_mrissl.pretext.task import SampleKey
 from napari_mrissl.slicing import compiled, policies, render
 from napari_mrissl.slicing.foreground import Foreground
+from napari_mrissl.slicing.policies import PolicySettings
 
 _FOREGROUNDS = 512
 """Kept; each takes a quarter of a megabyte."""
@@ -103,6 +105,8 @@ class Flights:
     def fly(self, scan: Scan, kind: str, frames: int, seed: int) -> tuple[Pose, ...]:
         """A flight of one kind by policy."""
         foreground = self._foreground(scan)
+        if kind == STACK:
+            return stacked(scan, foreground, frames, seed)
         policy = cast("policies.Policy", kind)
         return tuple(policies.generate(scan.volume, policy, frames, seed, foreground=foreground))
 
@@ -131,6 +135,23 @@ class Flights:
         stretch = int(np.searchsorted(np.cumsum(counts), window, side="right"))
         first = window - int(counts[:stretch].sum())
         return tuple(Pose.from_row(row) for row in stretches[stretch][first : first + frames])
+
+
+def stacked(scan: Scan, foreground: Foreground, frames: int, seed: int) -> tuple[Pose, ...]:
+    """Slices of one stack along an axis of the scan, all of it in view, in no order.
+
+    They lie at whole voxels where at least a tenth shows foreground, as frames of flights do;
+    each is taken once, if there are enough.
+    """
+    rng = np.random.default_rng(seed)
+    axis = int(rng.integers(len(STACKS)))
+    volume = scan.volume
+    levels = rng.permutation(volume.shape[axis]).astype(np.float64)
+    poses = stack_poses(volume, STACKS[axis], levels, float(volume.extent.max()))
+    shown = [foreground.fraction(pose) for pose in poses]
+    least = min(PolicySettings().least_foreground, max(shown))
+    kept = [pose for pose, part in zip(poses, shown, strict=True) if part >= least]
+    return tuple(itertools.islice(itertools.cycle(kept), frames))
 
 
 def actions_of(poses: tuple[Pose, ...]) -> NDArray[np.float64]:

@@ -13,6 +13,9 @@ from napari_mrissl.pretext.settings import Settings, Share
 KINDS = ("scroll", "rotate", "zoom", "pan", "walk")
 """Kinds of flights that policies make."""
 
+STACK = "stack"
+"""The kind of slices that are no flight: along the scan's own axes, all of it in view."""
+
 RECORDED = "recorded"
 """The kind of a flight that somebody has flown."""
 
@@ -43,6 +46,12 @@ class FlightSettings(Settings):
     )
     walk: Share = Field(
         default=0.25, title="Walk", description="Weight of random walks in all seven numbers."
+    )
+    stack: Share = Field(
+        default=0.0,
+        title="Stack",
+        description="Weight of fixed slices along the scan's own axes, in no order: the control "
+        "that never flies.",
     )
     recoloured: Share = Field(
         default=0.0,
@@ -86,7 +95,8 @@ class FlightSettings(Settings):
     @property
     def weights(self) -> dict[str, float]:
         """By kind."""
-        return {kind: float(getattr(self, kind)) for kind in KINDS}
+        kinds = (*KINDS, STACK) if self.stack else KINDS
+        return {kind: float(getattr(self, kind)) for kind in kinds}
 
 
 class TokenizerSettings(TaskSettings):

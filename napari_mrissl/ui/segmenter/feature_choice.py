@@ -110,9 +110,9 @@ def filters_of(settings: BaseModel) -> FilterBankSettings | None:
 
 def network_of(settings: BaseModel) -> NetworkSettings | None:
     """The network among the features, if there is one."""
-    if isinstance(settings, CombinedSettings):
-        return settings.network
-    return settings if isinstance(settings, NetworkSettings) else None
+    found = settings.network if isinstance(settings, CombinedSettings) else settings
+    # Networks for slices come from files of prompts; this form has no words for them.
+    return found if isinstance(found, NetworkSettings) else None
 
 
 def _shown(name: str, *, missing: bool) -> str:

@@ -1,0 +1,246 @@
+"""The comparison of arms: train each, probe each, fly with each; what is done is not done again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_mrissl import __version__
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.evaluation.navigation import arms as plans
+from napari_mrissl.evaluation.navigation import tables
+from napari_mrissl.evaluation.navigation.trained_arms import Tell, Train, trained
+from napari_mrissl.training.settings import RunSettings
+from napari_mrissl.volumes.atomic import write_text
+
+if TYPE_CHECKING:
+    from napari_mrissl.evaluation.navigation.probe_slices import ProbeSlices
+    from napari_mrissl.evaluation.navigation.probing import Measure
+    from napari_mrissl.pretext.subjects import Subjects
+    from napari_mrissl.training.run import Run
+
+PIXELS, RANDOM = "pixels", "random"
+MEASURED = "measured"
+_FORMAT = 1
+
+
+class ProbeSettings(BaseModel):
+    """How arms are measured.
+
+    Attributes
+    ----------
+    train_subjects, test_subjects
+        At most so many.
+    slices, pairs
+        Of each subject.
+    flights
+        Of each kind over each of at most eight held-out subjects.
+    seed
+        Of slices and flights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train_subjects: int = Field(default=32, ge=1, le=1000)
+    test_subjects: int = Field(default=16, ge=1, le=1000)
+    slices: int = Field(default=48, ge=8, le=2000)
+    pairs: int = Field(default=16, ge=2, le=2000)
+    flights: int = Field(default=2, ge=2, le=100)
+    seed: int = Field(default=0, ge=0)
+
+
+def compare(
+    folder: Path,
+    runs: Mapping[str, plans.Arm],
+    train: Train,
+    settings: ProbeSettings | None = None,
+    *,
+    tell: Tell = lambda text: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, dict[str, Measure]]:
+    """Train and measure all arms; the tables are written after each row.
+
+    Parameters
+    ----------
+    folder
+        New, or of an earlier call with the same arms.
+    runs
+        See `arms.arms`.
+    train
+        Trains a run until it is finished or stopped.
+    settings
+        How they are measured.
+    tell
+        Is told what happens.
+    stop
+        Asked between rows.
+
+    Returns
+    -------
+    dict
+        Measures by name, of each row of the table.
+
+    Raises
+    ------
+    Stopped
+        If a run does not reach its last step.
+    MrisslError
+        If the folder holds other arms, budgets differ, or no subject is held out.
+    """
+    settings = settings or ProbeSettings()
+    budgets = plans.budgets(runs)
+    made = trained(folder, runs, train, tell)
+    rows: dict[str, dict[str, Measure]] = {}
+    drawing = _Drawing(runs[plans.START].settings, settings)
+    for name in (PIXELS, RANDOM, *plans.COMPARED):
+        run = made.get(name)
+        place = folder / MEASURED / f"{name}.json"
+        key = _key(run, runs[plans.START].settings, settings)
+        known = _read(place, key)
+        if known is None:
+            if stop():
+                raise KeyboardInterrupt
+            tell(f"{name}: measured on held-out subjects")
+            known = _measured(name, run, drawing)
+            place.parent.mkdir(exist_ok=True)
+            _keep(place, key, known)
+        rows[name] = known
+        tables.write(folder, rows, budgets, facts(runs, settings), _about(runs, settings))
+    return rows
+
+
+def facts(runs: Mapping[str, plans.Arm], settings: ProbeSettings) -> dict[str, Any]:
+    """How a table was made, JSON-ready; it names no file and no person."""
+    return {
+        "probes": settings.model_dump(mode="json"),
+        "data": runs[plans.START].settings.data.kind,
+        "tokenizer": runs[plans.START].settings.task["backbone"],
+        "dynamics": runs[plans.FULL].settings.task["dynamics"],
+    }
+
+
+class _Drawing:
+    """Slices of both parts, drawn once, when the first row asks for them."""
+
+    def __init__(self, run: RunSettings, settings: ProbeSettings) -> None:
+        self.run, self.settings = run, settings
+        self._slices: tuple[ProbeSlices, ProbeSlices] | None = None
+
+    @property
+    def held_out(self) -> Subjects:
+        """Subjects that nothing was trained on."""
+        from napari_mrissl.training.data import cohort
+
+        found = cohort.subjects(self.run, "validation")
+        if found is None:
+            raise MrisslError("no subject is held out", where="data", expected="two or more")
+        return found
+
+    @property
+    def slices(self) -> tuple[ProbeSlices, ProbeSlices]:
+        """Of training subjects, and of those that are held out."""
+        from napari_mrissl.evaluation.navigation.probe_slices import Amounts, draw
+        from napari_mrissl.training.data import cohort
+
+        if self._slices is None:
+            chosen, size = self.settings, int(self.run.task["backbone"]["size"])
+            train = cohort.subjects(self.run, "train")
+            assert train is not None  # noqa: S101 - runs have been trained on them
+            counts = (chosen.train_subjects, chosen.test_subjects)
+            one, other = (Amounts(count, chosen.slices, chosen.pairs) for count in counts)
+            self._slices = (
+                draw(train, one, size, chosen.seed),
+                draw(self.held_out, other, size, chosen.seed + 1),
+            )
+        return self._slices
+
+
+def _measured(name: str, run: Run | None, drawing: _Drawing) -> dict[str, Measure]:
+    from napari_mrissl.evaluation.navigation import encoders, probing
+    from napari_mrissl.evaluation.navigation.reconstructions import reconstruction
+    from napari_mrissl.evaluation.navigation.world import world
+    from napari_mrissl.networks.settings import TokenizerShape
+    from napari_mrissl.networks.slice_cards import SliceNetwork
+    from napari_mrissl.networks.slice_encoder import SliceEncoder
+    from napari_mrissl.training.collective import device_of
+    from napari_mrissl.training.layout import WEIGHTS
+
+    train, test = drawing.slices
+    device = str(device_of(drawing.run.device))
+    shape = TokenizerShape.model_validate(drawing.run.task["backbone"])
+    if name == PIXELS:
+        return probing.probe(encoders.PixelEncoder(shape.patch), train, test)
+    if run is None:
+        network = SliceEncoder.drawn(SliceNetwork(shape), drawing.settings.seed).to(device)
+    else:
+        network = SliceEncoder.open(run.folder / WEIGHTS, device)
+    found = probing.probe(encoders.NetworkEncoder(network), train, test)
+    if run is None:
+        return found
+    own = test.subjects[test.singles]
+    found |= reconstruction(network.backbone, test.images[test.singles], own)
+    if network.dynamics is not None:
+        held_out, seed = drawing.held_out, drawing.settings.seed
+        each = drawing.settings.flights
+        found |= world(run.folder, held_out, seed, each=each, device=device)
+    return found
+
+
+def _key(run: Run | None, start: RunSettings, settings: ProbeSettings) -> dict[str, Any]:
+    """All that a row depends on."""
+    from napari_mrissl.training.layout import WEIGHTS
+
+    weights = None
+    if run is not None:
+        with open(run.folder / WEIGHTS, "rb") as file:
+            weights = hashlib.file_digest(file, "sha256").hexdigest()
+    facts = {"data": start.data.model_dump(mode="json"), "seed": start.seed}
+    return {
+        "format": _FORMAT,
+        "software": __version__,
+        "weights": weights,
+        "data": hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(),
+        "tokenizer": start.task["backbone"],
+        "probes": settings.model_dump(mode="json"),
+    }
+
+
+def _keep(place: Path, key: Mapping[str, Any], found: Mapping[str, Measure]) -> None:
+    content = {"key": dict(key), "measures": {name: asdict(one) for name, one in found.items()}}
+    write_text(place, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def _read(place: Path, key: Mapping[str, Any]) -> dict[str, Measure] | None:
+    """What was measured before; None where it is missing, damaged, or of something else."""
+    from napari_mrissl.evaluation.navigation.probing import Measure
+
+    try:
+        content = json.loads(place.read_text(encoding="utf-8"))
+        if content["key"] != dict(key):
+            return None
+        return {name: Measure(**one) for name, one in content["measures"].items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _about(runs: Mapping[str, plans.Arm], settings: ProbeSettings) -> str:
+    start, full = runs[plans.START], runs[plans.FULL]
+    return (
+        "Budget of every arm: "
+        f"{start.settings.optimisation.steps} and {full.settings.optimisation.steps} steps, "
+        f"{start.slices + full.slices} slices; a second of training is not the same in all. "
+        "All dynamics and tokenizer_only begin from one tokenizer, static from one that saw "
+        "axis-aligned stacks only. Features are frozen, and of single slices: latents of "
+        "tokenizers, hidden states of dynamics. Probes are linear, on at most 256 principal "
+        f"components, fitted on up to {settings.train_subjects} training subjects and measured on "
+        f"up to {settings.test_subjects} held-out ones, with 95 % intervals over these. Chance "
+        "looks at no slice: the mean, the most frequent class, one label everywhere; for rollouts "
+        "the better of copying and a straight line. Latent errors of different tokenizers are not "
+        "comparable; all dynamics here have the same one."
+    )

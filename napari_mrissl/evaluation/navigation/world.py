@@ -1,0 +1,133 @@
+"""What dynamics know of the world: rollouts beside simple answers, heeded actions, cycles.
+
+Built on `pretext.navigation.rollout`; per held-out subject, and means over these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_mrissl.evaluation.navigation.probing import Measure
+from napari_mrissl.geometry import invert_action
+from napari_mrissl.pretext.navigation.flights import Flights, FlownPoses
+from napari_mrissl.pretext.navigation.imagination import Imagination
+from napari_mrissl.pretext.navigation.rollout import HORIZONS, Rollout, measure
+from napari_mrissl.pretext.navigation.settings import KINDS, FlightSettings
+from napari_mrissl.pretext.subjects import Subjects
+from napari_mrissl.synthesis.draws import generator
+
+Tell = Callable[[float], object]
+Values = dict[str, list[float]]
+
+_LEAST = 2
+"""Flights of a kind and a subject: others' actions are those of another one."""
+
+
+def flown(
+    subjects: Subjects, number: int, seed: int, each: int, kinds: Sequence[str] = KINDS
+) -> list[FlownPoses]:
+    """Flights over a subject that are long enough to be measured, so many of each kind."""
+    flights, scan = Flights(FlightSettings()), subjects.scan(number)
+    rng = generator(seed, number, f"measured flights {scan.identity}")
+    frames = max(HORIZONS) + 2
+    return [
+        FlownPoses(
+            scan, number, kind, flights.fly(scan, kind, frames, int(rng.integers(1 << 62))), None
+        )
+        for kind in kinds
+        for _ in range(max(_LEAST, each))
+    ]
+
+
+def world(
+    run: Path,
+    subjects: Subjects,
+    seed: int,
+    *,
+    most: int = 8,
+    each: int = _LEAST,
+    device: str = "cpu",
+    tell: Tell = lambda part: None,
+) -> dict[str, Measure]:
+    """Measures of dynamics on held-out subjects, all kinds of flights with equal weights.
+
+    Of each horizon ``latent_h`` (chance: the better of the first slice once more and of a
+    straight line in latent space), ``psnr_h`` and ``ssim_h`` (chance: likewise); beside them
+    ``copied_latent_h`` and ``straight_latent_h``. ``shuffle_ratio`` and ``below_copied`` are of
+    single steps, and of each kind by itself with its name behind. ``cycle_error`` is the latent
+    error after an action and its inverse; what merely copies has none, so that it says something
+    only beside the ratio.
+
+    Parameters
+    ----------
+    run
+        The folder of a run of the method dynamics, or its weights.
+    subjects
+        Held out.
+    seed
+        Of the flights.
+    most, each
+        Subjects at most; flights of each kind over each of them.
+    """
+    imagination = Imagination.open(run, device)
+    count = min(most, len(subjects))
+    found: Values = {}
+    for number in range(count):
+        flights = flown(subjects, number, seed, each)
+        rollouts = measure(imagination, flights)
+        for name, value in numbers(list(rollouts.values())).items():
+            # A flight that could not move has no error to copy: what is divided by it is no number.
+            if np.isfinite(value):
+                found.setdefault(name, []).append(value)
+        found.setdefault("cycle_error", []).append(cycle(imagination, flights))
+        tell((number + 1) / count)
+    return measures(found)
+
+
+def numbers(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    """Plain numbers of one subject's flights, means over kinds; ratios of each kind too."""
+    plain: dict[str, float] = {}
+    for horizon in rollouts[0].errors:
+        for answer in rollouts[0].errors[horizon]:
+            for number, name in enumerate(("latent", "psnr", "ssim")):
+                values = [one.errors[horizon][answer][number] for one in rollouts]
+                lead = "" if answer == "imagined" else f"{answer}_"
+                plain[f"{lead}{name}_{horizon}"] = float(np.mean(values))
+    for ratio in ("shuffle_ratio", "below_copied"):
+        by_kind = {one.kind: float(getattr(one, ratio)) for one in rollouts}
+        plain[ratio] = float(np.mean(list(by_kind.values())))
+        plain |= {f"{ratio}_{kind}": value for kind, value in by_kind.items()}
+    return plain
+
+
+def measures(found: Values) -> dict[str, Measure]:
+    """Means over subjects, each beside the better of the two answers that know no dynamics."""
+    made: dict[str, Measure] = {}
+    for name, values in found.items():
+        chance: NDArray[np.float64] | None = None
+        rivals = [found.get(f"{answer}_{name}") for answer in ("copied", "straight")]
+        known = [np.array(one) for one in rivals if one is not None]
+        if known:
+            better = min if name.startswith("latent") else max
+            chance = better(known, key=lambda one: float(np.mean(one)))
+        elif name.startswith(("shuffle_ratio", "below_copied")):
+            chance = np.ones(1)
+        made[name] = Measure.of(np.array(values), chance)
+    return made
+
+
+def cycle(imagination: Imagination, flights: Sequence[FlownPoses]) -> float:
+    """Mean latent error where an action and then its inverse should lead back to."""
+    errors = []
+    for flight in flights:
+        there = imagination.fork()
+        true = there.begin(flight.scan, flight.poses[1]).latents
+        action = flight.actions[1]
+        there.step(action)
+        back = there.step(invert_action(action)).latents
+        errors.append(float(np.abs(back - true).mean(dtype=np.float64)))
+    return float(np.mean(errors))
