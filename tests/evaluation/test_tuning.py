@@ -16,7 +16,8 @@ from napari_mrissl.evaluation import tuning
         ({100: 0.5, 200: 0.6, 400: 0.7}, (400, False)),
     ],
 )
-def test_steps_are_doubled_until_that_helps_no_more(curve, wanted):
+def test_steps_are_doubled_until_that_helps_no_more(curve, wanted, monkeypatch):
+    monkeypatch.setattr(tuning, "MOST", 4)
     tried = []
 
     def validate(steps):
