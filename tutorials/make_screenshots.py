@@ -9,20 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import napari
+import numpy as np
 from PIL import Image
 
 from napari_mrissl.assets import asset
+from napari_mrissl.features.recolouring import Recolouring, recoloured
+from napari_mrissl.segmentation.finetuning import FinetuneSettings
+from napari_mrissl.synthesis.deformation import DeformationSettings, Sampler, draw_deformation
+from napari_mrissl.synthesis.head_templates import cubic_affine, cubic_volume
 from napari_mrissl.trajectories import Dataset, Flight, flight_info, open_or_create
 from napari_mrissl.ui import demo, docks
 from napari_mrissl.ui.inspector.vectorpose.choice import CropChoice
-from napari_mrissl.ui.layers import add_volume
+from napari_mrissl.ui.layers import add_labels, add_volume
 from napari_mrissl.ui.workspaces import open_workspace
-from napari_mrissl.volumes.samples import mni152
+from napari_mrissl.volumes import read, write_image
+from napari_mrissl.volumes.samples import TISSUE_NAMES, mni152, mni152_tissues
 
 SMALL_SCREEN = (1366, 768)
 MOST_BYTES = 200_000
 STEPS = 80
-"""Of the run that is pictured: enough for curves, far from enough to learn anything."""
+"""Of the runs that are pictured: enough for curves, not for a network to be proud of."""
+
+BRAIN_SIDE, BRAIN_SPACING = 64, 3.0
 
 
 def opened(theme: str) -> Any:
@@ -160,6 +168,39 @@ def inspector(target: Path, run: Path) -> None:
     viewer.close()
 
 
+def finetuning(target: Path, scratch: Path) -> None:
+    """Three brains made of the template, segmented by what was learned from one of them."""
+    viewer = opened("dark")
+    brain, tissues = mni152(resolution=2), mni152_tissues(resolution=2)
+    grid = cubic_affine(brain.center, BRAIN_SIDE, BRAIN_SPACING)
+    for number, gamma in enumerate((1.0, 0.7, 1.4), 1):
+        shape = draw_deformation(np.random.default_rng(number), DeformationSettings())
+        sampler = Sampler(brain.to_index, grid, BRAIN_SIDE, shape)
+        head = cubic_volume(sampler.linear(brain.data), grid, f"brain {number}")
+        look = Recolouring(gamma=gamma, bias=0.3, noise=0.03, seed=number)
+        path = scratch / f"brain_{number}.nii.gz"
+        made = recoloured(head, look)
+        write_image(path, made.data, made)
+        scan = read(path)
+        add_volume(viewer, scan, name=f"brain {number}")
+        if number == 1:
+            labels = sampler.nearest(tissues.data).astype(np.uint8)
+            words = {"index": [0, *TISSUE_NAMES], "name": ["background", *TISSUE_NAMES.values()]}
+            add_labels(viewer, scan, labels, "tissues", features=words)
+    viewer.layers.selection.active = viewer.layers["brain 2"]
+    open_workspace(viewer, "finetune")
+    panel = panel_of(viewer, "Finetuning")
+    demo.wait_until(lambda: not panel.busy, "the scans")
+    patch = (32, 32, 32)
+    panel.start_box.show_settings(FinetuneSettings(preset="cpu", steps=STEPS, patch=patch))
+    panel.start()
+    demo.wait_until(lambda: panel.scene.results.model is not None, "the finetuning")
+    demo.wait_until(lambda: not panel.busy, "the segmentations")
+    viewer.reset_view()
+    shoot(viewer, target)
+    viewer.close()
+
+
 def main(folder: Path) -> None:
     """All pictures, into a folder."""
     folder.mkdir(exist_ok=True)
@@ -174,6 +215,7 @@ def main(folder: Path) -> None:
         recorder(folder / "recorder_light.png", scratch)
         run = pretraining(folder / "pretraining_dark.png")
         inspector(folder / "inspector_dark.png", run)
+        finetuning(folder / "finetuning_dark.png", scratch)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def test_the_place_is_that_of_a_script_and_the_main_view_goes_there(panel, viewe
     assert np.allclose(viewer.scene.camera.center[1:], np.take((z, y, x), viewer.dims.order[1:]))
 
 
-def test_the_navigator_stands_at_the_proposed_pose(panel, viewer, qtbot):
+def test_the_navigator_flies_to_the_proposed_pose(panel, viewer, qtbot):
     other = add_volume(viewer, user.ball("other", seed=3))
     navigator = SliceNavigator(viewer)
     viewer.window.add_dock_widget(navigator, name="Slice navigator", area="right")
@@ -96,15 +96,26 @@ def test_the_navigator_stands_at_the_proposed_pose(panel, viewer, qtbot):
     navigator.pose = before
     found = asked(panel, qtbot)
     assert found.place.scan == panel.controller.session.volume.identity
+    seen = []
+    navigator.state.pose_changed.connect(seen.append)
     panel.next_place_box.go.click()
     assert navigator.volume is panel.controller.session.volume
-    assert navigator.pose == found.pose
+    qtbot.waitUntil(lambda: navigator.pose == found.pose, timeout=20_000)
     assert np.allclose(navigator.pose.center, found.place[1:])
+    # On the way it is seen in between.
+    assert len(seen) > 2
     navigator.state.undo()
     assert navigator.pose == before
     navigator.state.set_convention("radiological")
+    turned = navigator.pose
     panel.next_place_box.go.click()
-    assert np.allclose(navigator.pose.center, found.place[1:])
+    # Who moves the slice meanwhile takes over.
+    navigator.state.undo()
+    assert navigator.pose == turned
+    qtbot.wait(50)
+    assert navigator.pose == turned
+    panel.next_place_box.go.click()
+    qtbot.waitUntil(lambda: np.allclose(navigator.pose.center, found.place[1:]), timeout=20_000)
     assert np.allclose(navigator.pose.normal, -found.pose.normal)
     assert np.allclose(navigator.pose.up, found.pose.up)
     navigator.shut_down()

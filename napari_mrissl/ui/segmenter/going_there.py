@@ -20,12 +20,13 @@ _SOLID = ("opaque", "translucent", "translucent_no_depth")
 
 
 def move_slice(viewer: ViewerModel, session: ScanSession, suggestion: Suggestion) -> None:
-    """Move the slice that navigator and slice views share, where one of them is open.
+    """Fly the slice that navigator and slice views share, where one of them is open.
 
     In a radiological view it is the same plane, seen from its other side.
     """
     # Not before someone goes there: the navigator's widgets come with it.
     from napari_mrissl.ui.navigator.anatomy import mirrored
+    from napari_mrissl.ui.navigator.gliding import glide
     from napari_mrissl.ui.navigator.sharing import shared_state
 
     state = shared_state(viewer)
@@ -33,9 +34,7 @@ def move_slice(viewer: ViewerModel, session: ScanSession, suggestion: Suggestion
         return
     state.set_volume(session.volume, session.layer)
     pose = suggestion.pose
-    state.set_pose(mirrored(pose) if state.convention == "radiological" else pose)
-    # A move that follows at once is another step to take back.
-    state.end_burst()
+    glide(state, mirrored(pose) if state.convention == "radiological" else pose)
 
 
 def move_view(viewer: ViewerModel, suggestion: Suggestion) -> None:
