@@ -54,8 +54,8 @@ class PoseProbe:
     chance
         Errors on the same slices of the best one pose for all: the mean centre, and the
         orientation next to the mean one.
-    places
-        Slices it was fitted on.
+    places, tested
+        Slices it was fitted on, and those that its errors are of.
     identity
         Of the scan.
     """
@@ -64,6 +64,7 @@ class PoseProbe:
     held_out: ProbeError
     chance: ProbeError
     places: int
+    tested: int
     identity: str
 
     @classmethod
@@ -115,6 +116,7 @@ class PoseProbe:
             _errors(poses[:held], answers),
             _errors(poses[:held], [constant] * held),
             places - held,
+            held,
             scan.identity,
         )
 

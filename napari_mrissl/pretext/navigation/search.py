@@ -13,42 +13,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features.cancel import IsCancelled, stop_if
 from napari_mrissl.geometry import Pose, apply_action, apply_affine
 from napari_mrissl.pretext.navigation.imagination import Imagination
 from napari_mrissl.pretext.navigation.moves import reach_of
+from napari_mrissl.pretext.navigation.search_settings import SearchSettings
 from napari_mrissl.pretext.subjects import Scan
 
 _ELITES = 0.15
 _LEAST_SPREAD = 0.05
 _BATCH = 64
 _FARTHEST = 1e6
-
-
-class SearchSettings(BaseModel):
-    """How long is searched, and how."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    plans: int = Field(
-        default=4, ge=1, le=32, title="Plans", description="Looks at a true slice, and new plans."
-    )
-    steps: int = Field(
-        default=6, ge=1, le=32, title="Steps", description="Actions of one plan, at most."
-    )
-    legs: int = Field(
-        default=2, ge=1, le=8, title="Legs", description="Stretches of equal actions of a plan."
-    )
-    candidates: int = Field(
-        default=48, ge=8, le=4096, title="Candidates", description="Plans imagined at once."
-    )
-    rounds: int = Field(
-        default=4, ge=1, le=64, title="Rounds", description="Times that the best are varied."
-    )
-    seed: int = Field(default=0, ge=0, title="Seed", description="The same seed, the same search.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,14 +12,16 @@ from napari_mrissl.geometry import Pose, apply_action
 from napari_mrissl.pretext.navigation.dynamics import Dynamics
 from napari_mrissl.pretext.navigation.imagination import Imagination, Limits
 from napari_mrissl.pretext.navigation.moves import apart, reach_of
-from napari_mrissl.pretext.navigation.search import SearchSettings, search
+from napari_mrissl.pretext.navigation.pose_probe import pose_of, targets_of
+from napari_mrissl.pretext.navigation.search import search
+from napari_mrissl.pretext.navigation.search_settings import SearchSettings
 from tests.pretext.navigation.small import dynamics_settings, smooth
 
 LIMITS = Limits(window=False, low=0.5, high=99.5)
 
 
 class Known(Imagination):
-    """A world whose latents are where the slice is, and whose dynamics know it."""
+    """A world whose latents are the pose itself, and whose dynamics know what actions do."""
 
     class _Network(torch.nn.Module):
         def __init__(self, settings):
@@ -28,15 +30,26 @@ class Known(Imagination):
             self.none = torch.nn.Parameter(torch.zeros(1))
 
         def imagine(self, latents, actions, past=None):
-            # Shifts along the world's axes alone: turns and zooms do not move the centre.
-            return latents + actions[:, :, None, None, :3], None
+            rows = latents[:, 0, 0].double().numpy()[:, 0]
+            ends = [
+                row_of(apply_action(pose_of(targets(row)), action))
+                for row, action in zip(rows, actions[:, 0].double().numpy(), strict=True)
+            ]
+            return torch.tensor(np.array(ends)).float()[:, None, None, None], None
 
     def __init__(self):
         super().__init__(self._Network(dynamics_settings()), LIMITS)
 
     def encode(self, volume, poses):
-        rows = [pose.rotation.T @ pose.center / 60 for pose in poses]
-        return np.array(rows, np.float32)[:, None, None]
+        return np.array([row_of(pose) for pose in poses], np.float32)[:, None, None]
+
+
+def row_of(pose):
+    return targets_of([pose])[0] / 60
+
+
+def targets(row):
+    return np.asarray(row) * 60
 
 
 def test_a_search_in_a_known_world_arrives():
