@@ -359,6 +359,9 @@ class NavigationPanel(JobPanel):
         showing.show_flight(self)
         self._show_read()
         self._allow()
+        if not self.control.active:
+            # Without a flight it is the true slice whose latents are read.
+            self.look.request()
         self.busy_changed.emit()
 
     def _show_goal(self) -> None:
