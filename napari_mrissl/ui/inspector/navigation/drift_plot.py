@@ -98,7 +98,7 @@ class DriftPlot(QWidget):
         canvas.setToolTip(_TIP)
         canvas.setMouseEnabled(x=False, y=False)
         canvas.hideButtons()
-        canvas.setMinimumHeight(100)
+        canvas.setMinimumHeight(110)
         # Its own hint is larger than a dock.
         canvas.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self.lines = {name: canvas.plot([], []) for name in _COLORS}

@@ -9,6 +9,7 @@ from napari_mrissl.pretext.navigation.search_settings import EFFORTS, SearchSett
 from napari_mrissl.ui.inspector.navigation.picture import FramedPicture
 from napari_mrissl.ui.recorder.parts import button, column, label_of, row, sentence, whole_number
 
+_HEIGHT = 214
 _BEGIN = (
     "Mark the slice that the navigator shows, of this or another scan; go elsewhere in this scan, "
     "and press Find."
@@ -33,8 +34,10 @@ class FindTab(QWidget):
         super().__init__(parent)
         self.mark = button("Mark goal", "The slice that the navigator shows now becomes the goal")
         self.forget = button("Forget", "Have no goal any more")
-        self.goal = FramedPicture("goal", "The slice that is searched for", "goal")
-        self.found = FramedPicture("found", "The true slice where the search ended")
+        self.goal = FramedPicture("goal", "The slice that is searched for", "goal", _HEIGHT)
+        self.found = FramedPicture(
+            "found", "The true slice where the search ended", "scan", _HEIGHT
+        )
         self.effort = QComboBox()
         self.effort.addItems(list(EFFORTS))
         self.effort.setCurrentText("usual")

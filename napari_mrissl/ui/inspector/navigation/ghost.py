@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_mrissl.geometry import Pose
 from napari_mrissl.pretext.navigation.moves import Apart, apart
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 NAMES = ("ghost plane", "ghost line")
 _COLOR = (0.94, 0.44, 0.85)
 _OPACITY = 0.75
+_SIZE = 192
 
 
 class GhostPlane:
@@ -37,7 +39,6 @@ class GhostPlane:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._layers: PlaneLayers | None = None
-        self._size = 0
         self._table = color_table(np.linspace([0, 0, 0, 1], [1, 1, 1, 1], 256))
         self._shown: tuple[Pose, NDArray[np.float32]] | None = None
         viewer.dims.events.ndisplay.connect(self._adapt)
@@ -49,10 +50,8 @@ class GhostPlane:
 
     def show(self, pose: Pose, picture: NDArray[np.float32], volume: Volume, layer: Image) -> None:
         """Show a picture (N, N) in [0, 1] at a pose."""
-        if self._layers is None or self._size != len(picture):
-            self._remove()
-            self._size = len(picture)
-            self._layers = PlaneLayers(self._viewer, self._size, NAMES, _COLOR)
+        if self._layers is None:
+            self._layers = PlaneLayers(self._viewer, _SIZE, NAMES, _COLOR)
             self._layers.plane.opacity = _OPACITY
         layers = self._layers
         if layers.plane not in self._viewer.layers:
@@ -75,7 +74,9 @@ class GhostPlane:
     def _draw(self) -> None:
         if self._shown is None or self._layers is None:
             return
-        pose, picture = self._shown
+        pose, given = self._shown
+        # Its outline is drawn in pixels, and those of a small network are coarse.
+        picture = ndimage.zoom(given, _SIZE / len(given), order=1, grid_mode=True, mode="nearest")
         inside = np.ones(picture.shape, bool)
         self._layers.update(pose, picture, inside, (0.0, 1.0), self._table)
         self._layers.update_line(pose)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QWidget
 
 from napari_mrissl.geometry import Pose
@@ -181,9 +181,7 @@ class ImagineTab(QWidget):
 
 
 def _pictures(*pictures: FramedPicture) -> QHBoxLayout:
-    layout = row(*((one, 1) for one in pictures))
-    layout.setAlignment(Qt.AlignmentFlag.AlignTop)
-    return layout
+    return row(*((one, 1) for one in pictures))
 
 
 def _facts(flight: Flight, waited_ms: float | None) -> str:

@@ -26,6 +26,7 @@ COLORS: dict[Kind, str] = {
 _CAPTION = 17
 _BORDER = 3
 _LEAST = 84
+HEIGHT = 150
 _LETTER_COLOR = "#ffd43b"
 
 
@@ -45,7 +46,7 @@ class Sides(NamedTuple):
 
 
 class FramedPicture(QWidget):
-    """One picture under its caption, as large as there is room for.
+    """One picture under its caption, as wide as high.
 
     Parameters
     ----------
@@ -55,6 +56,8 @@ class FramedPicture(QWidget):
         The tooltip.
     kind
         Of the frame.
+    height
+        Of picture and caption together, in pixels.
 
     Attributes
     ----------
@@ -68,7 +71,7 @@ class FramedPicture(QWidget):
 
     clicked = Signal(float, float)
 
-    def __init__(self, caption: str, tip: str, kind: Kind = "scan") -> None:
+    def __init__(self, caption: str, tip: str, kind: Kind = "scan", height: int = HEIGHT) -> None:
         super().__init__()
         self.caption, self.kind = caption, kind
         self.image: QImage | None = None
@@ -77,9 +80,9 @@ class FramedPicture(QWidget):
         self._smooth = True
         self.setToolTip(tip)
         self.setAccessibleName(caption)
-        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        policy.setHeightForWidth(True)
-        self.setSizePolicy(policy)
+        # A height that depended on the width would be lost on what scrolls around it.
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(height)
         self.setMinimumWidth(_LEAST)
 
     def present(
@@ -105,21 +108,9 @@ class FramedPicture(QWidget):
         self.image = self.sides = self.mark = None
         self.update()
 
-    def hasHeightForWidth(self) -> bool:
-        """Pictures are square."""
-        return True
-
-    def heightForWidth(self, width: int) -> int:
-        """A square and its caption."""
-        return width + _CAPTION
-
     def sizeHint(self) -> QSize:
         """Three of them fit beside each other in a dock."""
-        return QSize(124, self.heightForWidth(124))
-
-    def minimumSizeHint(self) -> QSize:
-        """As small as a picture may be."""
-        return QSize(_LEAST, self.heightForWidth(_LEAST))
+        return QSize(min(124, self.height()), self.height())
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Tell where the picture was clicked."""
@@ -140,7 +131,7 @@ class FramedPicture(QWidget):
         painter.setFont(font)
         ink = color if self.kind == "imagined" else self.palette().color(self.foregroundRole())
         painter.setPen(ink)
-        room = QRect(box.left(), 0, box.width(), _CAPTION)
+        room = QRect(box.left(), 0, self.width() - box.left(), _CAPTION)
         text = painter.fontMetrics().elidedText(
             self.caption, Qt.TextElideMode.ElideRight, room.width()
         )
@@ -163,7 +154,6 @@ class FramedPicture(QWidget):
     def _draw_letters(self, painter: QPainter, box: QRect) -> None:
         if self.sides is None:
             return
-        painter.setPen(QColor(_LETTER_COLOR))
         inner, flags = box.adjusted(2, 0, -2, 0), Qt.AlignmentFlag
         for text, where in (
             (self.sides.top, flags.AlignTop | flags.AlignHCenter),
@@ -171,7 +161,10 @@ class FramedPicture(QWidget):
             (self.sides.left, flags.AlignVCenter | flags.AlignLeft),
             (self.sides.right, flags.AlignVCenter | flags.AlignRight),
         ):
-            painter.drawText(inner, where, text)
+            # On bright colours a letter needs its shadow.
+            for away, color in ((1, "#000000"), (0, _LETTER_COLOR)):
+                painter.setPen(QColor(color))
+                painter.drawText(inner.translated(away, away), where, text)
 
     def _draw_mark(self, painter: QPainter, box: QRect) -> None:
         if self.mark is None:
