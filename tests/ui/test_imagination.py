@@ -214,6 +214,8 @@ def test_the_ghost_needs_a_probe_and_lies_where_the_probe_says(panel, qtbot, mon
     assert not tab.fit.isEnabled()
     qtbot.waitUntil(lambda: panel.probe is not None, timeout=SECONDS)
     assert "chance" in tab.probe.text()
+    # What is in view is read at once.
+    assert panel.control.flight.now.read is not None
     tab.ghost.setChecked(True)
     viewer.dims.ndisplay = 3
     move(panel, qtbot, SHIFT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import NamedTuple
 
@@ -16,8 +15,6 @@ from napari_mrissl.slicing.policies import PolicySettings
 
 _NARROWEST = 0.4
 """A scan's width along a normal, as a part of the largest field of view, where it is small."""
-
-_MOST_PARTS = 4096
 
 
 class Apart(NamedTuple):
@@ -94,18 +91,6 @@ def next_pose(start: Pose, end: Pose, reach: ArrayLike) -> Pose:
             return found
         part *= 0.999 / now
     return found
-
-
-def path(start: Pose, end: Pose, reach: ArrayLike) -> tuple[Pose, ...]:
-    """The poses after ``start`` up to ``end``, each within reach of the one before it."""
-    count = max(1, math.ceil(effort(start, end, reach)))
-    while count < _MOST_PARTS:
-        poses = [between(start, end, number / count) for number in range(1, count)]
-        found = (start, *poses, end)
-        if all(effort(a, b, reach) <= 1 + 1e-9 for a, b in itertools.pairwise(found)):
-            return found[1:]
-        count += max(1, count // 16)
-    return tuple(between(start, end, n / count) for n in range(1, count + 1))
 
 
 def exchanged(action: ArrayLike) -> NDArray[np.float64]:

@@ -96,7 +96,7 @@ class PoseProbe:
         if places < _LEAST:
             raise MrisslError(f"{places} slices", where="pose probe", expected=f"{_LEAST} or more")
         told = progress or _untold
-        poses = []
+        poses: list[Pose] = []
         for first in range(0, places, 32):
             stop_if(cancelled)
             poses += network.places(scan, min(32, places - first), seed + first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -14,6 +15,9 @@ from napari_mrissl.ui.inspector.navigation.sides import other_side
 from napari_mrissl.ui.inspector.navigation.work import Loaded
 from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.navigator.state import NavigatorState
+
+if TYPE_CHECKING:
+    from napari_mrissl.pretext.navigation.pose_probe import PoseProbe
 
 SETTLED_MS = 150
 """A hand that has not moved for so long rests."""
@@ -40,6 +44,10 @@ class FlightControl(QObject):
         Whether imagine mode is on.
     waited_ms : float or None
         From the last move of the hand to its first picture.
+    others : tuple of str
+        Other actions that are imagined besides, see `flying.OTHERS`.
+    probe : PoseProbe or None
+        Reads a pose from the latents of each step.
     """
 
     changed = Signal()
@@ -54,7 +62,7 @@ class FlightControl(QObject):
         self.active = False
         self.waited_ms: float | None = None
         self.others: tuple[str, ...] = ()
-        self.probe = None
+        self.probe: PoseProbe | None = None
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(SETTLED_MS)
@@ -79,6 +87,13 @@ class FlightControl(QObject):
             done=self._on_flight,
         )
         self.changed.emit()
+
+    def use_probe(self, probe: PoseProbe) -> None:
+        """Read poses from now on, and from the frame in view."""
+        self.probe = probe
+        if self.flight is not None:
+            self.flight = flying.read_again(self.flight, probe)
+            self.changed.emit()
 
     def restart(self) -> None:
         """Begin anew where the navigator is."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -214,6 +214,12 @@ def step(
         None if probe is None else probe.read(shown.latents),
     )
     return Flight(mind, flight.scan, (*flight.moments, moment))
+
+
+def read_again(flight: Flight, probe: PoseProbe) -> Flight:
+    """The same flight, with the pose that a probe reads from its newest frame."""
+    now = replace(flight.now, read=probe.read(flight.mind.frame.latents))
+    return Flight(flight.mind, flight.scan, (*flight.moments[:-1], now))
 
 
 def _away(latents: NDArray[np.float32], true: NDArray[np.float32]) -> float:

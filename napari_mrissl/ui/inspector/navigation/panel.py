@@ -157,6 +157,9 @@ class NavigationPanel(JobPanel):
     def cancel(self) -> None:
         """Stop what goes on in the background."""
         super().cancel()
+        if self.control.flight is None:
+            # A flight that has not begun will not.
+            self.control.stop()
         self._allow()
 
     def shut_down(self) -> None:
@@ -328,7 +331,8 @@ class NavigationPanel(JobPanel):
         self.goals.prepare(self._loaded)
 
     def _on_probe(self, probe: PoseProbe) -> None:
-        self.probe = self.control.probe = self.look.probe = probe
+        self.probe = self.look.probe = probe
+        self.control.use_probe(probe)
         self._show_probe()
         self._allow()
         self.look.request()
