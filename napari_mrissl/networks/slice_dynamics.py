@@ -1,11 +1,12 @@
 """The dynamics of slices: latent tokens of the next slice from those so far and the actions.
 
 After V-JEPA 2-AC (arXiv:2506.09985): block-causal, an action token beside the patch tokens of
-each step, latents and predictions layer-normed without gains. From DINO-WM (arXiv:2411.04983):
-the action reaches every patch token as well. Inferred: a prediction is added to the latents
-before it, so that an untrained network copies; no token tells the pose, which would give
-position away. The shortcut variant is after Dreamer 4 (arXiv:2509.24527). The network of
-arXiv:2605.06487 is not public.
+each step, latents and predictions layer-normed without gains. As in Navigation World Models
+(arXiv:2412.03572) the action also scales and shifts every token of its step: what it does to
+a patch is a product of both, which sums alone are slow to learn. Inferred: a prediction is
+added to the latents before it, so that an untrained network copies; no token tells the pose,
+which would give position away. The shortcut variant is after Dreamer 4 (arXiv:2509.24527).
+The network of arXiv:2605.06487 is not public.
 """
 
 from __future__ import annotations
@@ -91,13 +92,14 @@ class SliceDynamics(nn.Module):
         width = shape.width
         self.patches_in = nn.Linear(slices.latent, width)
         self.action_in = nn.Linear(ACTIONS, width)
-        self.action_to_patches = nn.Linear(ACTIONS, width)
+        self.told = nn.Sequential(nn.Linear(ACTIONS, width), nn.SiLU(), nn.Linear(width, width))
         self.times = nn.Parameter(torch.zeros(shape.context, width).normal_(std=0.02))
-        self.blocks = nn.ModuleList(Block(width, shape.heads) for _ in range(shape.depth))
+        self.blocks = nn.ModuleList(
+            Block(width, shape.heads, conditioned=True) for _ in range(shape.depth)
+        )
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, slices.latent))
-        last = self.out[1]
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        for parameter in self.out[1].parameters():
+            nn.init.zeros_(parameter)
         self.draft_in: nn.Linear | None = None
         if drafts:
             self.draft_in = nn.Linear(slices.latent, width)
@@ -145,21 +147,22 @@ class SliceDynamics(nn.Module):
             raise ValueError(f"{before + new} frames in a context of {self.shape.context}")
         scaled = actions / self.action_scale
         patches = self.patches_in(latents.flatten(2, 3)) + self.places
-        patches = patches + self.action_to_patches(scaled)[:, :, None]
         if draft is not None and self.draft_in is not None:
-            told = self.levels(draft.level) + self.sizes(draft.size)
-            patches = patches + self.draft_in(draft.latents.flatten(2, 3)) + told[:, :, None]
+            where = self.levels(draft.level) + self.sizes(draft.size)
+            patches = patches + self.draft_in(draft.latents.flatten(2, 3)) + where[:, :, None]
         tokens = torch.cat([self.action_in(scaled)[:, :, None], patches], dim=2)
         tokens = tokens + self.times[before : before + new, None]
         each = tokens.shape[2]
+        told = self.told(scaled).repeat_interleave(each, dim=1)
         tokens = tokens.flatten(1, 2)
         mask = None if new == 1 else _causal(before, new, each, tokens.device)
         seen: list[Seen] = []
         for number, block in enumerate(self.blocks):
-            tokens, own = block(tokens, mask, None if past is None else past.seen[number])
+            tokens, own = block(tokens, mask, None if past is None else past.seen[number], told)
             seen.append(own)
-        change = self.out(tokens.unflatten(1, (new, each))[:, :, 1:])
-        found = latents + change.unflatten(2, (self.grid, self.grid)).to(latents.dtype)
+        count, _, width = tokens.shape
+        change = self.out(tokens.reshape(count, new, each, width)[:, :, 1:])
+        found = latents + change.reshape(latents.shape).to(latents.dtype)
         return found if self.draft_in is not None else normed(found), Past(
             before + new, tuple(seen)
         )

@@ -59,7 +59,7 @@ class SliceTokenizer(nn.Module):
         for block in self.encoder:
             tokens, _ = block(tokens)
         latents: torch.Tensor = torch.tanh(self.to_latent(tokens))
-        return latents.unflatten(1, (grid, grid))
+        return latents.reshape(len(latents), grid, grid, self.shape.latent)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Grey values (B, size, size), not clipped, of latent tokens.

@@ -17,6 +17,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 Seen = tuple[torch.Tensor, torch.Tensor]
 """Keys and values (B, heads, n, width / heads) of the tokens before."""
 
+Change = tuple[torch.Tensor, torch.Tensor]
+"""What tokens are scaled by, less 1, and shifted by."""
+
 
 class Block(nn.Module):
     """Attention, then two linear layers with GELU between them, each added to its input.
@@ -27,9 +30,12 @@ class Block(nn.Module):
         Of a token.
     heads
         Of the attention; they share the width.
+    conditioned
+        Whether something told to each token scales and shifts it after both layer norms, as in
+        DiT (arXiv:2212.09748).
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, *, conditioned: bool = False) -> None:
         super().__init__()
         self.heads = heads
         self.before_attention = nn.LayerNorm(width)
@@ -39,12 +45,15 @@ class Block(nn.Module):
         self.layers = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
+        # Not zero at first, as in DiT: behind a last layer of zeros nothing would ever move it.
+        self.condition = nn.Linear(width, 4 * width) if conditioned else None
 
     def forward(
         self,
         tokens: torch.Tensor,
         mask: torch.Tensor | None = None,
         seen: Seen | None = None,
+        told: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, Seen]:
         """Tokens (B, n, width) after this block, and what later tokens will look at.
 
@@ -56,9 +65,12 @@ class Block(nn.Module):
             (n, m) bool, whether a token sees another; all by default.
         seen
             Of tokens before these; the m tokens are those and the n new ones.
+        told
+            (B, n, width) or (B, 1, width), for a conditioned block.
         """
         count, new, width = tokens.shape
-        mixed = self.attention(self.before_attention(tokens))
+        first, second = self._changes(told)
+        mixed = self.attention(_changed(self.before_attention(tokens), first))
         query, key, value = mixed.view(count, new, 3, self.heads, width // self.heads).permute(
             2, 0, 3, 1, 4
         )
@@ -68,8 +80,18 @@ class Block(nn.Module):
         with _reproducible(query.device):
             found = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         tokens = tokens + self.joined(found.transpose(1, 2).reshape(count, new, width))
-        tokens = tokens + self.layers(self.before_layers(tokens))
+        tokens = tokens + self.layers(_changed(self.before_layers(tokens), second))
         return tokens, (key, value)
+
+    def _changes(self, told: torch.Tensor | None) -> tuple[Change | None, Change | None]:
+        if self.condition is None or told is None:
+            return None, None
+        a, b, c, d = self.condition(told).chunk(4, dim=-1)
+        return (a, b), (c, d)
+
+
+def _changed(tokens: torch.Tensor, change: Change | None) -> torch.Tensor:
+    return tokens if change is None else tokens * (1 + change[0]) + change[1]
 
 
 def normed(tokens: torch.Tensor) -> torch.Tensor:
@@ -100,4 +122,4 @@ def places_in_grid(grid: int, width: int) -> torch.Tensor:
 def _reproducible(device: torch.device) -> contextlib.AbstractContextManager[None]:
     if device.type == "cpu":
         return contextlib.nullcontext()
-    return sdpa_kernel(SDPBackend.MATH)  # type: ignore[no-untyped-call, no-any-return]
+    return sdpa_kernel(SDPBackend.MATH)

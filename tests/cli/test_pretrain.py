@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from napari_mrissl.networks import weights
 from napari_mrissl.training.events import EventTail, StepEvent
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.trainer import Trainer
+from napari_mrissl.volumes import read
+from tests.flight_datasets import dataset_over
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["crop.side=16", "crop.edge_mm=12", "crop.least_mean=0", "patch=4"]
@@ -69,6 +72,38 @@ def test_a_run_from_a_folder_of_scans(run, scans, tmp_path):
     assert len(first) == len(second) == 3
     assert first[0] != second[0]
     assert Run.open(again).settings.initial is not None
+
+
+def test_dynamics_from_a_tokenizer_over_recorded_flights(run, scans, tmp_path):
+    """The tokenizer's shape and the flights come along; neither is needed any more."""
+    volumes = [read(path) for path in sorted(scans.iterdir())]
+    flights = dataset_over(tmp_path / "flights", volumes, (30, 30, 30))
+    shape = {"size": 16, "patch": 4, "width": 8, "depth": 1, "decoder": 1, "heads": 2, "latent": 4}
+    small = [f"--set=backbone.{name}={value}" for name, value in shape.items()]
+    words = ["--data", scans, "--steps", 2, "--batch", 2, "--device", "cpu", "--json"]
+    first, second = tmp_path / "tokenizer", tmp_path / "dynamics"
+    ran = run("pretrain", "tokenizer", *words, *small, "--out", first)
+    assert ran.code == 0, ran.err
+    words += ["--set", "dynamics.width=8", "--set", "dynamics.depth=1", "--out", second]
+    words += ["--set", "flights.frames=4", "--flights", flights.folder]
+    ran = run("pretrain", "dynamics", *words)
+    assert ran.code == 2
+    assert "expected a run of the method tokenizer" in ran.err
+    assert not second.exists()
+    ran = run("pretrain", "dynamics", *words, "--init", first)
+    assert ran.code == 0, ran.err
+    assert {"next", "rollout", "copied"} <= set(json.loads(ran.out)["terms"])
+    made = Run.open(second)
+    assert made.settings.task["backbone"] == shape
+    assert len(made.settings.task["flights"]["recorded"]) == 64
+    for path in second.rglob("*"):
+        if path.is_file():
+            assert os.fsencode(str(tmp_path)) not in path.read_bytes(), path
+    shutil.rmtree(first)
+    shutil.rmtree(flights.folder)
+    ran = run("run", "resume", second, "--steps", 3)
+    assert ran.code == 0, ran.err
+    assert made.state().step == 3
 
 
 def losses(folder):

@@ -18,6 +18,8 @@ def network(*, drafts=False):
     made = SliceDynamics(SHAPE, SLICES, SCALE, drafts=drafts)
     # As it begins, it copies: then nothing could be told apart.
     torch.nn.init.normal_(made.out[1].weight)
+    for block in made.blocks:
+        torch.nn.init.normal_(block.condition.weight, std=0.3)
     return made.eval()
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from napari_mrissl.pretext.task import LossTerm
 from napari_mrissl.training.collective import Alone
+from tests.pretext.navigation.small import small_run
 from tests.pretext.synthesis.small import small_synthesis
 from tests.pretext.vectorpose.small import small_vectorpose
 from tests.training.toy import Toy, toy_settings
@@ -16,7 +17,9 @@ def test_two_processes_agree_with_one_and_hand_over_to_one(tmp_path):
     toy = toy_settings(optimisation={"batch": 8, "ema": 0.9, "accumulation": 2})
     painted = small_vectorpose(boundary_in_paint=True, cosine=0.5)
     compared = small_synthesis(rarity="raw")
-    methods = (World(one, steps=6, precisions=("float64",)) for one in (painted, compared))
+    flown = (small_run("tokenizer"), small_run("dynamics"))
+    others = (painted, compared, *flown)
+    methods = (World(one, steps=6, precisions=("float64",)) for one in others)
     assert_worlds_agree(World(toy), *methods, folder=tmp_path)
 
 

@@ -127,7 +127,7 @@ class Dynamics(SliceTask[DynamicsSettings]):
                 sums[number] += float(term.total), float(term.count)
         copied, led = (sums[:2, 0] / sums[:2, 1]).tolist()
         found = {"next": min(copied, led), "copied": copied}
-        return {**found, "rollout": sums[2, 0] / sums[2, 1]} if rollout > 1 else found
+        return {**found, "rollout": float(sums[2, 0] / sums[2, 1])} if rollout > 1 else found
 
     def show(self, network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> list[Shown]:
         """A few flights frame by frame: true, and imagined from the first frame alone."""

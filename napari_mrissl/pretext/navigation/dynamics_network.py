@@ -79,7 +79,7 @@ class DynamicsNetwork(nn.Module):
         """Layer-normed latents (B, T, grid, grid, latent) of frames (B, T, 2, N, N)."""
         with torch.no_grad():
             found = self.backbone.encode(image.flatten(0, 1))
-            return normed(found).unflatten(0, image.shape[:2])
+            return normed(found).reshape(*image.shape[:2], *found.shape[1:])
 
     def forward(
         self, image: torch.Tensor, actions: torch.Tensor, noise: Noise | None = None

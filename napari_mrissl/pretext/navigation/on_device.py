@@ -82,7 +82,8 @@ class DeviceScans:
                 slope=volume.slope,
                 intercept=volume.intercept,
             )
-            values, inside = values.unflatten(0, (-1, frames)), inside.unflatten(0, (-1, frames))
+            values = values.reshape(len(own), frames, size, size)
+            inside = inside.reshape(values.shape)
             for place, number in enumerate(own):
                 flown = tuple(Pose.from_row(row) for row in rows[number])
                 one, where = scaled(

@@ -220,4 +220,5 @@ def similarity(picture: NDArray[np.floating], frame: NDArray[np.floating]) -> fl
     """Structural similarity of two pictures in [0, 1], by scikit-image's defaults."""
     from skimage.metrics import structural_similarity
 
-    return float(structural_similarity(picture, frame, data_range=1.0))
+    found = structural_similarity(picture, frame, data_range=1.0)  # type: ignore[no-untyped-call]
+    return float(found)

@@ -55,7 +55,7 @@ class SliceTask(Task[S]):
         """A flight as a sample, with more arrays."""
         arrays: dict[str, NDArray[Any]] = dict(more)
         if self.flight_settings.on_device:
-            name = int(flight.scan.identity[:15], 16)
+            name = int(flight.scan.identity[-15:], 16)
             self._places[name] = (subjects, flight.number)
             arrays |= {"poses": flight.rows.astype(np.float32), "scan": np.array(name)}
         else:

@@ -65,7 +65,7 @@ class Smooth:
 def smooth(who: int) -> Scan:
     """One of them; turned a little against the world, with voxels of three sizes."""
     rng = np.random.default_rng(who)
-    grey = ndimage.gaussian_filter(rng.standard_normal((40, 36, 44)), 5)
+    grey = ndimage.gaussian_filter(rng.standard_normal((40, 36, 44)), 4)
     grey = (grey - grey.min()) / np.ptp(grey)
     affine = np.diag([2.0, 2.2, 1.8, 1.0])
     affine[:3, :3] = ndimage_rotation(0.1) @ affine[:3, :3]

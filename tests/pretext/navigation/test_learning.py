@@ -1,0 +1,180 @@
+"""Dynamics heed actions: of scans they have never seen, and for each kind of flight by itself.
+
+Errors one step ahead are compared with copying the frame before, and with the same network told
+the actions of another flight of the same kind. A run on shuffled actions must do neither well.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_mrissl.networks.settings import DynamicsShape, TokenizerShape
+from napari_mrissl.pretext.navigation.dynamics import Dynamics
+from napari_mrissl.pretext.navigation.flights import Flights, FlownPoses
+from napari_mrissl.pretext.navigation.imagination import Imagination
+from napari_mrissl.pretext.navigation.rollout import Rollout, measure
+from napari_mrissl.pretext.navigation.settings import (
+    KINDS,
+    DynamicsSettings,
+    FlightSettings,
+    TokenizerSettings,
+)
+from napari_mrissl.pretext.navigation.tokenizer import Tokenizer
+from napari_mrissl.pretext.subjects import Subjects
+from napari_mrissl.training.run import Run
+from tests.data import shared_data
+from tests.pretext.navigation.small import Smooth
+from tests.pretext.restoring import Alone, batch_of, terms_of
+
+# What trains is traced in other tests.
+pytestmark = pytest.mark.untraced
+SHAPE = TokenizerShape(size=32, patch=8, width=48, depth=2, decoder=1, heads=2, latent=16)
+DYNAMICS = DynamicsShape(width=48, depth=2, heads=2, context=8)
+
+
+def pool_of(task, subjects, count):
+    """Many samples at once: training on some of them each time saves the time to make others."""
+    parts = [batch_of(task, subjects, step, 8) for step in range(count // 8)]
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def train(task, network, pool, *, steps, count, rate, shuffled=False):
+    """AdamW on samples of a pool, with half a cosine."""
+    rng = np.random.default_rng(0)
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=rate)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        chosen = torch.from_numpy(rng.choice(len(pool["image"]), count, replace=False))
+        batch = {name: tensor[chosen] for name, tensor in pool.items()}
+        if "hidden" in batch:
+            hidden = [task.draw_hidden(rng) for _ in range(count)]
+            batch["hidden"] = torch.from_numpy(np.stack(hidden))
+        if shuffled:
+            batch["actions"] = batch["actions"].roll(1, 0)
+        terms = task.losses(network, batch, Alone())
+        loss = sum(t.weight * t.total / t.count for t in terms.values() if t.weight)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        falling.step()
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    """Trained on smooth scans."""
+    task = Tokenizer(TokenizerSettings(backbone=SHAPE, flights=FlightSettings(frames=1)))
+    torch.manual_seed(0)
+    pool = pool_of(task, Smooth(0, 6), 640)
+    return train(task, task.network(), pool, steps=TOKENIZER_STEPS, count=32, rate=3e-3)
+
+
+TOKENIZER_STEPS, DYNAMICS_STEPS = 500, 500
+
+
+@pytest.mark.slow
+def test_a_tokenizer_fills_in_what_it_never_saw(tokenizer):
+    task = Tokenizer(TokenizerSettings(backbone=SHAPE, flights=FlightSettings(frames=1)))
+    found = terms_of(task, tokenizer, pool_of(task, Smooth(100, 3), 64))
+    chance = task.chance(Smooth(100, 3), 0)
+    assert found["hidden"] < 0.7 * chance["hidden"]
+    assert found["seen"] < 0.8 * chance["seen"]
+
+
+def dynamics_of(tokenizer, *, shuffled):
+    flights = FlightSettings(frames=4)
+    settings = DynamicsSettings(backbone=SHAPE, dynamics=DYNAMICS, flights=flights)
+    task = Dynamics(settings)
+    torch.manual_seed(1)
+    network = task.network()
+    network.backbone.load_state_dict(tokenizer.backbone.state_dict())
+    pool = pool_of(task, Smooth(0, 6), 480)
+    steps = DYNAMICS_STEPS // 2 if shuffled else DYNAMICS_STEPS
+    return task, train(task, network, pool, steps=steps, count=16, rate=3e-3, shuffled=shuffled)
+
+
+def worth(task, network):
+    """Error one step ahead as a share of copying, and the ratio with shuffled actions."""
+    held_out = pool_of(task, Smooth(100, 3), 128)
+    true = terms_of(task, network, held_out)
+    wrong = terms_of(task, network, {**held_out, "actions": held_out["actions"].roll(1, 0)})
+    return true["next"] / true["copied"], wrong["next"] / true["next"]
+
+
+@pytest.mark.slow
+def test_actions_are_learned_on_smooth_scans(tokenizer):
+    below, ratio = worth(*dynamics_of(tokenizer, shuffled=False))
+    print(below, ratio)
+    assert below < 0.97
+    assert ratio > 1.05
+
+
+@pytest.mark.slow
+def test_nothing_is_learned_from_the_actions_of_others(tokenizer):
+    below, ratio = worth(*dynamics_of(tokenizer, shuffled=True))
+    print(below, ratio)
+    assert below > 0.97
+    assert ratio < 1.02
+
+
+def _run(folder: Path, *words: str) -> None:
+    environment = {**os.environ, "MRISSL_DATA_DIR": str(folder / "data")}
+    subprocess.run(
+        [sys.executable, "-m", "napari_mrissl.cli", "pretrain", *words, "--device", "cpu"],
+        env=environment,
+        check=True,
+    )
+
+
+def _flown(subjects: Subjects, each: int = 24) -> list[FlownPoses]:
+    """Flights of all kinds over scans, of 10 frames."""
+    flights = Flights(FlightSettings(frames=10))
+    found = []
+    for kind in KINDS:
+        for seed in range(each):
+            number = seed % len(subjects)
+            scan = subjects.scan(number)
+            found.append(FlownPoses(scan, number, kind, flights.fly(scan, kind, 10, seed), None))
+    return found
+
+
+def _measured(run: Path) -> dict[str, Rollout]:
+    from napari_mrissl.training.data import cohort
+
+    held_out = cohort.subjects(Run.open(run).settings, "validation")
+    assert held_out is not None
+    return measure(Imagination.open(run), _flown(held_out))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(4 * 3600)
+def test_actions_are_heeded_in_unseen_heads_for_each_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The preset for a CPU on painted heads, with true and with shuffled actions."""
+    monkeypatch.setenv("MRISSL_DATA_DIR", str(tmp_path / "data"))
+    templates = str(shared_data("label_templates"))
+    common = ("--preset", "cpu", "--data", "heads", "--templates", templates)
+    tokenizer, true, shuffled = (tmp_path / name for name in ("tokenizer", "true", "shuffled"))
+    _run(tmp_path, "tokenizer", *common, "--out", str(tokenizer))
+    _run(tmp_path, "dynamics", *common, "--init", str(tokenizer), "--out", str(true))
+    _run(tmp_path, "dynamics", *common, "--init", str(tokenizer), "--out", str(shuffled),
+         "--shuffled")  # fmt: skip
+    found, control = _measured(true), _measured(shuffled)
+    for kind in KINDS:
+        print(kind, found[kind].shuffle_ratio, found[kind].below_copied,
+              control[kind].shuffle_ratio, control[kind].below_copied)  # fmt: skip
+    for kind in KINDS:
+        assert found[kind].shuffle_ratio >= 1.2, kind
+        assert found[kind].below_copied <= 0.9, kind
+        assert control[kind].shuffle_ratio < 1.2, kind
+        assert control[kind].below_copied > 0.9, kind

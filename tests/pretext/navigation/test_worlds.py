@@ -1,0 +1,25 @@
+"""Slice navigation on one process and on two comes to the same weights (bar D2).
+
+A few steps of it are taken in any case, by `tests.training.test_worlds`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.pretext.navigation.small import small_run
+from tests.training.worlds import World, assert_worlds_agree
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("task", [{}, {"objective": "shortcut"}, {"objective": "mse"}])
+def test_two_processes_agree_with_one_after_200_steps(
+    tmp_path: Path, task: dict[str, object]
+) -> None:
+    method = "dynamics" if task else "tokenizer"
+    assert_worlds_agree(
+        World(small_run(method, **task), precisions=("float64",)), folder=tmp_path, limit=1500
+    )
