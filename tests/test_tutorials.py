@@ -1,5 +1,6 @@
 """The tutorials run, from a fresh process, and do what they say."""
 
+import itertools
 import json
 import shlex
 import subprocess
@@ -14,6 +15,8 @@ from PIL import Image
 from napari_mrissl.assets import asset
 from napari_mrissl.cli import main
 from napari_mrissl.evaluation.seen_scans import seen_by, seen_of
+from napari_mrissl.geometry import relative_action
+from napari_mrissl.pretext.navigation.imagination import Imagination
 from napari_mrissl.segmentation import read_prompts
 from napari_mrissl.slicing import policies
 from napari_mrissl.training.run import Run
@@ -103,6 +106,23 @@ def test_pretrain_and_look(tmp_path):
         line = f"{name}: {report[name]:.3f}, by chance {report[f'chance_{name}']:.3f}"
         assert line in said
     assert report["crops"] == 16
+
+
+def test_imagine_slices(tmp_path):
+    said = run("imagine_slices.py", tmp_path, "tiny", "2", "6")
+    for method in ("tokenizer", "dynamics"):
+        summary = Run.open(tmp_path / method).summary()
+        assert (summary["state"], summary["step"]) == ("finished", 2)
+    # What the film shows is what the run imagines of that flight.
+    head = mni152(2)
+    poses = policies.generate(head, "scroll", 6, 3)
+    mind = Imagination.open(tmp_path / "dynamics")
+    mind.begin(head, poses[0])
+    for before, after in itertools.pairwise(poses[:5]):
+        mind.step(relative_action(before, after))
+    assert f"after 4 steps: latent error {mind.latent_error():.3f}" in said
+    with Image.open(tmp_path / "imagined.gif") as film:
+        assert film.n_frames == 6
 
 
 def test_features_of_your_mri(tmp_path):

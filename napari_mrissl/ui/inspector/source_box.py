@@ -142,7 +142,7 @@ class SourceBox(QWidget):
 
     def _on_layers(self, _: Any = None) -> None:
         before = self.layer
-        self._scans = [layer for layer in self._viewer.layers if _is_scan(layer)]
+        self._scans = [layer for layer in self._viewer.layers if is_scan(layer)]
         with QSignalBlocker(self.scan):
             self.scan.clear()
             self.scan.addItems([layer.name for layer in self._scans])
@@ -168,7 +168,8 @@ def _words(run: RunChoice) -> str:
     return printable(f"{run.folder.name}  ({run.method}, step {run.step}{shuffled})")
 
 
-def _is_scan(layer: Any) -> bool:
+def is_scan(layer: Any) -> bool:
+    """Whether a layer is a 3-D image that can be inspected."""
     from napari.layers import Image
 
     return isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb

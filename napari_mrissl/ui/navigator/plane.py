@@ -36,17 +36,27 @@ class PlaneLayers:
         The main viewer.
     size
         Pixels along each side of the texture.
+    names
+        Of the plane and of the line.
+    color
+        RGB of outline and line, in [0, 1].
     """
 
-    def __init__(self, viewer: ViewerModel, size: int) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        size: int,
+        names: tuple[str, str] = (PLANE_NAME, LINE_NAME),
+        color: tuple[float, float, float] = _COLOR,
+    ) -> None:
         self._viewer = viewer
-        self._texture = PlaneTexture(size, _COLOR)
+        self._texture = PlaneTexture(size, color)
         self._wanted = True
         self._box: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         shared = {"units": UNITS, "axis_labels": AXIS_LABELS, "metadata": {METADATA_KEY: {}}}
         self.plane = Surface(
             (np.zeros((4, 3)), _FACES, np.ones(4)),
-            name=PLANE_NAME,
+            name=names[0],
             texture=np.zeros((size, size, 4), np.uint8),
             texcoords=_TEXTURE_CORNERS,
             contrast_limits=(0, 1),
@@ -56,9 +66,9 @@ class PlaneLayers:
         )
         self.line = Vectors(
             np.zeros((0, 2, 3)),
-            name=LINE_NAME,
+            name=names[1],
             ndim=3,
-            edge_color=[_COLOR],
+            edge_color=[color],
             edge_width=1.0,
             vector_style="line",
             opacity=0.9,
