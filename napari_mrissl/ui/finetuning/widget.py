@@ -79,7 +79,7 @@ class Finetuning(DockPanel, QWidget):
         self.preview_link = PreviewLink(self.scene, self.follower, self)
         self.labels_box = LabelsBox(self.scene)
         self.start_box = StartBox()
-        self.run_box = FinetuneRunBox(self.follower)
+        self.run_box = FinetuneRunBox(self.follower, self.scene.name_of)
         self.results_box = ResultsBox()
         self.status = StatusLine(
             "How much of what is being done is done",
