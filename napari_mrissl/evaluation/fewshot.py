@@ -38,7 +38,7 @@ from napari_mrissl.evaluation.trained_contenders import (
     trained,
 )
 from napari_mrissl.features.cancel import IsCancelled, stop_if
-from napari_mrissl.features.network import RANDOM
+from napari_mrissl.features.of_networks import RANDOM
 from napari_mrissl.metrics.surfaces import library
 from napari_mrissl.segmentation.finetuning import SCRATCH, FinetuneSettings
 

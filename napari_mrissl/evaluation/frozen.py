@@ -24,7 +24,7 @@ from napari_mrissl.evaluation.labelled_scans import LabelledScan, LabelledScans,
 from napari_mrissl.evaluation.leakage import refuse_overlap
 from napari_mrissl.evaluation.score_tables import Row
 from napari_mrissl.features import FilterBankSettings
-from napari_mrissl.features.network import RANDOM
+from napari_mrissl.features.of_networks import RANDOM
 from napari_mrissl.metrics import dice
 from napari_mrissl.networks.weight_library import names
 from napari_mrissl.networks.weight_places import is_identity
