@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from napari_mrissl.cli.arguments import Flag, Whole, within
-from napari_mrissl.cli.terminal import say, show_json
+from napari_mrissl.cli.terminal import resumable, say, say_file, show_json
 
 Run = Annotated[Path, Parameter(name="RUN")]
 
@@ -71,13 +71,9 @@ def standard_plane(
     from napari_mrissl.evaluation.navigation import plane_tables as tables
 
     settings = benchmark.PlaneSettings(heads=heads, each=each, test=test, steps=steps, seed=seed)
-    try:
+    with resumable():
         reached = benchmark.compare(run, out, settings, flights=flights, tell=say)
-    except KeyboardInterrupt:
-        say("stopped: the same command goes on from there")
-        raise
     if json:
         show_json({"ways": tables.summary(reached)})
         return
-    for line in (out / tables.TABLE_FOR_PEOPLE).read_text(encoding="utf-8").splitlines():
-        say(line)
+    say_file(out / tables.TABLE_FOR_PEOPLE)
