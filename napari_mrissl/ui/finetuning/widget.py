@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import napari.viewer
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QSize, QTimer
-from qtpy.QtWidgets import QApplication, QStyle, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QStyle, QVBoxLayout, QWidget
 
 from napari_mrissl.errors import printable
 from napari_mrissl.segmentation.finetuning import INFO
@@ -33,6 +33,7 @@ from napari_mrissl.ui.pretraining.curves import Look
 from napari_mrissl.ui.pretraining.follower import Follower
 from napari_mrissl.ui.recorder.parts import scrolled
 from napari_mrissl.ui.status import StatusLine
+from napari_mrissl.ui.tabs import tabbed
 from napari_mrissl.ui.wheel import leave_wheel_alone
 
 if TYPE_CHECKING:
@@ -239,17 +240,11 @@ class Finetuning(DockPanel, QWidget):
         page.addWidget(scrolled(content), 1)
         page.addWidget(self.start_box)
         self._contents = (content, run, self.results_box, self.start_box)
-        self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
-        # Its line takes no colour of a dark theme.
-        self.tabs.tabBar().setDrawBase(False)
-        for part, title, tip in (
+        self.tabs = tabbed(
             (upper, "Labels", "What is learned from, and how"),
             (scrolled(run), "Run", "The finetuning while it is trained"),
             (scrolled(self.results_box), "Results", "Segmentations of all open scans"),
-        ):
-            self.tabs.addTab(part, title)
-            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
+        )
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 6, 0, 0)
         outer.setSpacing(2)

@@ -11,7 +11,6 @@ from qtpy.QtCore import QSize, QTimer
 from qtpy.QtWidgets import (
     QApplication,
     QStyle,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -35,6 +34,7 @@ from napari_mrissl.ui.pretraining.runs_box import RunRow, RunsBox
 from napari_mrissl.ui.pretraining.start_box import StartBox
 from napari_mrissl.ui.recorder.parts import scrolled
 from napari_mrissl.ui.status import StatusLine
+from napari_mrissl.ui.tabs import tabbed
 from napari_mrissl.ui.wheel import leave_wheel_alone
 
 _REFRESH_MS = 400
@@ -203,17 +203,11 @@ class Pretraining(DockPanel, QWidget):
         page.setSpacing(2)
         page.addWidget(scrolled(new), 1)
         page.addWidget(self.start_box)
-        self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
-        # Its line takes no colour of a dark theme.
-        self.tabs.tabBar().setDrawBase(False)
-        for part, title, tip in (
+        self.tabs = tabbed(
             (upper, "New run", "Method, data and settings of a new run"),
             (scrolled(run), "Run", "Curves, samples and log of one run"),
             (self.runs_box, "All runs", "All runs of this user"),
-        ):
-            self.tabs.addTab(part, title)
-            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
+        )
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 6, 0, 0)
         outer.setSpacing(2)
