@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def as_in_training(known: Any, otherwise: Range) -> dict[str, Range]:
     return {"percentiles": otherwise}
 
 
-def file_of(weights: str, named: Callable[[str], WeightFile]) -> WeightFile:
+def file_of(weights: str, named: Callable[[str | Path], WeightFile]) -> WeightFile:
     """The file of a name or a SHA-256, by what opens names and places.
 
     Raises
