@@ -75,7 +75,7 @@ def reach(gaps: ArrayLike, room: ArrayLike) -> Floats:
 
 
 def offsets(gaps: ArrayLike, room: ArrayLike) -> Floats:
-    """o (..., 3): the longest ways along gaps (..., 3) that chunks have; 0 where there is no gap."""
+    """o (..., 3): the longest ways of chunks along gaps (..., 3); 0 where there is no gap."""
     given = np.asarray(gaps, np.float64)
     share = reach(given, room)
     way: Floats = np.where(np.isfinite(share), share, 0.0)[..., None] * given
