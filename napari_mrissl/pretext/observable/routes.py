@@ -25,6 +25,10 @@ Routes = NDArray[np.int64]
 
 
 @cache
+def _orders(views: int) -> tuple[tuple[int, ...], ...]:
+    return tuple(permutations(range(views)))
+
+
 def all_routes(views: int) -> Routes:
     """(V!, V) every order of the views: each start with each order of the others.
 
@@ -37,9 +41,7 @@ def all_routes(views: int) -> Routes:
         raise MrisslError(
             f"all routes among {views} views", expected=f"2 to {MOST_VIEWS}", remedy="draw some"
         )
-    found = np.array(list(permutations(range(views))), np.int64)
-    found.flags.writeable = False
-    return found
+    return np.array(_orders(views), np.int64)
 
 
 def drawn_routes(views: int, count: int = DRAWN, seed: int = 0) -> Routes:
