@@ -1,6 +1,6 @@
 """Routes by itertools, and the published route loss as a multiple of the vector loss."""
 
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_ends_and_loops_by_a_loop():
     for sample in range(2):
         for number, route in enumerate(order):
             total = np.zeros(3)
-            for a, b in zip(route[:-1], route[1:], strict=True):
+            for a, b in pairwise(route):
                 total = total + vectors[sample, a, b]
             np.testing.assert_allclose(ends(vectors, order)[sample, number], total)
             total = total + vectors[sample, route[-1], route[0]]
