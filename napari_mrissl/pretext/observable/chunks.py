@@ -3,7 +3,8 @@
 Along the gap d from view i to view j a chunk is moved as far as it stays within its view: by
 o = t d, with t the least room over |d| of any coordinate. Corrected: the authors' code for
 arXiv:2509.05967 takes the least over views instead of coordinates, which turns o away from d,
-by 12 degrees on average with five views, by 18 with three. Pairs with t > 1/2 are dropped (corrected): their chunks would cross.
+by 12 degrees on average with five views, by 18 with three. Pairs with t > 1/2 are dropped
+(corrected): their chunks would cross.
 """
 
 from __future__ import annotations

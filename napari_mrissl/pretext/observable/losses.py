@@ -11,17 +11,10 @@ import torch
 from torch.nn import functional
 
 from napari_mrissl.pretext.observable import chunks
+from napari_mrissl.pretext.observable.network import exact
 from napari_mrissl.pretext.observable.routes import Routes, ends, loops
 from napari_mrissl.pretext.observable.settings import LossWeights
 from napari_mrissl.pretext.task import LossTerm
-
-GAP_TERMS = ("axis", "norm")
-CHUNK_TERMS = ("adjacent", "distant")
-
-
-def exact(tensor: torch.Tensor) -> torch.Tensor:
-    """In single precision at least: lengths and cosines of half numbers are too coarse."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def gap_terms(

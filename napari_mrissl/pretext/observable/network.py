@@ -192,10 +192,9 @@ class ObservableNetwork(nn.Module):
         dense = self.dense(image, lagging=self.training)
         many, views = image.shape[:2]
         flat = dense.flatten(0, 1)
-        found = {"gaps": self.gap_head(self.gap_head.trunk(flat).reshape(many, views, -1))}
+        found = {"gaps": _answer(self.gap_head, flat, many)}
         if self.vector_head is not None:
-            summaries = self.vector_head.trunk(flat).reshape(many, views, -1)
-            found["vectors"] = self.vector_head(summaries)
+            found["vectors"] = _answer(self.vector_head, flat, many)
         if self.chunk_encoder is not None and starts is not None:
             found["chunks"] = self.encoded(dense, starts)
         return found
@@ -247,6 +246,21 @@ class ObservableNetwork(nn.Module):
                 mean.lerp_(weight, rate)
 
 
+def _answer(
+    head: GapHead | PotentialHead | EdgeHead, dense: torch.Tensor, many: int
+) -> torch.Tensor:
+    """What a head says of the views of ``many`` scans; half numbers end with their summaries."""
+    summaries = exact(head.trunk(dense))
+    with torch.autocast(dense.device.type, enabled=False):
+        answer: torch.Tensor = head(torch.unflatten(summaries, 0, (many, -1)))
+    return answer
+
+
+def exact(tensor: torch.Tensor) -> torch.Tensor:
+    """In single precision at least: differences and cosines of half numbers are too coarse."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
 def follow_rate(step: int, gamma: float, least: float) -> float:
     """The share by which the copy follows in a step, from 0."""
     annealed = 1.0 if step == 0 else gamma / (gamma + step)
@@ -260,7 +274,7 @@ def similarities(features: torch.Tensor, *, pool: bool) -> torch.Tensor:
     of the chunks' means, which does not ask that a chunk faces itself voxel by voxel (our
     option: the code has a pooling layer that it does not use).
     """
-    exact = features.to(torch.promote_types(features.dtype, torch.float32))
-    exact = exact.flatten(-3).mean(-1, keepdim=True) if pool else exact.flatten(-3)
-    unit = nn.functional.normalize(exact, dim=-2)
-    return torch.einsum("...acv,...bcv->...ab", unit, unit) / unit.shape[-1]
+    flat = exact(features).flatten(-3)
+    unit = nn.functional.normalize(flat.mean(-1, keepdim=True) if pool else flat, dim=-2)
+    with torch.autocast(features.device.type, enabled=False):
+        return torch.einsum("...acv,...bcv->...ab", unit, unit) / unit.shape[-1]

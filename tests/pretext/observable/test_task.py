@@ -94,7 +94,6 @@ def test_chance_is_what_saying_nothing_costs():
 def test_the_best_constant_length_is_by_hand():
     task = _task(view={"side": 16, "edge_mm": 40.0, "body": 0.0})
     chance = task.chance(Blobs(1), 0)
-    room = np.array([2 * 50, 2.3 * 44, 1.7 * 60])
     scan = Blobs(1).scan(0)
     room = np.sort(np.array(scan.volume.shape) * scan.volume.spacing) - 40
     rng = np.random.default_rng(9)
