@@ -160,6 +160,7 @@ def measure(
         numbers |= {
             "chunk_accuracy": _mean([float(one.adjacent_right) for one in seen]),
             "distant_chunk_accuracy": _mean([float(one.distant_right) for one in seen]),
+            "chunk_accuracy_of_six": _mean([float(one.adjacent_right_of_six) for one in seen]),
         }
     return numbers
 
@@ -172,9 +173,11 @@ def raw_intensity(
     for views in drawn:
         seen += network.chunks(scan, network.features(scan, views, dense=True))
     right = [chunks.verdicts(one.raw) for one in seen]
+    of_six = [chunks.verdicts(one.raw, chunks.SIX)[0] for one in seen]
     return {
         "chunk_accuracy": _mean([float(near) for near, _ in right]),
         "distant_chunk_accuracy": _mean([float(far) for _, far in right]),
+        "chunk_accuracy_of_six": _mean([float(near) for near in of_six]),
     }
 
 
@@ -182,7 +185,7 @@ def chance(drawn: Sequence[Views], own: dict[str, float | None]) -> dict[str, fl
     """What each of a network's numbers is worth for one that learned nothing, as ``chance_``.
 
     Errors are those of the best constants for these very views; a rank correlation is 0, and
-    of the six pairs of chunks one is guessed.
+    of the pairs of chunks, four of different views or all six, one is guessed.
     """
     true = np.concatenate([_others(views.gaps_mm) for views in drawn])
     lengths = np.linalg.norm(true, axis=1)
@@ -198,7 +201,8 @@ def chance(drawn: Sequence[Views], own: dict[str, float | None]) -> dict[str, fl
     # All ends are equally likely: a route that leads nowhere misses by its gap.
     found["route_end_error_mm"] = float(lengths.mean())
     found |= dict.fromkeys(("chunk_accuracy", "distant_chunk_accuracy"), chunks.CHANCE)
-    return {f"chance_{name}": value for name, value in found.items() if name in own}
+    found["chunk_accuracy_of_six"] = chunks.CHANCE_OF_SIX
+    return {f"chance_{name}": value for name, value in found.items() if own.get(name) is not None}
 
 
 def _of_matrices(matrices: Sequence[GapMatrix]) -> dict[str, float | None]:

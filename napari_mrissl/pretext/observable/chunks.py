@@ -5,10 +5,16 @@ o = t d, with t the least room over |d| of any coordinate. Corrected: the author
 arXiv:2509.05967 takes the least over views instead of coordinates, which turns o away from d,
 by 12 degrees on average with five views, by 18 with three. Pairs with t > 1/2 are dropped
 (corrected): their chunks would cross.
+
+Which chunks face each other is asked among the four pairs of chunks of different views: by
+place the adjacent ones are the nearest of them, and the distant ones the farthest. Corrected:
+the authors' code asks among all six pairs, of which those of one view are nearest as a rule,
+so that a network that knows every place is wrong.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -22,10 +28,13 @@ CHUNKS = ("near side of i", "near side of j", "far side of i", "far side of j")
 
 ADJACENT: tuple[int, int] = (0, 1)
 DISTANT: tuple[int, int] = (2, 3)
-CANDIDATES: tuple[tuple[int, int], ...] = tuple(combinations(range(4), 2))
-"""Pairs of chunks among which the most and the least alike are looked for."""
+CANDIDATES: tuple[tuple[int, int], ...] = ((0, 1), (0, 3), (1, 2), (2, 3))
+"""Pairs of chunks of different views, among which the most and the least alike are looked for."""
 
-CHANCE = 1 / len(CANDIDATES)
+SIX: tuple[tuple[int, int], ...] = tuple(combinations(range(4), 2))
+"""All pairs of chunks, as published."""
+
+CHANCE, CHANCE_OF_SIX = 1 / len(CANDIDATES), 1 / len(SIX)
 """How often the right one of them is guessed."""
 
 CROSSING = 0.5
@@ -119,12 +128,14 @@ def plan(gaps: ArrayLike, view: tuple[int, int, int], size: tuple[int, int, int]
     )
 
 
-def verdicts(similarity: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Of similarities (..., 4, 4): whether the adjacent chunks are the most alike of the six
-    pairs, and the distant ones the least alike; a tie is no right answer.
+def verdicts(
+    similarity: ArrayLike, pairs: Sequence[tuple[int, int]] = CANDIDATES
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Of similarities (..., 4, 4): whether the adjacent chunks are the most alike of some pairs,
+    and the distant ones the least alike; a tie is no right answer.
     """
     given = np.asarray(similarity, np.float64)
-    values = np.stack([given[..., a, b] for a, b in CANDIDATES], axis=-1)
-    near, far = CANDIDATES.index(ADJACENT), CANDIDATES.index(DISTANT)
+    values = np.stack([given[..., a, b] for a, b in pairs], axis=-1)
+    near, far = pairs.index(ADJACENT), pairs.index(DISTANT)
     others = np.delete(values, near, axis=-1), np.delete(values, far, axis=-1)
     return values[..., near] > others[0].max(-1), values[..., far] < others[1].min(-1)

@@ -46,7 +46,8 @@ def chunk_terms(
     """``adjacent`` and ``distant``: 1 - cosine, and 1 + cosine, of (N, P, 4, 4) similarities.
 
     The ones are ours, so that no term is negative. ``chunk_error``, which is only shown, is
-    the share of pairs whose most alike chunks are not those that face each other.
+    the share of pairs of views whose most alike chunks are not those that face each other, see
+    `napari_mrissl.pretext.observable.chunks`.
     """
     near = similarity[..., chunks.ADJACENT[0], chunks.ADJACENT[1]]
     far = similarity[..., chunks.DISTANT[0], chunks.DISTANT[1]]

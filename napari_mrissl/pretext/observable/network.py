@@ -190,8 +190,7 @@ class ObservableNetwork(nn.Module):
         if self.training and step is not None:
             self.follow(step)
         dense = self.dense(image, lagging=self.training)
-        many, views = image.shape[:2]
-        flat = dense.flatten(0, 1)
+        many, flat = len(image), dense.flatten(0, 1)
         found = {"gaps": _answer(self.gap_head, flat, many)}
         if self.vector_head is not None:
             found["vectors"] = _answer(self.vector_head, flat, many)

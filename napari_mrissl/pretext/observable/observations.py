@@ -116,12 +116,17 @@ class ChunkView:
 
     @property
     def adjacent_right(self) -> bool:
-        """Whether the chunks that face each other are the most alike of the six pairs."""
+        """Whether the chunks that face each other are the most alike, of those of two views."""
         return bool(chunks.verdicts(self.similarity)[0])
 
     @property
+    def adjacent_right_of_six(self) -> bool:
+        """Whether they are also more alike than chunks of one view: the published question."""
+        return bool(chunks.verdicts(self.similarity, chunks.SIX)[0])
+
+    @property
     def distant_right(self) -> bool:
-        """Whether the chunks on far sides are the least alike."""
+        """Whether the chunks on far sides are the least alike, of those of two views."""
         return bool(chunks.verdicts(self.similarity)[1])
 
 

@@ -88,16 +88,36 @@ def test_slabs_have_chunks_of_their_own_shape():
         chunks.plan(gaps, (8, 32, 32), (8, 24, 24))
 
 
-def test_verdicts_on_the_six_pairs():
+def test_verdicts_are_on_chunks_of_different_views():
     alike = np.eye(4)
     alike[0, 1] = alike[1, 0] = 0.9
     alike[2, 3] = alike[3, 2] = -0.4
+    # Both chunks of one view: nearer than those that face each other, as a rule.
+    alike[0, 2] = alike[2, 0] = 0.95
     near, far = chunks.verdicts(alike)
     assert near
     assert far
-    alike[0, 2] = alike[2, 0] = 0.95
+    assert not chunks.verdicts(alike, chunks.SIX)[0]
+    alike[0, 3] = alike[3, 0] = 0.99
     assert not chunks.verdicts(alike)[0]
     assert not chunks.verdicts(np.ones((4, 4)))[0], "a tie is no answer"
-    # A guess is right in one of six cases.
+    # A guess is right in one of four cases, or of six.
     noise = np.random.default_rng(2).normal(size=(6000, 4, 4))
-    assert chunks.verdicts(noise)[0].mean() == pytest.approx(chunks.CHANCE, abs=0.02)
+    assert chunks.verdicts(noise)[0].mean() == pytest.approx(1 / 4, abs=0.02)
+    assert chunks.verdicts(noise, chunks.SIX)[0].mean() == pytest.approx(1 / 6, abs=0.02)
+    assert (chunks.CHANCE, chunks.CHANCE_OF_SIX) == (1 / 4, 1 / 6)
+
+
+def test_by_place_adjacent_chunks_are_nearest_but_for_those_of_one_view():
+    """Why the question is not asked among all six pairs."""
+    fooled = total = 0
+    for gaps in _gaps(np.random.default_rng(3), 100):
+        plan = chunks.plan(gaps, (VIEW,) * 3, (CHUNK,) * 3)
+        for pair in np.flatnonzero(plan.kept):
+            centers = np.array([np.zeros(3), gaps[0, 1], gaps[0, 2]])
+            middles = centers[plan.of_view[pair]] + plan.starts[pair]
+            near = -np.linalg.norm(middles[:, None] - middles, axis=-1)
+            assert chunks.verdicts(near) == (True, True)
+            fooled += not chunks.verdicts(near, chunks.SIX)[0]
+            total += 1
+    assert fooled > 0.3 * total

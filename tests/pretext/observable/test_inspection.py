@@ -73,7 +73,9 @@ def test_a_network_that_knows_errs_by_nothing_and_faces_every_chunk() -> None:
         name for name, value in numbers.items() if value is not None
     }
     assert beside["chance_mae_mm"] > 5
-    assert beside["chance_chunk_accuracy"] == pytest.approx(1 / 6)
+    assert beside["chance_chunk_accuracy"] == pytest.approx(1 / 4)
+    # Chunks of one view are nearer to each other: knowing places does not answer this.
+    assert numbers["chunk_accuracy_of_six"] < 0.5
 
 
 def test_what_it_knows_is_shown_as_it_is() -> None:
