@@ -116,9 +116,9 @@ class Observable(Task[ObservableSettings]):
         """Of the best constants on views of 1,024 draws, whose images are not cut.
 
         Those that know nothing of a view say that no two are apart, or for ``norm`` that all
-        are by the mean length; the most alike chunks are guessed, one of four pairs. Features that have nothing to
-        do with each other have a cosine of 0: ``adjacent`` and ``distant`` are then 1 each, and
-        their sum is 2 for features that are the same everywhere too.
+        are by the mean length; of four pairs of chunks they guess one. Features that have
+        nothing to do with each other have a cosine of 0: ``adjacent`` and ``distant`` are then
+        1 each, and their sum is 2 for features that are the same everywhere too.
         """
         rng = generator(seed, 0, "chance of gaps")
         positions = np.stack(
