@@ -10,6 +10,7 @@ from napari_mrissl.cli.benchmark_clicks import clicks_needed
 from napari_mrissl.cli.benchmark_features import frozen_features
 from napari_mrissl.cli.benchmark_fewshot import few_shot
 from napari_mrissl.cli.benchmark_navigation import navigation_arms
+from napari_mrissl.cli.benchmark_observable import observable_arms
 from napari_mrissl.cli.benchmark_plane import standard_plane
 from napari_mrissl.cli.demo import demo
 from napari_mrissl.cli.evaluate import evaluate
@@ -17,6 +18,7 @@ from napari_mrissl.cli.features import features
 from napari_mrissl.cli.finetune import finetune
 from napari_mrissl.cli.info import info
 from napari_mrissl.cli.inspect import navigation, vectorpose
+from napari_mrissl.cli.inspect_observable import chunks, gap, routes
 from napari_mrissl.cli.predict import predict
 from napari_mrissl.cli.pretrain import pretrain
 from napari_mrissl.cli.replay import render, replay
@@ -74,6 +76,9 @@ def application() -> App:
     examined = App(name="inspect", help="What a pretrained network knows of a scan, beside chance.")
     examined.command(vectorpose, name="vectorpose")
     examined.command(navigation, name="navigation")
+    examined.command(gap, name="gap")
+    examined.command(routes, name="routes")
+    examined.command(chunks, name="chunks")
     app.command(examined)
     benchmark = App(name="benchmark", help="Comparisons on equal terms, as tables.")
     benchmark.command(vectorpose_ablation, name="vectorpose")
@@ -82,6 +87,7 @@ def application() -> App:
     benchmark.command(few_shot, name="fewshot")
     benchmark.command(navigation_arms, name="navigation")
     benchmark.command(standard_plane, name="plane")
+    benchmark.command(observable_arms, name="observable")
     app.command(benchmark)
     weights = App(name="weights", help="Trained networks: list, import, verify and export them.")
     weights.command(list_weights, name="list")

@@ -52,10 +52,17 @@ def _unet(settings: BackboneSettings, channels: int) -> Backbone:
     return UNetBackbone(channels, width=settings.width, depth=settings.depth - 1)
 
 
+def _mednext(settings: BackboneSettings, channels: int) -> Backbone:
+    from napari_mrissl.networks.mednext import MedNeXt
+
+    return MedNeXt(settings.width, settings.depth, channels)
+
+
 BACKBONES: Mapping[str, Callable[[BackboneSettings, int], Backbone]] = {
     "residual_unet": _residual_unet,
     "res2unet_101": _res2unet_101,
     "unet": _unet,
+    "mednext": _mednext,
 }
 """Builders by name, from settings and the number of image channels."""
 

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-BackboneName = Literal["residual_unet", "res2unet_101", "unet"]
+BackboneName = Literal["residual_unet", "res2unet_101", "unet", "mednext"]
 
 DEEPEST_STRIDE = 32
 """Side of the input over the side of the Res2UNet's deepest map."""
@@ -18,8 +18,8 @@ class BackboneSettings(BaseModel):
     Attributes
     ----------
     name
-        ``"residual_unet"``, ``"res2unet_101"``, or ``"unet"``: the plain U-Net with the layout
-        of arXiv:2411.02372.
+        ``"residual_unet"``, ``"res2unet_101"``, ``"unet"``: the plain U-Net with the layout
+        of arXiv:2411.02372; or ``"mednext"``: MONAI's, of the small kind.
     width
         Channels of the map at full resolution; 32 for the published Res2UNet-3D-101, 16 for
         the published plain U-Net.
@@ -32,8 +32,8 @@ class BackboneSettings(BaseModel):
     name: BackboneName = Field(
         default="residual_unet",
         title="Network",
-        description="A residual 3-D U-Net, the much larger published Res2UNet-3D-101, or the "
-        "published plain U-Net of contrastive pretraining.",
+        description="A residual 3-D U-Net, the much larger published Res2UNet-3D-101, the "
+        "published plain U-Net of contrastive pretraining, or MONAI's MedNeXt.",
     )
     width: int = Field(
         default=16,
@@ -62,7 +62,8 @@ class BackboneSettings(BaseModel):
         """The shortest side of crops to train on.
 
         The Res2UNet normalises over two samples: two voxels would make each map +1 and -1.
-        The plain U-Net mirrors its deepest map at the borders, which takes two voxels.
+        The plain U-Net mirrors its deepest map at the borders, which takes two voxels. MedNeXt
+        normalises every channel over its voxels.
         """
         return self.stride if self.name == "residual_unet" else 2 * self.stride
 

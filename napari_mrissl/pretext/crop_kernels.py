@@ -46,23 +46,23 @@ def _plane(voxels, number, first_row, first_column, origin, gain, out):
 
 @jit
 def cut(voxels, lower, upper, origin, gain, out):
-    """Fill ``out`` (S, S, S) from the box between ``lower`` and ``upper``, in index coordinates.
+    """Fill ``out`` (S, A, R) from the box between ``lower`` and ``upper``, in index coordinates.
 
     ``(voxel - origin) * gain`` is clipped to [0, 1] before it is interpolated: the result is
     a crop of the preprocessed scan.
     """
-    side = out.shape[0]
-    s, u = weighted_places(lower[0], upper[0], side, voxels.shape[0])
-    a, v = weighted_places(lower[1], upper[1], side, voxels.shape[1])
-    r, w = weighted_places(lower[2], upper[2], side, voxels.shape[2])
-    row_from, row_to = a[0], min(a[side - 1] + 2, voxels.shape[1])
-    column_from, column_to = r[0], min(r[side - 1] + 2, voxels.shape[2])
+    deep, tall, wide = out.shape
+    s, u = weighted_places(lower[0], upper[0], deep, voxels.shape[0])
+    a, v = weighted_places(lower[1], upper[1], tall, voxels.shape[1])
+    r, w = weighted_places(lower[2], upper[2], wide, voxels.shape[2])
+    row_from, row_to = a[0], min(a[tall - 1] + 2, voxels.shape[1])
+    column_from, column_to = r[0], min(r[wide - 1] + 2, voxels.shape[2])
     rows, columns = row_to - row_from, column_to - column_from
     here = np.empty((rows, columns), np.float32)
     there = np.empty((rows, columns), np.float32)
     at_here, at_there = np.int64(-1), np.int64(-1)
     line = np.empty(columns, np.float32)
-    for i in range(side):
+    for i in range(deep):
         above = min(s[i] + 1, voxels.shape[0] - 1)
         if at_there == s[i]:
             here, there = there, here
@@ -73,14 +73,14 @@ def cut(voxels, lower, upper, origin, gain, out):
         if at_there != above:
             _plane(voxels, above, row_from, column_from, origin, gain, there)
             at_there = above
-        for j in range(side):
+        for j in range(tall):
             first = a[j] - row_from
             second = min(first + 1, rows - 1)
             for x in range(columns):
                 low = here[first, x] + u[i] * (there[first, x] - here[first, x])
                 high = here[second, x] + u[i] * (there[second, x] - here[second, x])
                 line[x] = low + v[j] * (high - low)
-            for k in range(side):
+            for k in range(wide):
                 left = r[k] - column_from
                 right = min(left + 1, columns - 1)
                 out[i, j, k] = line[left] + w[k] * (line[right] - line[left])

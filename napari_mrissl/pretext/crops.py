@@ -243,21 +243,27 @@ def cut(scan: Scan, record: CropRecord) -> NDArray[np.float32]:
     MrisslError
         If the record is of another scan.
     """
+    _check_same(scan, record)
+    crop = np.empty((record.side,) * 3, np.float32)
+    # Written through a view that is turned back: turning costs no pass of its own.
+    cut_box(scan, record.lower, record.upper, cube.act(crop, cube.inverse(record.element)))
+    return crop
+
+
+def cut_box(scan: Scan, lower: Triple, upper: Triple, into: NDArray[np.float32]) -> None:
+    """Fill ``into`` with the box between two corners in index coordinates, as `cut` does.
+
+    Its sides need not be equal, nor need the box lie in the scan: beyond it the outermost
+    voxels go on.
+    """
     from napari_mrissl.pretext import crop_kernels
 
     volume = scan.volume
-    _check_same(scan, record)
     # Value = slope * stored + intercept, and low and high are values.
     gain = volume.slope / (scan.high - scan.low)
     origin = (scan.low - volume.intercept) / volume.slope
     number = number_type(volume.data.dtype)
-    crop = np.empty((record.side,) * 3, np.float32)
-    # Written through a view that is turned back: turning costs no pass of its own.
-    unturned = cube.act(crop, cube.inverse(record.element))
-    crop_kernels.cut(
-        volume.data, record.lower, record.upper, number(origin), number(gain), unturned
-    )
-    return crop
+    crop_kernels.cut(volume.data, lower, upper, number(origin), number(gain), into)
 
 
 def cut_labels(scan: Scan, record: CropRecord) -> NDArray[np.integer]:

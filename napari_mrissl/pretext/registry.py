@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from napari_mrissl.pretext import masked_settings, reconstruction_settings, scratch_settings
 from napari_mrissl.pretext.info import TaskInfo
 from napari_mrissl.pretext.navigation import settings as navigation_settings
+from napari_mrissl.pretext.observable import settings as observable_settings
 from napari_mrissl.pretext.synthesis import settings as synthesis_settings
 from napari_mrissl.pretext.vectorpose import settings as vectorpose_settings
 
@@ -17,6 +18,7 @@ TASKS: Mapping[str, TaskInfo] = {
         synthesis_settings.INFO,
         navigation_settings.TOKENIZER,
         navigation_settings.DYNAMICS,
+        observable_settings.INFO,
         reconstruction_settings.INFO,
         masked_settings.INFO,
         scratch_settings.INFO,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -11,8 +12,8 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.networks import weights
 from napari_mrissl.pretext.info import TaskInfo
 from napari_mrissl.pretext.subjects import Subjects
-from napari_mrissl.pretext.task import SampleKey
-from napari_mrissl.training.batches import stacked
+from napari_mrissl.pretext.task import SampleKey, Task
+from napari_mrissl.training.batches import Part, stacked
 from napari_mrissl.training.building import task_of
 from napari_mrissl.training.collective import Alone
 from napari_mrissl.training.layout import WEIGHTS
@@ -78,15 +79,35 @@ def held_out_worth(
     state, _ = weights.load(run.folder / WEIGHTS)
     network = task.network()
     network.load_state_dict(state)
+    options = run.settings.optimisation
+    return worth(task, network, subjects, samples, seed, options.batch // options.accumulation)
+
+
+def worth(
+    task: Task[Any],
+    network: torch.nn.Module,
+    subjects: Subjects,
+    samples: int = 512,
+    seed: int = 0,
+    at_once: int = 8,
+) -> dict[str, Worth]:
+    """Measure a network that need not be that of a run, e.g. one that was never trained.
+
+    Parameters
+    ----------
+    task, network
+        What is measured; the network goes into evaluation mode and single precision.
+    subjects, samples, seed
+        As for `held_out_worth`.
+    at_once
+        Samples that are worked through together.
+    """
     network.float().eval()
     seed_torch(seed, "held-out measurement")
     names: dict[str, float] = {}
     sums: torch.Tensor | None = None
-    at_once = max(1, run.settings.optimisation.batch // run.settings.optimisation.accumulation)
-    for first in range(0, samples, at_once):
-        numbers = range(first, min(first + at_once, samples))
-        keys = [SampleKey(seed, _NOT_A_STEP, number) for number in numbers]
-        part = stacked([task.sample(subjects, key) for key in keys], keys)
+    at_once = max(1, at_once)
+    for keys, part in parts(task, subjects, samples, seed, at_once):
         batch = {name: torch.from_numpy(array) for name, array in part.arrays.items()}
         with torch.no_grad():
             terms = task.measures(network, task.prepare(batch, keys), Alone())
@@ -98,3 +119,13 @@ def held_out_worth(
     measured = values(names, [] if sums is None else sums.tolist())
     chance = task.chance_with(network, subjects, seed)
     return {name: Worth(value, chance.get(name)) for name, value in measured.items()}
+
+
+def parts(
+    task: Task[Any], subjects: Subjects, samples: int, seed: int, at_once: int
+) -> Iterator[tuple[list[SampleKey], Part]]:
+    """The samples that are measured, some at a time: the same for all that are compared."""
+    for first in range(0, samples, at_once):
+        numbers = range(first, min(first + at_once, samples))
+        keys = [SampleKey(seed, _NOT_A_STEP, number) for number in numbers]
+        yield keys, stacked([task.sample(subjects, key) for key in keys], keys)

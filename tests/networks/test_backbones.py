@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 from monai.networks.nets import DynUNet
+from monai.networks.nets import MedNeXt as TheirMedNeXt
 from torch import nn
 
 from napari_mrissl.networks.backbones import BACKBONES, build
+from napari_mrissl.networks.mednext import MedNeXt
 from napari_mrissl.networks.normalisation import GhostBatchNorm3d
 from napari_mrissl.networks.res2unet import Res2UNet
 from napari_mrissl.networks.residual_unet import ResidualUNet
@@ -18,6 +20,7 @@ SMALL = {
     # All kinds of blocks, but few of them.
     "res2unet_101": lambda: Res2UNet(8, (1, 2, 2, 1)),
     "unet": lambda: UNetBackbone(width=8, depth=2),
+    "mednext": lambda: MedNeXt(8, 3),
 }
 
 
@@ -61,6 +64,33 @@ def test_the_residual_unet_is_monais_with_the_same_weights():
     with torch.no_grad():
         expected = theirs.skip_layers(image)
         torch.testing.assert_close(ours(image)[-1], expected)
+
+
+def test_mednext_is_monais_without_its_last_layer():
+    torch.manual_seed(0)
+    theirs = TheirMedNeXt(
+        init_filters=8, kernel_size=3, use_residual_connection=True, out_channels=3,
+        blocks_down=(2, 2), blocks_up=(2, 2),
+    ).eval()  # fmt: skip
+    ours = MedNeXt(8, 3)
+    ours.stem.load_state_dict(theirs.stem.state_dict())
+    for mine, other in (
+        (ours.stages, theirs.enc_stages),
+        (ours.down, theirs.down_blocks),
+        (ours.deep, theirs.bottleneck),
+        (ours.up, theirs.up_blocks),
+        (ours.rising, theirs.dec_stages),
+    ):
+        mine.load_state_dict(other.state_dict())
+    image = torch.randn(2, 1, 16, 8, 16)
+    with torch.no_grad():
+        maps = ours(image)
+        torch.testing.assert_close(theirs.out_0(maps[-1]), theirs(image))
+        torch.testing.assert_close(ours.deepest(image, 2)[1], maps[1])
+    assert [one.shape[1] for one in maps] == list(ours.channels) == [32, 16, 8]
+    settings = BackboneSettings(name="mednext", width=8, depth=3)
+    assert ours.stride == settings.stride == 4
+    assert settings.least_side == 8
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -5,6 +5,7 @@ import pytest
 from napari_mrissl.pretext.task import LossTerm
 from napari_mrissl.training.collective import Alone
 from tests.pretext.navigation.small import small_run
+from tests.pretext.observable.small import small_observable
 from tests.pretext.synthesis.small import small_synthesis
 from tests.pretext.vectorpose.small import small_vectorpose
 from tests.training.toy import Toy, toy_settings
@@ -19,7 +20,7 @@ def test_two_processes_agree_with_one_and_hand_over_to_one(tmp_path):
     painted = small_vectorpose(boundary_in_paint=True, cosine=0.5)
     compared = small_synthesis(rarity="raw")
     flown = (small_run("tokenizer"), small_run("dynamics"))
-    others = (painted, compared, *flown)
+    others = (painted, compared, *flown, small_observable())
     methods = (World(one, steps=6, precisions=("float64",)) for one in others)
     assert_worlds_agree(World(WEIGHED, steps=40), *methods, folder=tmp_path)
 

@@ -1,0 +1,19 @@
+"""The arms of the observable tasks' ablation: what each sub-task adds, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+ARMS: Mapping[str, Mapping[str, Any]] = {
+    "coarse": {"chunks": False, "vectors": False, "routes": False},
+    "chunks": {"chunks": True, "vectors": False, "routes": False},
+    "vectors": {"chunks": True, "vectors": True, "routes": False, "vector_head": "potential"},
+    "routes": {"chunks": True, "vectors": True, "routes": True, "vector_head": "potential"},
+    "routes_edge": {"chunks": True, "vectors": True, "routes": True, "vector_head": "edge"},
+}
+"""Changes to the task's settings, each with all of the one before; everything else is the same.
+
+Gaps alone; with chunks; with vectors; with routes, as published (arXiv:2509.05967), where they
+only weigh the vectors anew; and with routes of the edge head, where they are constraints.
+"""

@@ -1,0 +1,142 @@
+"""Where a network thinks that views are: positions that fit a predicted matrix best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import orthogonal_procrustes
+from scipy.spatial.distance import pdist, squareform
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.pretext.observable.gaps import norms, off_diagonal
+
+Floats = NDArray[np.float64]
+Source = Literal["norm", "vectors"]
+"""Distances alone, which leave turn and mirror image open; or vectors, which do not."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Positions rebuilt from a predicted matrix, laid over the true ones.
+
+    Attributes
+    ----------
+    source
+        What they were rebuilt from.
+    points_mm
+        (V, 3) along the scan's axes (R, A, S), laid over the true positions: moved, and where
+        they come from distances also turned and mirrored. Never scaled.
+    errors_mm
+        (V,) distance from each true position.
+    stress
+        How badly any positions in space can explain the matrix: root of the squared misfits
+        over the squared predictions (Kruskal's stress 1); 0 where they explain it wholly.
+    """
+
+    source: Source
+    points_mm: Floats
+    errors_mm: Floats
+    stress: float
+
+    @property
+    def error_mm(self) -> float:
+        """Root mean square distance from the true positions."""
+        return float(np.sqrt(np.mean(self.errors_mm**2)))
+
+
+def by_distances(distances: ArrayLike) -> Floats:
+    """(V, 3) points whose distances are nearest to (V, V) ones: classical scaling.
+
+    Torgerson 1952; the matrix is made symmetric first, and its diagonal 0.
+
+    Raises
+    ------
+    MrisslError
+        If it is not a square of finite numbers.
+    """
+    given = _square(distances)
+    symmetric = (given + given.T) / 2
+    np.fill_diagonal(symmetric, 0)
+    centring = np.eye(len(given)) - 1 / len(given)
+    values, axes = np.linalg.eigh(-centring @ symmetric**2 @ centring / 2)
+    order = np.argsort(values)[::-1][:3]
+    points = np.zeros((len(given), 3))
+    points[:, : len(order)] = axes[:, order] * np.sqrt(np.maximum(values[order], 0))
+    return points
+
+
+def by_vectors(vectors: ArrayLike) -> Floats:
+    """(V, 3) points about 0 whose differences are nearest to vectors (V, V, 3), by least squares.
+
+    In closed form, as every pair is there: the mean of what all others say of a view.
+
+    Raises
+    ------
+    MrisslError
+        If it is not a square of finite vectors.
+    """
+    given = _square(vectors)
+    points: Floats = (given.mean(axis=0) - given.mean(axis=1)) / 2
+    return points
+
+
+def laid_over(points: ArrayLike, true: ArrayLike, *, turn: bool) -> Floats:
+    """Points (V, 3) moved onto true ones; with ``turn`` also turned and mirrored, never scaled."""
+    given, wanted = np.asarray(points, np.float64), np.asarray(true, np.float64)
+    middle = wanted.mean(axis=0)
+    centred = given - given.mean(axis=0)
+    if turn:
+        centred = centred @ orthogonal_procrustes(centred, wanted - middle)[0]
+    placed: Floats = centred + middle
+    return placed
+
+
+def layout(vectors_mm: ArrayLike, true_mm: ArrayLike, source: Source = "vectors") -> Layout:
+    """Rebuild positions from predicted vectors (V, V, 3), or from their lengths alone.
+
+    Parameters
+    ----------
+    vectors_mm
+        From view i to view j.
+    true_mm
+        (V, 3) the true positions.
+    source
+        What is looked at.
+
+    Raises
+    ------
+    MrisslError
+        If the matrix is not a square of finite vectors.
+    """
+    given = _square(vectors_mm)
+    true = np.asarray(true_mm, np.float64)
+    others = off_diagonal(len(given))
+    if source == "norm":
+        lengths = norms(given)
+        points = by_distances(lengths)
+        misfit = (squareform(pdist(points)) - lengths)[others]
+        size = lengths[others]
+    else:
+        points = by_vectors(given)
+        misfit = (points[None, :] - points[:, None] - given)[others]
+        size = given[others]
+    total = float(np.sum(size**2))
+    placed = laid_over(points, true, turn=source == "norm")
+    return Layout(
+        source,
+        placed,
+        np.linalg.norm(placed - true, axis=1),
+        float(np.sqrt(np.sum(misfit**2) / total)) if total else 0.0,
+    )
+
+
+def _square(matrix: ArrayLike) -> Floats:
+    given = np.array(matrix, np.float64)
+    if given.ndim < 2 or given.shape[0] != given.shape[1] or not np.isfinite(given).all():
+        raise MrisslError(
+            f"a matrix of shape {given.shape}", expected="a square of finite numbers in mm"
+        )
+    return given

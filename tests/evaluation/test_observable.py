@@ -1,0 +1,165 @@
+"""Reports on the observable tasks: the same numbers from the tables, controls, figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.evaluation import observable, observable_arms, observable_figures
+from napari_mrissl.evaluation.observable_files import write
+from napari_mrissl.pretext.observable import chunks
+from napari_mrissl.pretext.observable.ablation import ARMS
+from napari_mrissl.pretext.observable.inspection import Inspector
+from napari_mrissl.pretext.observable.network import ObservableNetwork
+from napari_mrissl.pretext.observable.settings import ObservableSettings
+from napari_mrissl.pretext.observable.task import Observable
+from napari_mrissl.pretext.task import SampleKey
+from napari_mrissl.training.measuring import _NOT_A_STEP
+from tests.pretext.painted import Blobs, blob
+
+SETTINGS = ObservableSettings.model_validate(
+    {
+        "backbone": {"width": 8, "depth": 3},
+        "view": {"side": 16, "edge_mm": 30.0},
+        "width": 8,
+        "vector_head": "edge",
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def network() -> Inspector:
+    torch.manual_seed(3)
+    return Inspector(SETTINGS, ObservableNetwork(SETTINGS), {"run": "x", "preprocessing": None})
+
+
+def _rows(path: os.PathLike) -> list[dict[str, float | str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("part", ["gap", "routes", "chunks"])
+def test_a_report_holds_every_number_beside_chance(network, part, tmp_path) -> None:
+    scan = blob(0)
+    told: list[float] = []
+    report = observable.examine(
+        network, scan, part, views=5, rows=6, sets=2, seed=1, progress=told.append
+    )
+    files = write(report, tmp_path / "out")
+    assert told == sorted(told)
+    assert told[-1] == 1
+    numbers = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    for name in ("mae_mm", "spearman", "chunk_accuracy", "vector_mae_mm", "route_end_error_mm"):
+        assert np.isfinite(numbers[name])
+        assert np.isfinite(numbers[f"chance_{name}"])
+    assert set(numbers["controls"]) == {"untrained", "raw_intensity"}
+    # Never trained: no better than the best constant.
+    assert numbers["mae_mm"] > 0.9 * numbers["chance_mae_mm"]
+    assert numbers["loop_drift_mm"] > 0
+    cells = _rows(tmp_path / "out" / "matrix.csv")
+    assert len(cells) == 25
+    errors = [
+        abs(float(cell[f"predicted_{axis}_mm"]) - float(cell[f"true_{axis}_mm"]))
+        for cell in cells
+        if cell["i"] != cell["j"]
+        for axis in "RAS"
+    ]
+    shown = numbers["shown"]["mae_mm_by_axis"]
+    assert np.mean(errors) == pytest.approx(np.mean([shown[axis] for axis in "RAS"]), abs=1e-3)
+    for cell in cells:
+        ends = [[float(cell[f"{end}_{axis}_mm"]) for axis in "xyz"] for end in ("from", "to")]
+        length = np.linalg.norm(np.subtract(*ends))
+        assert float(cell["true_norm_mm"]) == pytest.approx(length, abs=1e-3)
+    wanted = {
+        "gap": {"rows.csv", "rows.png"},
+        "routes": {"routes.csv", "routes.png"},
+        "chunks": {"chunks.csv", "chunks.png"},
+    }[part]
+    assert set(files) == wanted | {"report.json", "matrix.csv", "matrix.png", "scatter.png"}
+    for name in files:
+        if name.endswith(".png"):
+            with Image.open(tmp_path / "out" / name) as picture:
+                assert np.asarray(picture).std() > 5
+    if part == "routes":
+        routes = _rows(tmp_path / "out" / "routes.csv")
+        assert len(routes) == 120
+        assert all(float(one["loop_drift_mm"]) > 0 for one in routes)
+    if part == "chunks":
+        for one in _rows(tmp_path / "out" / "chunks.csv"):
+            cosines = {
+                (a, b): float(one[f"cosine_{a}{b}"]) for a, b in ((0, 1), (0, 3), (1, 2), (2, 3))
+            }
+            best = max(cosines, key=cosines.__getitem__)
+            assert int(one["adjacent_right"]) == (best == chunks.ADJACENT)
+
+
+def test_the_same_seed_gives_the_same_report(network) -> None:
+    first, again, other = (
+        observable.examine(network, blob(0), "gap", views=3, rows=3, sets=1, seed=seed).numbers
+        for seed in (4, 4, 5)
+    )
+    assert first == again
+    assert first["mae_mm"] != other["mae_mm"]
+
+
+def test_a_report_on_what_was_not_learned_is_refused(network, tmp_path) -> None:
+    coarse = SETTINGS.model_copy(update={"chunks": False, "vectors": False, "routes": False})
+    other = Inspector(coarse, ObservableNetwork(coarse))
+    for part in ("routes", "chunks"):
+        with pytest.raises(MrisslError, match=f"not trained for {part}"):
+            observable.examine(other, blob(0), part, sets=1)
+    report = observable.examine(other, blob(0), "gap", views=3, rows=3, sets=1)
+    assert "chunk_accuracy" not in report.numbers
+    assert "raw_intensity" not in report.numbers["controls"]
+    large = SETTINGS.model_copy(update={"view": SETTINGS.view.model_copy(update={"edge_mm": 50.0})})
+    stranger = Inspector(large, ObservableNetwork(large))
+    with pytest.raises(MrisslError, match="other views"):
+        observable.examine(network, blob(0), "gap", sets=1, shuffled=stranger)
+
+
+def test_controls_are_measured_on_the_samples_of_the_arms() -> None:
+    task = Observable(SETTINGS)
+    untrained, raw = observable_arms.controls(task, Blobs(), 6, 0)
+    assert (untrained.name, raw.name) == ("untrained", "raw_intensity")
+    assert untrained.terms["gap_mm"].chance is not None
+    wrong = pairs = 0
+    for number in range(6):
+        arrays = task.sample(Blobs(), SampleKey(0, _NOT_A_STEP, number)).arrays
+        for pair, (i, j) in enumerate(((0, 1), (0, 2), (1, 2))):
+            if not arrays["kept"][pair]:
+                continue
+            cut = []
+            for view, (z, y, x) in zip((i, j, i, j), arrays["starts"][pair], strict=True):
+                cut.append(arrays["image"][view, z : z + 12, y : y + 12, x : x + 12].ravel())
+            alike = np.corrcoef(cut)
+            best = max(((0, 1), (0, 3), (2, 1), (2, 3)), key=lambda two: alike[two])
+            wrong += best != (0, 1)
+            pairs += 1
+    assert raw.terms["chunk_error"].value == pytest.approx(wrong / pairs)
+
+
+def test_arms_differ_in_their_tasks_alone() -> None:
+    runs = observable_arms.arms(None, "tiny", {"steps": 7})
+    assert list(runs) == [*ARMS, "shuffled"]
+    assert [run.shuffled for run in runs.values()] == [False] * 5 + [True]
+    assert runs["shuffled"].task == runs["routes"].task
+    changed = {"chunks", "vectors", "routes", "vector_head"}
+    plain = [{k: v for k, v in run.task.items() if k not in changed} for run in runs.values()]
+    assert all(one == plain[0] for one in plain)
+    assert {run.optimisation.steps for run in runs.values()} == {7}
+
+
+def test_heat_maps_are_white_at_zero_and_black_at_nothing() -> None:
+    signed = np.asarray(observable_figures.heat(np.array([[-2.0, 0], [1, 2]]), -2, 2, 2))
+    assert (signed[0, 1] == 255).all()
+    assert signed[0, 0, 2] > signed[0, 0, 0]
+    assert signed[1, 1, 0] > signed[1, 1, 2]
+    grey = np.asarray(observable_figures.heat(np.array([[0.0, 4], [2, 1]]), 0, 4, 2))
+    np.testing.assert_array_equal(grey[0, :, 0], [0, 255])
