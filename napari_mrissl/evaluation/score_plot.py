@@ -14,8 +14,12 @@ from napari_mrissl.volumes.atomic import write_atomically
 
 _INK: Color = (30, 30, 30)
 _GRID: Color = (222, 222, 222)
-_SIZE = 720, 460
-_LEFT, _TOP, _BOTTOM, _LEGEND = 60, 34, 48, 230
+_GROUND: Color = (255, 255, 255)
+_SIZE = 490, 460
+"""Of the picture without its legend."""
+
+_LEFT, _TOP, _BOTTOM = 60, 34, 48
+_MODES = {"nonlinear": "square", "full": "diamond"}
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:
@@ -31,25 +35,33 @@ def write(path: Path, rows: Sequence[Row]) -> None:
 
 
 def draw(rows: Sequence[Row]) -> Image.Image:
-    """The mean Dice over labels of each source: a line over numbers of training scans."""
+    """The mean Dice over labels of each source: a line over numbers of training scans.
+
+    A source has one colour, hollow once colours begin anew; heads and whole networks have
+    markers of their own.
+    """
     picked = [row for row in rows if row.measure == DICE and row.label == MEAN]
-    lines: dict[str, list[Row]] = {}
+    lines: dict[tuple[str, str], list[Row]] = {}
     for row in picked:
-        lines.setdefault(f"{row.source}, {row.mode}" if row.mode else row.source, []).append(row)
+        lines.setdefault((row.source, row.mode), []).append(row)
+    looks = _looks([source for source, _ in lines])
+    titles = [f"{source}, {mode}" if mode else source for source, mode in lines]
     shots = sorted({row.shots for row in picked})
+    font = ImageFont.load_default(13)
+    legend = 48 + max((int(font.getlength(title)) for title in titles), default=0)
     height = max(_SIZE[1], _TOP + _BOTTOM + 20 * len(lines))
-    picture = Image.new("RGB", (_SIZE[0], height), (255, 255, 255))
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
+    picture = Image.new("RGB", (_SIZE[0] + legend, height), _GROUND)
+    pen = ImageDraw.Draw(picture)
     if not picked:
         pen.text((_LEFT, _TOP), "nothing yet", _INK, font)
         return picture
     low = min(0.1 * int(10 * max(0.0, min(row.low for row in picked))), 0.9)
-    right, bottom = _SIZE[0] - _LEGEND, height - _BOTTOM
+    right, bottom = _SIZE[0], height - _BOTTOM
 
     def across(number: int, count: int, of: int) -> float:
         step = (right - _LEFT) / len(shots)
         # Lines of one number of scans stand beside each other, so that intervals can be read.
-        return _LEFT + step * (number + 0.5) + step * 0.5 * (count - (of - 1) / 2) / max(of, 1)
+        return _LEFT + step * (number + 0.5) + step * 0.7 * (count - (of - 1) / 2) / max(of, 1)
 
     def up(value: float) -> float:
         return bottom - (bottom - _TOP) * (min(max(value, low), 1.0) - low) / (1 - low)
@@ -63,8 +75,8 @@ def draw(rows: Sequence[Row]) -> Image.Image:
         pen.text((middle, bottom + 8), str(count) if count else "", _INK, font, anchor="ma")
     if any(shots):
         pen.text(((_LEFT + right) / 2, bottom + 28), "training scans", _INK, font, anchor="ma")
-    for place, (title, of_line) in enumerate(lines.items()):
-        color = LINE_COLORS[place % len(LINE_COLORS)]
+    for place, ((source, mode), of_line) in enumerate(lines.items()):
+        color, hollow = looks[source]
         points = []
         for row in sorted(of_line, key=lambda row: row.shots):
             x = across(shots.index(row.shots), place, len(lines))
@@ -73,14 +85,31 @@ def draw(rows: Sequence[Row]) -> Image.Image:
             for end in (row.low, row.high):
                 pen.line([x - 3, up(end), x + 3, up(end)], color, 2)
         if len(points) > 1:
-            pen.line(points, color, 2)
-        for x, y in points:
-            pen.ellipse([x - 4, y - 4, x + 4, y + 4], fill=color)
+            pen.line(points, color, 1)
         top = _TOP + 20 * place
-        pen.rectangle([right + 16, top + 2, right + 28, top + 14], fill=color)
-        pen.text((right + 36, top), _shortened(title), _INK, font)
+        for point in (*points, (right + 22, top + 8)):
+            _mark(pen, point, _MODES.get(mode, "circle"), color, hollow)
+        pen.text((right + 36, top), titles[place], _INK, font)
     return picture
 
 
-def _shortened(title: str, most: int = 27) -> str:
-    return title if len(title) <= most else title[: most - 1] + "…"
+def _looks(sources: Sequence[str]) -> dict[str, tuple[Color, bool]]:
+    """The colour of each source, and whether its markers are hollow."""
+    return {
+        source: (LINE_COLORS[number % len(LINE_COLORS)], number >= len(LINE_COLORS))
+        for number, source in enumerate(dict.fromkeys(sources))
+    }
+
+
+def _mark(
+    pen: ImageDraw.ImageDraw, at: tuple[float, float], shape: str, color: Color, hollow: bool
+) -> None:
+    x, y = at
+    fill = _GROUND if hollow else color
+    if shape == "circle":
+        pen.ellipse([x - 4, y - 4, x + 4, y + 4], fill, color, 2)
+    elif shape == "square":
+        pen.rectangle([x - 4, y - 4, x + 4, y + 4], fill, color, 2)
+    else:
+        corners = [(x - 6, y), (x, y - 6), (x + 6, y), (x, y + 6)]
+        pen.polygon(corners, fill, color, 2)
