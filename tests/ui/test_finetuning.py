@@ -25,7 +25,7 @@ from napari_mrissl.volumes import read
 from tests.segmentation.finetuning.balls import arrays, write
 
 pytestmark = pytest.mark.gui
-WAIT = 60_000
+WAIT = 180_000
 TRAINER = Path(__file__).with_name("finetune_trainer.py")
 ENDLESS = 100_000
 

@@ -30,7 +30,7 @@ from tests.segmentation.finetuning.balls import tiny, write
 
 pytestmark = pytest.mark.gui
 SHAPE = (6, 8, 7)
-WAIT = 60_000
+WAIT = 180_000
 
 
 @pytest.fixture

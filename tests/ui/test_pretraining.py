@@ -21,7 +21,7 @@ from napari_mrissl.ui.pretraining.widget import NEW, RUN, RUNS
 from tests.training.cohorts import write_scan
 
 pytestmark = pytest.mark.gui
-WAIT = 60_000
+WAIT = 180_000
 TRAINER = Path(__file__).with_name("trainer.py")
 ENDLESS = 100_000
 
