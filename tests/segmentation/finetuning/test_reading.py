@@ -54,6 +54,16 @@ def test_another_grid_is_refused(tmp_path, pair):
     smaller = save(tmp_path / "smaller.nii.gz", labels[1:])
     assert "another grid" in refusal(replace(pair, labels=smaller))
     assert "array of shape" in refusal(replace(pair, labels=labels.transpose(2, 1, 0)[1:]))
+    # As in an evaluation, a hundredth of a voxel is no other grid.
+    moved[2, 3] = 0.01
+    save(tmp_path / "nearly.nii.gz", labels, moved)
+    read_scans([replace(pair, labels=tmp_path / "nearly.nii.gz")])
+
+
+def test_one_map_for_each_label_is_refused(tmp_path, pair):
+    parts = np.stack([arrays(0)[1] == label for label in (0, 1, 2)], axis=-1)
+    frames = save(tmp_path / "frames.nii.gz", parts.astype(np.uint8))
+    assert "has 3 frames" in refusal(replace(pair, labels=frames))
 
 
 def test_whole_numbers_as_floats_are_labels_and_fractions_are_not(pair):
