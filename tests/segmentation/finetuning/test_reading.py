@@ -107,6 +107,19 @@ def test_a_class_may_be_absent_in_one_scan_or_have_one_voxel(tmp_path):
     assert (encoded(scan.labels, classes) == 1).sum() == 1
 
 
+def test_a_label_has_one_name(tmp_path):
+    scans = [
+        replace(scan, classes=(LabelClass(label=1, name=name),))
+        for scan, name in zip(
+            read_scans(write(tmp_path, 2)), ("hippocampus", "amygdala"), strict=True
+        )
+    ]
+    with pytest.raises(MrisslError, match="label 1 is 'hippocampus' in one scan and 'amygdala'"):
+        class_table(scans, ())
+    given = (LabelClass(label=1, name="hippocampus"),)
+    assert [entry.name for entry in class_table(scans, given)][1] == "hippocampus"
+
+
 def test_a_class_of_held_out_scans_only_is_refused(tmp_path):
     first, second = write(tmp_path, 2)
     labels = np.where(arrays(1)[1] == 2, 4, arrays(1)[1]).astype(np.uint8)
