@@ -25,10 +25,11 @@ def evaluate(
     """Dice, HD95, NSD and volumes of predicted label maps, with 95 % intervals over subjects.
 
     Scans of one subject, told by BIDS names such as sub-02_ses-1, are averaged first.
-    Files belong together by their names; endings such as _dseg and BIDS entities that say how a
-    file was made do not count. Nothing is resampled: another grid is refused. Every label of the
-    truth counts for every subject; where it is empty in one of both maps Dice and NSD are 0 and
-    HD95 is the image's diagonal, where in both they are perfect.
+    Scans that mrissl predict says its network saw in training are left out, with others of
+    their subjects. Files belong together by their names; endings such as _dseg and BIDS entities
+    that say how a file was made do not count. Nothing is resampled: another grid is refused.
+    Every label of the truth counts for every subject; where it is empty in one of both maps Dice
+    and NSD are 0 and HD95 is the image's diagonal, where in both they are perfect.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def evaluate(
     from napari_mrissl.evaluation.segmentations import score_folders
 
     folders = [pred] if against is None else [pred, against]
-    seen = seen_of(folders, truth, seen_by(run)) if run else frozenset()
+    seen = seen_of(folders, truth, seen_by(run))
     scored, *others = (
         score_folders(
             folder, truth, tolerance_mm=tolerance, progress=Progress(f"measuring{more}"), seen=seen

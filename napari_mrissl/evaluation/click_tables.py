@@ -266,8 +266,9 @@ def _differences(curves: Mapping[_Key, Curves], seed: int) -> list[Difference]:
         }
         adjusted = statistics.holm({key: pair.p for key, pair in found.items()})
         for (one, other), pair in found.items():
-            fine = statistics.too_fine(pair.mean, pair.low, pair.high, pair.subjects)
-            none = fine if _wanted(measure) is None else pair.low <= 0 <= pair.high
+            judged = pair.low, pair.high, pair.subjects
+            fine = statistics.too_fine(pair.mean, *judged)
+            none = fine if _wanted(measure) is None else statistics.may_be_none(*judged)
             numbers = (pair.mean, pair.low, pair.high, adjusted[one, other])
             result.append(Difference(*one, *other, measure, *numbers, none, pair.subjects))
     return result

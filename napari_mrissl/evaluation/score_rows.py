@@ -198,7 +198,7 @@ def _compared(
         one, two = (np.array([np.mean(list(side.values()), axis=0)]) for side in (own, other))
     found = statistics.paired(one, two, seed)
     points = row.measure in MEASURES and MEASURES[row.measure].points
-    holds_zero = found.wide_low <= 0 <= found.wide_high
+    judged = found.wide_low, found.wide_high, found.subjects
     return replace(
         row,
         difference=found.mean,
@@ -208,9 +208,9 @@ def _compared(
         wide_high=found.wide_high,
         p=found.p,
         p_holm=found.p,
-        too_fine=statistics.too_fine(found.mean, found.wide_low, found.wide_high, found.subjects)
+        too_fine=statistics.too_fine(found.mean, *judged)
         if points
-        else holds_zero,
+        else statistics.may_be_none(*judged),
     )
 
 

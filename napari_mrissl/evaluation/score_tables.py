@@ -13,7 +13,7 @@ from typing import Any
 from napari_mrissl.evaluation import score_plot
 from napari_mrissl.evaluation.cells import DICE
 from napari_mrissl.evaluation.score_rows import MEAN, MEASURES, Measure, Row, rows_of
-from napari_mrissl.evaluation.statistics import finest_difference
+from napari_mrissl.evaluation.statistics import FEWEST, finest_difference
 from napari_mrissl.volumes.atomic import write_text
 
 __all__ = ["MEAN", "Row", "markdown", "rows_of", "write"]
@@ -108,7 +108,8 @@ def legend(rows: Sequence[Row]) -> str:
     if any(row.difference is not None for row in rows):
         said += (
             "; of a difference over draws, where there are several, and subjects; p is Wilcoxon's "
-            "signed-rank test of the mean over subjects, not adjusted (of labels by Holm: CSV)"
+            "signed-rank test over subjects, of the draws as they are, not adjusted (of labels by "
+            "Holm: CSV)"
         )
     subjects = sorted({row.subjects for row in rows if row.too_fine})
     if not subjects:
@@ -116,7 +117,8 @@ def legend(rows: Sequence[Row]) -> str:
     least = ", ".join(f"{finest_difference(n):.3f} for {n} subjects" for n in subjects)
     points = any(_measure(row.measure).points for row in rows if row.too_fine)
     smaller = f" or it is smaller than such numbers allow to claim ({least})" if points else ""
-    return f"{said}. {_MARK} may be no difference: its interval holds 0{smaller}."
+    few = f", or there are fewer than {FEWEST} subjects" if subjects[0] < FEWEST else ""
+    return f"{said}. {_MARK} may be no difference: its interval holds 0{smaller}{few}."
 
 
 def _tables(rows: Sequence[Row]) -> Iterator[tuple[str, list[str], list[list[str]]]]:

@@ -14,7 +14,7 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation import leakage
 from napari_mrissl.evaluation.label_map_pairs import Pair, pairs
 from napari_mrissl.networks.weights import read_card
-from napari_mrissl.segmentation.prediction_files import SCAN, facts_beside
+from napari_mrissl.segmentation.prediction_files import SCAN, SEEN, facts_beside
 from napari_mrissl.training import card
 from napari_mrissl.training.data.facts import values_sha256
 from napari_mrissl.training.run import Run
@@ -51,10 +51,11 @@ def seen_by(runs: Sequence[Path]) -> frozenset[str]:
 
 
 def seen_of(predicted: Iterable[Path], truth: Path, known: frozenset[str]) -> frozenset[Path]:
-    """True label maps whose scans, or others of their subjects, are known.
+    """True label maps whose scans, or others of their subjects, were seen in training.
 
-    A scan is told by its label map, in whatever numbers and header, or by the facts that
-    ``mrissl predict`` writes for its own.
+    Those are known, or ``mrissl predict`` wrote beside the prediction that its network saw
+    them. A known scan is told by its label map, in whatever numbers and header, or by the facts
+    that ``mrissl predict`` writes for its own.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def seen_of(predicted: Iterable[Path], truth: Path, known: frozenset[str]) -> fr
     truth
         The folder of true label maps.
     known
-        See `seen_by`.
+        See `seen_by`; of no run nothing.
 
     Raises
     ------
@@ -73,10 +74,11 @@ def seen_of(predicted: Iterable[Path], truth: Path, known: frozenset[str]) -> fr
     matched = [pair for folder in predicted for pair in pairs(folder, truth)[0]]
     told: dict[Path, bool] = {}
     for pair in matched:
-        if any(one in known for one in _scans_beside(pair.predicted)):
+        beside = _facts_beside(pair.predicted)
+        if any(facts.get(SEEN) is True or facts.get(SCAN) in known for facts in beside):
             told[pair.truth] = True
         elif pair.truth not in told:
-            told[pair.truth] = _told(pair, known)
+            told[pair.truth] = bool(known) and _told(pair, known)
     people = {pair.person for pair in matched if told[pair.truth]}
     return frozenset(pair.truth for pair in matched if pair.person in people)
 
@@ -111,8 +113,8 @@ def _parts(labels: NDArray[np.integer]) -> str | None:
     return f"parts {digest.hexdigest()}"
 
 
-def _scans_beside(label_map: Path) -> list[str]:
-    """The identity of the scan that a label map was made of, where a file with it says so."""
+def _facts_beside(label_map: Path) -> list[dict[str, object]]:
+    """What files with a label map say of it: of which scan it was made, and by what."""
     found = []
     for path in facts_beside(label_map):
         try:
@@ -122,6 +124,6 @@ def _scans_beside(label_map: Path) -> list[str]:
         except (OSError, ValueError, RecursionError):
             # A sidecar of somebody else says nothing of scans.
             continue
-        scan = content.get(SCAN) if isinstance(content, dict) else None
-        found += [scan] if isinstance(scan, str) else []
-    return found
+        if isinstance(content, dict):
+            found.append({name: content.get(name) for name in (SCAN, SEEN)})
+    return [facts for facts in found if isinstance(facts[SCAN], str | None)]

@@ -178,9 +178,18 @@ def finest_difference(subjects: int) -> float:
     return _KNOWN_DIFFERENCE * math.sqrt(_KNOWN_SUBJECTS / subjects)
 
 
+FEWEST = 6
+"""Subjects with fewer of which Wilcoxon's two-sided p cannot come below 0.05."""
+
+
+def may_be_none(low: float, high: float, subjects: int) -> bool:
+    """Whether a difference with this interval may be none, or too few subjects show it."""
+    return subjects < FEWEST or low <= 0 <= high
+
+
 def too_fine(mean: float, low: float, high: float, subjects: int) -> bool:
     """Whether a difference of Dice may not be claimed: too small for n, or it may be none."""
-    return abs(mean) < finest_difference(subjects) or low <= 0 <= high
+    return abs(mean) < finest_difference(subjects) or may_be_none(low, high, subjects)
 
 
 def _counts(chosen: NDArray[np.integer], size: int) -> Values:

@@ -50,8 +50,9 @@ def whole_numbers(labels: Volume, where: str | Path) -> NDArray[np.integer]:
     Raises
     ------
     MrisslError
-        If they are no whole numbers.
+        If they are no whole numbers, or there are several frames.
     """
+    check_one_frame(labels, where)
     if labels.data.dtype.kind in "ui" and (labels.slope, labels.intercept) == (1.0, 0.0):
         whole: NDArray[np.integer] = labels.data
         return whole
@@ -60,6 +61,23 @@ def whole_numbers(labels: Volume, where: str | Path) -> NDArray[np.integer]:
     if not (np.isfinite(values).all() and (rounded == values).all()):
         raise MrisslError("holds labels that are no whole numbers", where=where)
     return rounded.astype(np.int32)
+
+
+def check_one_frame(labels: Volume, where: str | Path) -> None:
+    """Refuse a file with several frames, of which one alone would be read as the label map.
+
+    Raises
+    ------
+    MrisslError
+        If there are several.
+    """
+    if labels.frames > 1:
+        raise MrisslError(
+            f"has {labels.frames} frames",
+            where=where,
+            expected="one, whose numbers are the labels",
+            remedy="join probabilities, or one map for each label, to a single map first",
+        )
 
 
 def check_grid(labels: Volume, other: Volume, where: str | Path, title: str) -> None:

@@ -58,9 +58,9 @@ def test_clicks_are_counted_as_the_field_counts_them():
 
 
 def test_differences_are_paired_by_scan_after_draws_are_averaged():
-    own = [rising(0, 0.6), rising(0, 0.7), rising(0, 0.9)]
-    first = [rising(0, 0.5), rising(0, 0.5), rising(0, 0.5)]
-    second = [rising(0, 0.3), rising(0, 0.7), rising(0, 0.6)]
+    own = [rising(0, last) for last in (0.6, 0.7, 0.9, 0.6, 0.7, 0.9)]
+    first = [rising(0, 0.5)] * 6
+    second = [rising(0, last) for last in (0.3, 0.7, 0.6, 0.3, 0.7, 0.6)]
     found = (
         sessions("f", "suggested", own)
         | sessions("f", "random", first, draw=0)
@@ -69,13 +69,13 @@ def test_differences_are_paired_by_scan_after_draws_are_averaged():
     report = report_of(found, CLICKS)
     (gap,) = (d for d in report.differences if d.measure == "Dice after 20 clicks")
     assert (gap.next, gap.other_next, gap.other_source) == ("suggested", "random", "f")
-    by_scan = np.array([0.6 - 0.4, 0.7 - 0.6, 0.9 - 0.55])
+    by_scan = np.tile([0.6 - 0.4, 0.7 - 0.6, 0.9 - 0.55], 2)
     assert gap.mean == pytest.approx(by_scan.mean())
     assert by_scan.min() <= gap.low <= gap.mean <= gap.high <= by_scan.max()
     assert gap.p == pytest.approx(stats.wilcoxon(by_scan).pvalue), (
         "one comparison: nothing to adjust"
     )
-    assert row(report, "f", "random", "Dice after 20 clicks").sessions == 6
+    assert row(report, "f", "random", "Dice after 20 clicks").sessions == 12
     assert "With f, suggested clicks beat clicks random" in click_tables.markdown(report, "")
 
 

@@ -88,6 +88,16 @@ def test_where_clicks_were_learned_from_the_sidecar_tells(folder):
         assert seen(folder, run) == []
 
 
+def test_what_predict_says_counts_without_a_run(folder):
+    assert seen_of([folder / "pred"], folder / "truth", frozenset()) == frozenset()
+    for name, said in zip(NAMES, (True, False, None, "true"), strict=True):
+        path = folder / "pred" / f"{name}.json"
+        path.write_text(json.dumps({"SeenInTraining": said}), encoding="utf-8")
+    found = seen_of([folder / "pred"], folder / "truth", frozenset())
+    # The other session of that subject too.
+    assert found == {folder / "truth" / f"{name}.nii.gz" for name in NAMES[:2]}
+
+
 def test_what_does_not_say_what_it_saw_is_refused(folder):
     path = folder / "net.safetensors"
     weights.save(path, load_unet(None, 0, size=SMALL).state_dict(), {"method": "theirs"})

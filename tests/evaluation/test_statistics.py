@@ -109,3 +109,14 @@ def test_an_interval_narrows_with_the_root_of_n():
         for n in (20, 80)
     ]
     assert widths[0] / widths[1] == pytest.approx(2, rel=0.25)
+
+
+def test_a_handful_of_subjects_shows_nothing():
+    # Two-sided signs of five equal differences have a chance of 2 / 2**5 = 0.06.
+    assert stats.wilcoxon(np.arange(1, 6)).pvalue > 0.05
+    assert stats.wilcoxon(np.arange(1, 7)).pvalue < 0.05
+    assert statistics.too_fine(0.3, 0.2, 0.4, 5)
+    assert not statistics.too_fine(0.3, 0.2, 0.4, 6)
+    assert statistics.may_be_none(0.2, 0.4, 5)
+    assert not statistics.may_be_none(0.2, 0.4, 6)
+    assert statistics.may_be_none(-0.1, 0.4, 6)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_mrissl.errors import MrisslError
+from napari_mrissl.errors import MrisslError, printable
 from napari_mrissl.segmentation.finetuning.inputs import LabelledInput
 from napari_mrissl.segmentation.finetuning.task_settings import (
     MOST_CLASSES,
@@ -22,6 +22,7 @@ from napari_mrissl.segmentation.prompts import Prompts, labelled_voxels
 from napari_mrissl.training.data.facts import Facts, measured
 from napari_mrissl.training.data.groups import grouped
 from napari_mrissl.volumes import Volume, read
+from napari_mrissl.volumes.labels import check_grid, check_one_frame
 
 _LARGEST = 65535
 _NOTHING = -1
@@ -104,7 +105,16 @@ def class_table(scans: Sequence[ReadScan], given: Sequence[LabelClass]) -> tuple
     for scan in scans:
         values = {int(value) for value in np.unique(scan.labels)} - {_NOTHING}
         (training if scan.split == "train" else measured_on).update(values)
-        said |= {entry.label: entry for entry in scan.classes}
+        for entry in scan.classes:
+            known = said.setdefault(entry.label, entry)
+            if known.name != entry.name and entry.label not in {one.label for one in given}:
+                raise MrisslError(
+                    f"label {entry.label} is {printable(known.name)!r} in one scan and "
+                    f"{printable(entry.name)!r} in another",
+                    where="classes",
+                    expected="one name for each label",
+                    remedy="give each class a number of its own, or both the same name",
+                )
     said |= {entry.label: entry for entry in given}
     for entry in given:
         # Prompts need not mark what is nothing.
@@ -197,13 +207,8 @@ def _dense(
     where: Path | str
     if isinstance(labels, Path):
         where, other = labels, read(labels)
-        if other.shape != volume.shape or not np.allclose(other.affine, volume.affine, atol=1e-3):
-            raise MrisslError(
-                f"is on another grid than {volume.name}",
-                where=where,
-                expected="a label map with the scan's voxels and place in the world",
-                remedy="resample it to the scan first",
-            )
+        check_grid(other, volume, where, volume.name)
+        check_one_frame(other, where)
         values: NDArray[Any] = other.data
         if (other.slope, other.intercept) != (1.0, 0.0):
             values = other.slope * values.astype(np.float64) + other.intercept

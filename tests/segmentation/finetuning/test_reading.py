@@ -54,6 +54,16 @@ def test_another_grid_is_refused(tmp_path, pair):
     smaller = save(tmp_path / "smaller.nii.gz", labels[1:])
     assert "another grid" in refusal(replace(pair, labels=smaller))
     assert "array of shape" in refusal(replace(pair, labels=labels.transpose(2, 1, 0)[1:]))
+    # As in an evaluation, a hundredth of a voxel is no other grid.
+    moved[2, 3] = 0.01
+    save(tmp_path / "nearly.nii.gz", labels, moved)
+    read_scans([replace(pair, labels=tmp_path / "nearly.nii.gz")])
+
+
+def test_one_map_for_each_label_is_refused(tmp_path, pair):
+    parts = np.stack([arrays(0)[1] == label for label in (0, 1, 2)], axis=-1)
+    frames = save(tmp_path / "frames.nii.gz", parts.astype(np.uint8))
+    assert "has 3 frames" in refusal(replace(pair, labels=frames))
 
 
 def test_whole_numbers_as_floats_are_labels_and_fractions_are_not(pair):
@@ -95,6 +105,19 @@ def test_a_class_may_be_absent_in_one_scan_or_have_one_voxel(tmp_path):
     classes = class_table([scan], ())
     assert [(entry.label, entry.name) for entry in classes] == [(0, "background"), (5, "class 5")]
     assert (encoded(scan.labels, classes) == 1).sum() == 1
+
+
+def test_a_label_has_one_name(tmp_path):
+    scans = [
+        replace(scan, classes=(LabelClass(label=1, name=name),))
+        for scan, name in zip(
+            read_scans(write(tmp_path, 2)), ("hippocampus", "amygdala"), strict=True
+        )
+    ]
+    with pytest.raises(MrisslError, match="label 1 is 'hippocampus' in one scan and 'amygdala'"):
+        class_table(scans, ())
+    given = (LabelClass(label=1, name="hippocampus"),)
+    assert [entry.name for entry in class_table(scans, given)][1] == "hippocampus"
 
 
 def test_a_class_of_held_out_scans_only_is_refused(tmp_path):
