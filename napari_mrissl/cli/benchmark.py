@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from napari_mrissl.cli.arguments import Flag, Whole, within
-from napari_mrissl.cli.pretrain import Optional, Several, changes_of, data_of
-from napari_mrissl.cli.terminal import say, show_json
+from napari_mrissl.cli.arms import ALIKE, Arms
+from napari_mrissl.cli.pretrain import Optional
+from napari_mrissl.cli.terminal import say, say_file, show_json
 
 
 def vectorpose_ablation(
     *,
     out: Path,
-    data: Several = (),
+    alike: Arms = ALIKE,
     preset: str = "cpu",
     steps: Optional = None,
-    batch: Optional = None,
-    seed: Optional = None,
-    device: str | None = None,
-    setting: Annotated[
-        tuple[str, ...], Parameter(name="--set", negative="", consume_multiple=True)
-    ] = (),
-    templates: Path | None = None,
-    validation: Several = (),
     samples: Whole = 512,
     json: Flag = False,
 ) -> None:
@@ -39,24 +29,12 @@ def vectorpose_ablation(
     ----------
     out
         The folder of the comparison; each arm is a run in it.
-    data
-        As for `mrissl pretrain`: scans, or one of the words heads and ensembles.
     preset
         tiny, cpu, gpu or published_2.
     steps
         Optimiser steps of each arm.
-    batch
-        Samples of a step.
-    seed
-        The same for all arms.
-    device
-        auto, cpu, cuda, cuda:1 ...
-    setting
-        KEY=VALUE for any other setting of all arms, e.g. crop.side=32.
-    templates
-        A folder of label maps for the data engine.
-    validation
-        Scans of other subjects to measure on.
+    alike
+        Data and settings of all arms.
     samples
         Held-out samples that each arm is measured on.
     json
@@ -69,15 +47,12 @@ def vectorpose_ablation(
     from napari_mrissl.training.building import settings_for
 
     within("--samples", samples, 1, 100_000)
-    changes = changes_of(setting)
-    for name, value in (("steps", steps), ("batch", batch), ("seed", seed), ("device", device)):
-        if value is not None:
-            changes[name] = value
+    changes = alike.changes(steps)
     # Settings are checked before scans are read, which may take minutes.
     checked = [
         settings_for("vectorpose", None, preset, {**changes, **arm}) for arm in ARMS.values()
     ]
-    chosen = data_of(data, templates, validation, (), checked[0].seed)
+    chosen = alike.read(checked[0].seed)
     arms = {
         name: settings_for("vectorpose", chosen, preset, {**changes, **arm})
         for name, arm in ARMS.items()
@@ -97,5 +72,4 @@ def vectorpose_ablation(
             }
         )
     else:
-        for line in (out / "ablation.md").read_text(encoding="utf-8").splitlines():
-            say(line)
+        say_file(out / "ablation.md")

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from napari_mrissl.cli.arguments import Flag, Names, Whole, listed
-from napari_mrissl.cli.terminal import Progress, say, show_json
+from napari_mrissl.cli.terminal import Progress, resumable, say, say_file, show_json
 from napari_mrissl.errors import MrisslError
 
 Following = Annotated[
@@ -94,13 +94,9 @@ def clicks_needed(
     found = labelled_scans(data, Progress("reading labelled scans"))
     if found.left_out:
         say(f"{found.left_out} further scans of the same subjects, or copies, are left out")
-    try:
+    with resumable():
         report = compare(out, sources, found, settings, tell=say)
-    except KeyboardInterrupt:
-        say("stopped: the same command goes on from there")
-        raise
     if json:
         show_json(asdict(report))
         return
-    for line in (out / click_tables.TABLE_FOR_PEOPLE).read_text(encoding="utf-8").splitlines():
-        say(line)
+    say_file(out / click_tables.TABLE_FOR_PEOPLE)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter, Token
 
 from napari_mrissl.cli.arguments import Flag, Names, Whole, listed, whole_number
-from napari_mrissl.cli.terminal import Progress, say, show_json
+from napari_mrissl.cli.terminal import Progress, resumable, say, say_file, show_json
 from napari_mrissl.errors import MrisslError
 
 
@@ -86,15 +86,11 @@ def frozen_features(
     scans = labelled_scans(data, reading)
     if scans.left_out:
         say(f"{scans.left_out} further scans of the same subjects, or copies, are left out")
-    try:
+    with resumable():
         rows = frozen.compare(out, sources, scans, settings, tell=say)
-    except KeyboardInterrupt:
-        say("stopped: the same command goes on from there")
-        raise
     if json:
         show_json({"rows": [asdict(row) for row in rows]})
         return
     from napari_mrissl.evaluation.score_tables import TABLE_FOR_PEOPLE
 
-    for line in (out / TABLE_FOR_PEOPLE).read_text(encoding="utf-8").splitlines():
-        say(line)
+    say_file(out / TABLE_FOR_PEOPLE)

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from napari_mrissl.cli.arguments import Flag, Names, Whole, whole_number
 from napari_mrissl.cli.benchmark_features import Numbers
 from napari_mrissl.cli.pretrain import changes_of
-from napari_mrissl.cli.terminal import Progress, say, show_json
+from napari_mrissl.cli.terminal import Progress, resumable, say, say_file, show_json
 from napari_mrissl.errors import MrisslError
 
 if TYPE_CHECKING:
@@ -104,21 +104,19 @@ def few_shot(
     scans = labelled_scans(data, Progress("reading labelled scans"))
     if scans.left_out:
         say(f"{scans.left_out} further scans of the same subjects, or copies, are left out")
-    with stopping_on_signals() as interrupted:
+    with resumable(), stopping_on_signals() as interrupted:
         try:
             rows = fewshot.compare(
                 out, weights, scans, settings, tell=say, cancelled=interrupted.is_set
             )
-        except (Cancelled, KeyboardInterrupt) as reason:
-            say("stopped: the same command goes on from there")
+        except Cancelled as reason:
             raise KeyboardInterrupt from reason
     if json:
         show_json({"rows": [asdict(row) for row in rows]})
         return
     from napari_mrissl.evaluation.score_tables import TABLE_FOR_PEOPLE
 
-    for line in (out / TABLE_FOR_PEOPLE).read_text(encoding="utf-8").splitlines():
-        say(line)
+    say_file(out / TABLE_FOR_PEOPLE)
 
 
 def _settings(**given: object) -> FewShotSettings:

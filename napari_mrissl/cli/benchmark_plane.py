@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from napari_mrissl.cli.arguments import Flag, Whole, within
-from napari_mrissl.cli.terminal import say, show_json
+from napari_mrissl.cli.terminal import resumable, say, say_file, show_json
 
 Run = Annotated[Path, Parameter(name="RUN")]
 
@@ -28,9 +28,10 @@ def standard_plane(
 ) -> None:
     """Fly to the mid-sagittal plane of held-out heads by a policy cloned from recorded flights.
 
-    Heads are MNI152, deformed, recoloured and displaced by up to 30 mm and 30 degrees. plane.csv,
-    .md and .json give distance and angle at the end, beside the fixed plane of the world, the
-    middle of the volume, principal axes, and the best mirror symmetry.
+    Ctrl-C keeps what is done; the same command goes on from there. Heads are MNI152, deformed,
+    recoloured and displaced by up to 30 mm and 30 degrees. plane.csv, .md and .json give distance
+    and angle at the end, beside the fixed plane of the world, the middle of the volume, principal
+    axes, and the best mirror symmetry.
 
     Parameters
     ----------
@@ -38,7 +39,8 @@ def standard_plane(
         The folder of a run of the method tokenizer or dynamics, or a file of its weights: the
         policy reads its frozen features.
     out
-        The new folder: demonstrations, policy.safetensors and the tables.
+        The folder of the comparison, new or of the same command before: demonstrations,
+        policy.safetensors, what was measured of each head, and the tables.
     flights
         A dataset of recorded flights that each end on the plane, to be learned from instead of
         demonstrations.
@@ -47,7 +49,7 @@ def standard_plane(
     each
         Demonstrations of each head.
     test
-        Held-out heads.
+        Held-out heads; a later call may have more of them.
     steps
         Of the policy's training.
     seed
@@ -66,11 +68,12 @@ def standard_plane(
     within("--seed", seed, 0, 2**31 - 1)
     slice_network(card_of(run))
     from napari_mrissl.evaluation.navigation import plane_benchmark as benchmark
+    from napari_mrissl.evaluation.navigation import plane_tables as tables
 
     settings = benchmark.PlaneSettings(heads=heads, each=each, test=test, steps=steps, seed=seed)
-    reached = benchmark.compare(run, out, settings, flights=flights, tell=say)
+    with resumable():
+        reached = benchmark.compare(run, out, settings, flights=flights, tell=say)
     if json:
-        show_json({"ways": benchmark.summary(reached)})
+        show_json({"ways": tables.summary(reached)})
         return
-    for line in (out / benchmark.TABLE_FOR_PEOPLE).read_text(encoding="utf-8").splitlines():
-        say(line)
+    say_file(out / tables.TABLE_FOR_PEOPLE)

@@ -50,8 +50,10 @@ def predict(
         bids makes BIDS derivatives: sub-.../anat/..._dseg.nii.gz with a table of labels and the
         facts beside it; same keeps the names of the scans' files, with the facts in a folder.
     flips
-        Average over mirrored copies: safe mirrors as training did, never left-right; all
-        mirrors every axis.
+        Average over mirrored copies of the scan. safe uses copies mirrored front to back and top
+        to bottom where the finetuning mirrored its own crops in that way, which it does only
+        with --set spatial.mirror=safe and in no preset; without it, safe is the same as none.
+        all also mirrors left to right, which may exchange structures of both sides.
     window
         Voxels along each side of the sliding window; 0 takes what suits network and memory.
     overlap

@@ -106,10 +106,7 @@ def pretrain(
 
     info_of(method)
     within("--processes", processes, 1, 64)
-    changes = changes_of(setting)
-    for name, value in (("steps", steps), ("batch", batch), ("seed", seed), ("device", device)):
-        if value is not None:
-            changes[name] = value
+    changes = changes_of(setting, steps=steps, batch=batch, seed=seed, device=device)
     if shuffled:
         changes["shuffled"] = True
     if estimate:
@@ -147,15 +144,15 @@ def pretrain(
         show_json({"name": "queued", "step": 0, "steps": settings.optimisation.steps})
 
 
-def changes_of(settings: tuple[str, ...]) -> dict[str, Any]:
-    """Single settings by key, of texts KEY=VALUE."""
+def changes_of(settings: tuple[str, ...], **named: Any) -> dict[str, Any]:
+    """Single settings by key, of texts KEY=VALUE, and of options that were given."""
     changes: dict[str, Any] = {}
     for text in settings:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise MrisslError(f"{text!r}", where="--set", expected="KEY=VALUE")
         changes[key] = value
-    return changes
+    return changes | {name: value for name, value in named.items() if value is not None}
 
 
 def data_of(

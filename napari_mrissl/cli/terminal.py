@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from napari_mrissl.errors import MrisslError, printable
@@ -22,6 +24,22 @@ def say(text: str) -> None:
     """One line on stderr."""
     sys.stderr.write(f"mrissl: {printable(text)}\n")
     sys.stderr.flush()
+
+
+def say_file(path: Path) -> None:
+    """All lines of a text file on stderr."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        say(line)
+
+
+@contextlib.contextmanager
+def resumable() -> Iterator[None]:
+    """Say on Ctrl-C that the same command goes on from there."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("stopped: the same command goes on from there")
+        raise
 
 
 def show(lines: Mapping[str, object]) -> None:

@@ -125,33 +125,8 @@ class Grid:
 
     def __init__(self, folder: str | Path, protocol: Mapping[str, Any], command: str) -> None:
         self.folder = Path(folder)
-        self.protocol = json.loads(json.dumps(dict(protocol)))
         self.command = command
-        place = self.folder / PROTOCOL
-        try:
-            (self.folder / CELLS).mkdir(parents=True, exist_ok=True)
-            known = _read(place) if place.exists() else None
-        except OSError as error:
-            raise MrisslError(
-                f"could not be made ({error.strerror or type(error).__name__})",
-                where=self.folder,
-                expected="a folder that can be written",
-            ) from error
-        except ValueError as error:
-            raise MrisslError("cannot be read", where=place, remedy="use a new folder") from error
-        if known is None:
-            write_text(place, json.dumps(self.protocol, indent=1, sort_keys=True) + "\n")
-        elif known != self.protocol:
-            other = sorted(
-                name
-                for name in {*known, *self.protocol}
-                if known.get(name) != self.protocol.get(name)
-            )
-            raise MrisslError(
-                f"holds a comparison with other {', '.join(other)}",
-                where=self.folder,
-                remedy="use a new folder, or the settings of that comparison",
-            )
+        self.protocol = agreed(self.folder, protocol, CELLS)
 
     def scores(self, cell: Cell) -> Scores | None:
         """The Dice of a cell; None where it is missing or damaged, and has to be made."""
@@ -250,6 +225,48 @@ class Grid:
                 found[cell] = known
             done(number, cell, known is None)
         return found
+
+
+def agreed(folder: Path, protocol: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """The protocol of a comparison's folder, which is made where it is not there.
+
+    Parameters
+    ----------
+    folder
+        New, or of an earlier call with the same protocol.
+    protocol
+        What all results in it share, JSON-ready; it names no file and no person.
+    part
+        The folder of the results in it.
+
+    Raises
+    ------
+    MrisslError
+        If the folder holds results of another protocol, or cannot be written.
+    """
+    wanted: dict[str, Any] = json.loads(json.dumps(dict(protocol)))
+    place = folder / PROTOCOL
+    try:
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        known = _read(place) if place.exists() else None
+    except OSError as error:
+        raise MrisslError(
+            f"could not be made ({error.strerror or type(error).__name__})",
+            where=folder,
+            expected="a folder that can be written",
+        ) from error
+    except ValueError as error:
+        raise MrisslError("cannot be read", where=place, remedy="use a new folder") from error
+    if known is None:
+        write_text(place, json.dumps(wanted, indent=1, sort_keys=True) + "\n")
+    elif known != wanted:
+        other = sorted(name for name in {*known, *wanted} if known.get(name) != wanted.get(name))
+        raise MrisslError(
+            f"holds a comparison with other {', '.join(other)}",
+            where=folder,
+            remedy="use a new folder, or the settings of that comparison",
+        )
+    return wanted
 
 
 def shown(grid: Grid, plan: Sequence[Cell], modes: Sequence[str] = ("",)) -> dict[Cell, Made]:

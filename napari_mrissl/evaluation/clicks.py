@@ -19,7 +19,8 @@ from napari_mrissl import features
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation import click_tables, robot
 from napari_mrissl.evaluation.cells import Cell, Grid, Scores
-from napari_mrissl.evaluation.frozen import Source, Tell
+from napari_mrissl.evaluation.frozen import Source
+from napari_mrissl.evaluation.in_turn import Tell
 from napari_mrissl.evaluation.labelled_scans import LabelledScan, LabelledScans
 from napari_mrissl.evaluation.leakage import refuse_overlap
 from napari_mrissl.segmentation import SegmentSettings, suggestions

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_mrissl.errors import MrisslError
@@ -28,6 +27,7 @@ from napari_mrissl.evaluation.contenders import (
 )
 from napari_mrissl.evaluation.frozen import FrozenSettings
 from napari_mrissl.evaluation.frozen_sources import named
+from napari_mrissl.evaluation.in_turn import Tell, filled
 from napari_mrissl.evaluation.labelled_scans import LabelledScan, LabelledScans, drawn
 from napari_mrissl.evaluation.leakage import refuse_overlap
 from napari_mrissl.evaluation.score_rows import Row, rows_of
@@ -38,12 +38,11 @@ from napari_mrissl.evaluation.trained_contenders import (
     trained,
 )
 from napari_mrissl.features.cancel import IsCancelled, stop_if
-from napari_mrissl.features.network import RANDOM
+from napari_mrissl.features.of_networks import RANDOM
 from napari_mrissl.metrics.surfaces import library
 from napari_mrissl.segmentation.finetuning import SCRATCH, FinetuneSettings
 
 Mode = Literal["linear", "nonlinear", "full"]
-Tell = Callable[[str], object]
 
 RUNS = "runs"
 _OPTIONS = {
@@ -274,21 +273,8 @@ def _filled(
             how[how_made.SILENT] = True
         return Made(found.scores, found.further, how)
 
-    def done(before: int, number: int, cell: Cell, made: bool) -> None:
-        known = grid.scores(cell) if made else None
-        if known:
-            mean = np.mean([list(one.values()) for one in known.values()])
-            tell(
-                f"{before + number} of {len(by_cell)}: {cell.source}, {cell.shots} training "
-                f"scan{'s' * (cell.shots > 1)}, draw {cell.draw}: Dice {mean:.3f}"
-            )
-
     rows: list[Row] = []
-    finished = 0
-    for one in contenders:
-        plan = [cell for cell, own in by_cell.items() if own is one]
-        grid.fill_whole(plan, work, partial(done, finished))
-        finished += len(plan)
+    for one, plan in filled(grid, by_cell, contenders, work, tell):
         for cell in plan:
             one.clear(lessons(cell.shots, cell.draw))
         kept = shown(grid, list(by_cell))

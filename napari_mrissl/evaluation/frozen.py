@@ -7,9 +7,8 @@ voxels of the same training scans, one head (`linear_head`), the same test scans
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +19,12 @@ from napari_mrissl import features
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation import linear_head, score_tables
 from napari_mrissl.evaluation.cells import Cell, Grid, Scores, shown
+from napari_mrissl.evaluation.in_turn import Tell, filled
 from napari_mrissl.evaluation.labelled_scans import LabelledScan, LabelledScans, drawn
 from napari_mrissl.evaluation.leakage import refuse_overlap
 from napari_mrissl.evaluation.score_tables import Row
 from napari_mrissl.features import FilterBankSettings
-from napari_mrissl.features.network import RANDOM
+from napari_mrissl.features.of_networks import RANDOM
 from napari_mrissl.metrics import dice
 from napari_mrissl.networks.weight_library import names
 from napari_mrissl.networks.weight_places import is_identity
@@ -33,8 +33,6 @@ from napari_mrissl.synthesis.draws import generator
 FILTERS, INTENSITY = "filters", "intensity"
 RANDOM_SEEDS = 3
 _HEAD = "multinomial logistic regression 1"
-
-Tell = Callable[[str], object]
 
 
 class FrozenSettings(BaseModel):
@@ -190,21 +188,8 @@ def compare(
         head = linear_head.fit(*training_voxels(training, source, settings), settings.decision)
         return {scan.identity: _dice(scan, source, head, scans.labels) for scan in tested}
 
-    def done(before: int, number: int, cell: Cell, made: bool) -> None:
-        if made:
-            known = grid.scores(cell) or {}
-            mean = np.mean([list(one.values()) for one in known.values()])
-            tell(
-                f"{before + number} of {len(by_cell)}: {cell.source}, {cell.shots} training "
-                f"scan{'s' * (cell.shots > 1)}, draw {cell.draw}: Dice {mean:.3f}"
-            )
-
     rows: list[Row] = []
-    finished = 0
-    for source in sources:
-        plan = [cell for cell, own in by_cell.items() if own is source]
-        grid.fill(plan, work, partial(done, finished))
-        finished += len(plan)
+    for _ in filled(grid, by_cell, sources, work, tell):
         found = shown(grid, list(by_cell))
         reference = _reference(cell.source for cell in found)
         rows = score_tables.rows_of(found, scans.labels, reference, settings.seed)

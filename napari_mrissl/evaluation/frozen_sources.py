@@ -17,7 +17,8 @@ from napari_mrissl.evaluation.frozen import (
     plain_source,
 )
 from napari_mrissl.evaluation.leakage import silent, trained_on
-from napari_mrissl.features.network import RANDOM, NetworkSettings, Scales
+from napari_mrissl.features.network import NetworkSettings, Scales
+from napari_mrissl.features.of_networks import RANDOM
 from napari_mrissl.features.of_weights import KINDS, UNET, NetworkKind, kind_of
 from napari_mrissl.features.source import source_for
 from napari_mrissl.networks.unet_layout import UNetSize

@@ -15,7 +15,7 @@ from napari_mrissl.evaluation.frozen import FILTERS, INTENSITY
 from napari_mrissl.evaluation.frozen_sources import parted
 from napari_mrissl.evaluation.score_rows import MEAN, Row
 from napari_mrissl.evaluation.trained_contenders import MONAI
-from napari_mrissl.features.network import RANDOM
+from napari_mrissl.features.of_networks import RANDOM
 from napari_mrissl.networks.weight_library import DEFAULT, names
 from napari_mrissl.segmentation.finetuning import SCRATCH
 from napari_mrissl.training.initial import weights_file

@@ -18,7 +18,7 @@ from napari_mrissl.evaluation.finetuning_runs import Runs
 from napari_mrissl.evaluation.frozen import FILTERS, INTENSITY
 from napari_mrissl.evaluation.leakage import silent, trained_on
 from napari_mrissl.features.cancel import IsCancelled
-from napari_mrissl.features.network import RANDOM
+from napari_mrissl.features.of_networks import RANDOM
 from napari_mrissl.segmentation.finetuning import INFO, SCRATCH, FinetuneSettings
 from napari_mrissl.segmentation.finetuning.starting import Start, start_of
 

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.networks.weights import read_card
 from napari_mrissl.pretext.subjects import Scan
+from napari_mrissl.training.committed import exported
 from napari_mrissl.training.data.preprocessing import limits
 from napari_mrissl.training.settings import Preprocessing
 from napari_mrissl.volumes import Volume
 
-WEIGHTS = "weights.safetensors"
 SUBJECT = "inspected"
 """What a scan is called that is in no run: never by the name of its file."""
 
@@ -30,14 +30,15 @@ def weights_of(source: str | Path) -> Path:
     """
     path = Path(source)
     if path.is_dir():
-        if not (path / WEIGHTS).is_file():
+        found = exported(path)
+        if found is None:
             raise MrisslError(
                 "has no weights yet",
                 where=path,
                 expected="a run with a checkpoint",
                 remedy="train it for some steps first",
             )
-        return path / WEIGHTS
+        return found
     if not path.is_file():
         raise MrisslError("is not there", where=path, expected="the folder of a run, or weights")
     return path

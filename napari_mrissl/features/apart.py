@@ -26,6 +26,7 @@ from napari_mrissl.features.cache import (
     cached,
     clear_unfinished,
     compute,
+    read_back,
     scratch_folder,
 )
 from napari_mrissl.features.cancel import Cancelled, IsCancelled, Progress
@@ -70,14 +71,7 @@ def compute_apart(
     with scratch_folder() as folder:
         hand_over(folder, volume, settings.model_dump(mode="json"))
         run_child(_MODULE, folder, told, cancelled, limit)
-    stack = cached(volume, settings)
-    if stack is None:
-        raise MrisslError(
-            "the features just computed cannot be read back",
-            where="feature cache",
-            remedy="check the disk",
-        )
-    return stack
+    return read_back(volume, settings)
 
 
 def hand_over(folder: Path, volume: Volume, settings: Mapping[str, Any]) -> None:

@@ -122,6 +122,17 @@ def compute(
             if not folder.is_dir():
                 raise
         _sync(folder.parent)
+    return read_back(volume, settings)
+
+
+def read_back(volume: Volume, settings: BaseModel) -> FeatureStack:
+    """Features that were computed just now.
+
+    Raises
+    ------
+    MrisslError
+        If they are not there.
+    """
     stack = cached(volume, settings)
     if stack is None:
         raise MrisslError(

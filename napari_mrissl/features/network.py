@@ -5,16 +5,23 @@ What needs torch is in `napari_mrissl.features.torch_network` and imported when 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.features.cancel import IsCancelled, Progress
+from napari_mrissl.features.of_networks import (
+    RANDOM,
+    TORCH_BYTES,
+    ByTorch,
+    Percent,
+    as_in_training,
+    check_ranges,
+    file_of,
+)
 from napari_mrissl.features.source import Estimate, register_source
 from napari_mrissl.features.stacked import Stacked
 from napari_mrissl.networks.inference_plan import InferencePlan
@@ -28,11 +35,8 @@ from napari_mrissl.networks.unet_layout import (
     upsamplings,
 )
 from napari_mrissl.networks.weight_library import DEFAULT, WeightFile, weights_named
-from napari_mrissl.networks.weight_places import is_identity, place_of, remember
+from napari_mrissl.networks.weight_places import is_identity, remember
 from napari_mrissl.volumes import Volume
-
-RANDOM = "random"
-"""The name of weights that are drawn: a network that learned nothing."""
 
 ANISOTROPIC = 2.5
 """Longest over shortest side of a voxel from which a remark is made."""
@@ -40,9 +44,6 @@ ANISOTROPIC = 2.5
 _SECONDS_PER_MULTIPLY_ADD = 1.3e-11
 _SECONDS_TO_START = 4.0
 """On two cores: of the pass, and of importing torch and reading the weights."""
-
-_TORCH_BYTES = 250 << 20
-"""What torch and its libraries take in memory."""
 
 PERCENTILES = (0.0, 99.99)
 """Of a scan, 0 and 1 in training by the code of arXiv:2411.02372; its inference uses the least and
@@ -52,8 +53,6 @@ PAINTED = "synthesis"
 """The method of networks that were trained on images that the data engine painted, 0 to 1."""
 
 Scales = Literal["output", "decoder"]
-
-Percent = Annotated[float, Field(ge=0, le=100)]
 
 
 class NetworkSettings(BaseModel):
@@ -118,13 +117,11 @@ class NetworkSettings(BaseModel):
     def _possible(self) -> NetworkSettings:
         if self.tap is not None and self.scales != "output":
             raise ValueError("one layer and all scales of the decoder exclude each other")
-        for low, high in filter(None, (self.percentiles, self.window)):
-            if not low < high:
-                raise ValueError(f"{low:g} to {high:g} is no range")
+        check_ranges(self.percentiles, self.window)
         return self
 
 
-class NetworkFeatures:
+class NetworkFeatures(ByTorch):
     """One layer of a network as a `FeatureSource`, whatever `NetworkSettings.scales` says.
 
     Parameters
@@ -153,7 +150,9 @@ class NetworkFeatures:
     version = 1
 
     def __init__(self, settings: NetworkSettings) -> None:
-        self.file = None if settings.weights == RANDOM else _file(settings.weights)
+        self.file: WeightFile | None = None
+        if settings.weights != RANDOM:
+            self.file = file_of(settings.weights, weights_named)
         if self.file is None:
             size = UNetSize(1, OUT_CHANNELS, settings.width, settings.depth)
             self.settings = settings.model_copy(update=_preparation(settings, {}))
@@ -181,7 +180,7 @@ class NetworkFeatures:
         padded = 4 * int(np.prod(self.plan.padded(volume.shape)))
         coarse = padded * self.plan.channels // 8**self.plan.level if self.plan.level else 0
         return Estimate(
-            ram_bytes=_TORCH_BYTES + self.plan.memory(volume.shape) + 2 * padded + coarse,
+            ram_bytes=TORCH_BYTES + self.plan.memory(volume.shape) + 2 * padded + coarse,
             disk_bytes=4 * voxels * self.plan.channels + 4096,
             seconds=_SECONDS_TO_START
             + _SECONDS_PER_MULTIPLY_ADD * self.plan.multiply_adds(volume.shape),
@@ -204,31 +203,11 @@ class NetworkFeatures:
             )
         return tuple(found)
 
-    def compute_into(
-        self,
-        volume: Volume,
-        out: NDArray[np.float32],
-        progress: Progress | None = None,
-        cancelled: IsCancelled | None = None,
-    ) -> None:
-        """Fill `out`, (C, S, A, R) float32; asks `cancelled` between chunks of planes.
+    def pass_of_torch(self) -> Callable[..., None]:
+        """See `napari_mrissl.features.torch_network`."""
+        from napari_mrissl.features import torch_network
 
-        Raises
-        ------
-        Cancelled
-            If `cancelled` answered True; `out` is half filled.
-        MrisslError
-            If all voxels have the same value, torch is not installed, or the weights cannot
-            be read.
-        """
-        try:
-            from napari_mrissl.features import torch_network
-        except ModuleNotFoundError as error:
-            raise MrisslError(
-                "features of networks need torch, which is not installed",
-                remedy='run: pip install "napari-mrissl[train]"',
-            ) from error
-        torch_network.compute_into(self, volume, out, progress, cancelled)
+        return torch_network.compute_into
 
 
 class DecoderFeatures(Stacked):
@@ -275,19 +254,11 @@ def network_source(settings: NetworkSettings) -> NetworkFeatures | DecoderFeatur
 
 
 def _preparation(settings: NetworkSettings, card: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a scan becomes 0 and 1: as chosen, or else as in training."""
     if settings.percentiles is not None or settings.window is not None:
         return {}
     # A network that was trained on painted images saw no percentile of a scan.
     known = card.get("preprocessing") if card.get("method") != PAINTED else None
-    match known:
-        case {"kind": "window", "low": float(low), "high": float(high)} if low < high:
-            return {"window": (low, high)}
-        case {"kind": "percentile", "low": float(low), "high": float(high)} if (
-            0 <= low < high <= 100
-        ):
-            return {"percentiles": (low, high)}
-    return {"percentiles": PERCENTILES}
+    return as_in_training(known, PERCENTILES)
 
 
 def _is_place(weights: str | Path) -> bool:
@@ -301,17 +272,6 @@ def _is_place(weights: str | Path) -> bool:
 
 def _known(name: str) -> bool:
     return weights_named(name).origin in {"shipped", "imported"}
-
-
-def _file(weights: str) -> WeightFile:
-    if not is_identity(weights):
-        return weights_named(weights)
-    file = weights_named(place_of(weights))
-    if file.identity != weights:
-        raise MrisslError(
-            "has changed since it was chosen", where="weights", remedy="choose the weights again"
-        )
-    return file
 
 
 register_source(NetworkSettings, network_source)

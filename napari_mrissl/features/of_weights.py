@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.features.network import RANDOM, NetworkSettings
+from napari_mrissl.features.network import NetworkSettings
+from napari_mrissl.features.of_networks import RANDOM
 from napari_mrissl.features.slice_stacks import SliceStackSettings
 from napari_mrissl.networks.slice_cards import DYNAMICS, TOKENIZER, slice_network
 from napari_mrissl.networks.weight_library import WeightFile, network_named

@@ -9,24 +9,31 @@ brought to the voxels by linear interpolation. What needs torch is in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from napari_mrissl.errors import MrisslError
-from napari_mrissl.features.cancel import IsCancelled, Progress
+from napari_mrissl.features.of_networks import (
+    RANDOM,
+    TORCH_BYTES,
+    ByTorch,
+    Percent,
+    as_in_training,
+    check_ranges,
+    file_of,
+)
 from napari_mrissl.features.source import Estimate, register_source
 from napari_mrissl.geometry import Pose
 from napari_mrissl.networks.settings import DynamicsShape, TokenizerShape
 from napari_mrissl.networks.slice_cards import SliceNetwork, slice_network
 from napari_mrissl.networks.weight_library import WeightFile, network_named
-from napari_mrissl.networks.weight_places import is_identity, place_of, remember
+from napari_mrissl.networks.weight_places import is_identity, remember
 from napari_mrissl.volumes import Volume
 
-RANDOM = "random"
 STACKS = ("axial", "coronal", "sagittal")
 
 CUTS = 4
@@ -35,9 +42,6 @@ CUTS = 4
 _PERCENTILES = (0.5, 99.5)
 _SECONDS_PER_MULTIPLY_ADD = 3e-11
 _SECONDS_TO_START = 3.0
-_TORCH_BYTES = 250 << 20
-
-Percent = Annotated[float, Field(ge=0, le=100)]
 
 
 class SliceStackSettings(BaseModel):
@@ -91,15 +95,13 @@ class SliceStackSettings(BaseModel):
 
     @model_validator(mode="after")
     def _possible(self) -> SliceStackSettings:
-        for low, high in filter(None, (self.percentiles, self.window)):
-            if not low < high:
-                raise ValueError(f"{low:g} to {high:g} is no range")
+        check_ranges(self.percentiles, self.window)
         if (self.weights == RANDOM) != (self.slices is not None):
             raise ValueError("the shape of the tokenizer belongs to random weights, and only there")
         return self
 
 
-class SliceStacks:
+class SliceStacks(ByTorch):
     """Three stacks of slices as a `FeatureSource`.
 
     Attributes
@@ -125,9 +127,12 @@ class SliceStacks:
         if settings.slices is not None:
             self.network = SliceNetwork(settings.slices, settings.dynamics)
         else:
-            self.file = _file(settings.weights)
+            self.file = file_of(settings.weights, network_named)
             self.network = slice_network(self.file.card)
-        self.settings = settings.model_copy(update=self._preparation(settings))
+        self.settings = settings
+        if settings.percentiles is None and settings.window is None:
+            known = None if self.file is None else self.file.card.get("preprocessing")
+            self.settings = settings.model_copy(update=as_in_training(known, _PERCENTILES))
 
     def channel_names(self) -> tuple[str, ...]:
         """By number; where stacks are not averaged with the name of the stack."""
@@ -151,7 +156,7 @@ class SliceStacks:
         ram = 4 * (CUTS * most * tokens * channels + 3 * voxels)
         mixing = 3.0 * channels * voxels * most
         return Estimate(
-            ram_bytes=_TORCH_BYTES + ram,
+            ram_bytes=TORCH_BYTES + ram,
             disk_bytes=4 * voxels * len(self.channel_names()) + 4096,
             seconds=_SECONDS_TO_START + _SECONDS_PER_MULTIPLY_ADD * (cuts * layers + mixing),
         )
@@ -182,43 +187,11 @@ class SliceStacks:
         levels: NDArray[np.float64] = (np.arange(count) + 0.5) * length / count - 0.5
         return levels
 
-    def compute_into(
-        self,
-        volume: Volume,
-        out: NDArray[np.float32],
-        progress: Progress | None = None,
-        cancelled: IsCancelled | None = None,
-    ) -> None:
-        """Fill `out`, (C, S, A, R) float32; asks `cancelled` between slices.
+    def pass_of_torch(self) -> Callable[..., None]:
+        """See `napari_mrissl.features.torch_slices`."""
+        from napari_mrissl.features import torch_slices
 
-        Raises
-        ------
-        Cancelled
-            If `cancelled` answered True; `out` is half filled.
-        MrisslError
-            If all voxels have the same value, torch is not installed, or the weights cannot
-            be read.
-        """
-        try:
-            from napari_mrissl.features import torch_slices
-        except ModuleNotFoundError as error:
-            raise MrisslError(
-                "features of networks need torch, which is not installed",
-                remedy='run: pip install "napari-mrissl[train]"',
-            ) from error
-        torch_slices.compute_into(self, volume, out, progress, cancelled)
-
-    def _preparation(self, settings: SliceStackSettings) -> dict[str, Any]:
-        if settings.percentiles is not None or settings.window is not None:
-            return {}
-        match self.file.card.get("preprocessing") if self.file is not None else None:
-            case {"kind": "window", "low": float(low), "high": float(high)} if low < high:
-                return {"window": (low, high)}
-            case {"kind": "percentile", "low": float(low), "high": float(high)} if (
-                0 <= low < high <= 100
-            ):
-                return {"percentiles": (low, high)}
-        return {"percentiles": _PERCENTILES}
+        return torch_slices.compute_into
 
 
 def stack_poses(volume: Volume, stack: str, levels: NDArray[np.float64], side: float) -> list[Pose]:
@@ -248,15 +221,6 @@ def stack_poses(volume: Volume, stack: str, levels: NDArray[np.float64], side: f
         center = volume.affine[:3, :3] @ index + volume.affine[:3, 3]
         poses.append(Pose.from_normal_up(center, normal, up, side))
     return poses
-
-
-def _file(weights: str) -> WeightFile:
-    file = network_named(place_of(weights) if is_identity(weights) else weights)
-    if is_identity(weights) and file.identity != weights:
-        raise MrisslError(
-            "has changed since it was chosen", where="weights", remedy="choose the weights again"
-        )
-    return file
 
 
 register_source(SliceStackSettings, SliceStacks)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from torch.nn import functional
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features import filters, kernels
 from napari_mrissl.features.cancel import IsCancelled, Progress, stop_if
+from napari_mrissl.features.of_networks import without_contrast
 from napari_mrissl.networks.fast_unet import FastUNet
 from napari_mrissl.networks.inference_plan import Shape, mirror
 from napari_mrissl.networks.unet_layout import UNetSize
@@ -44,7 +44,6 @@ _SLAB = 16
 """Slices finished at once."""
 
 _ready: tuple[str, FastUNet] | None = None
-_busy = threading.Lock()
 
 
 def compute_into(
@@ -54,37 +53,24 @@ def compute_into(
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
 ) -> None:
-    """Fill `out`, (C, S, A, R) float32, with the features; one volume at a time.
-
-    Raises
-    ------
-    Cancelled
-        If `cancelled` answered True.
-    MrisslError
-        If all voxels have the same value, or the network cannot be had.
-    """
+    """Fill `out`; see `NetworkFeatures.compute_into`."""
     image, start = _padded(_prepared(volume, source.settings, cancelled), source)
-    while not _busy.acquire(timeout=0.05):
+    fast = _network(source)
+
+    def check(part: float) -> None:
         stop_if(cancelled)
-    try:
-        fast = _network(source)
+        if progress is not None:
+            progress(_PASS_PART * part, "network")
 
-        def check(part: float) -> None:
-            stop_if(cancelled)
-            if progress is not None:
-                progress(_PASS_PART * part, "network")
-
-        side = source.plan.window_side(volume.shape, _available(fast))
-        if source.plan.level == 0:
-            _fill(fast, image, side, out, start, source.settings.normalise, check)
-        else:
-            coarse = np.empty((source.plan.channels, *_halved(image.shape, fast)), np.float32)
-            _fill(fast, image, side, coarse, (0, 0, 0), "none", check)
-            _enlarge(coarse, out, start, source, cancelled)
-        if fast.kept_bytes > _KEPT_BYTES or fast.device.type != "cpu":
-            fast.release()
-    finally:
-        _busy.release()
+    side = source.plan.window_side(volume.shape, _available(fast))
+    if source.plan.level == 0:
+        _fill(fast, image, side, out, start, source.settings.normalise, check)
+    else:
+        coarse = np.empty((source.plan.channels, *_halved(image.shape, fast)), np.float32)
+        _fill(fast, image, side, coarse, (0, 0, 0), "none", check)
+        _enlarge(coarse, out, start, source, cancelled)
+    if fast.kept_bytes > _KEPT_BYTES or fast.device.type != "cpu":
+        fast.release()
     if progress is not None:
         progress(1.0, "network")
 
@@ -98,11 +84,8 @@ def _prepared(volume: Volume, settings: NetworkSettings, cancelled: IsCancelled 
         ends = volume.value_range(*settings.percentiles)
         image = filters.scaled(volume, ends, (-np.inf, np.inf), cancelled)
     if image.min() == image.max():
-        raise MrisslError(
-            "all voxels have the same value",
-            where=volume.name,
-            expected="a scan with some contrast",
-            remedy="choose another scan" if settings.window is None else "choose another window",
+        raise without_contrast(
+            volume, "choose another scan" if settings.window is None else "choose another window"
         )
     return image
 

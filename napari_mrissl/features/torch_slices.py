@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_mrissl.errors import MrisslError
 from napari_mrissl.features import kernels
 from napari_mrissl.features.cancel import IsCancelled, Progress, stop_if
+from napari_mrissl.features.of_networks import without_contrast
 from napari_mrissl.features.slice_stacks import STACKS, stack_poses
 from napari_mrissl.geometry import Pose
 from napari_mrissl.networks.slice_encoder import SliceEncoder
@@ -29,8 +28,6 @@ _AT_ONCE = 32
 _ENCODING = 0.8
 """How much of the work of a stack the network is."""
 
-_busy = threading.Lock()
-
 
 def compute_into(
     source: SliceStacks,
@@ -39,35 +36,22 @@ def compute_into(
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
 ) -> None:
-    """Fill `out`, (C, S, A, R) float32; one volume at a time.
-
-    Raises
-    ------
-    Cancelled
-        If `cancelled` answered True.
-    MrisslError
-        If all voxels have the same value, or the network cannot be had.
-    """
+    """Fill `out`; see `SliceStacks.compute_into`."""
     ends = _ends(source, volume)
-    while not _busy.acquire(timeout=0.05):
-        stop_if(cancelled)
-    try:
-        encoder = _encoder(source)
-        for number, stack in enumerate(STACKS):
+    encoder = _encoder(source)
+    for number, stack in enumerate(STACKS):
 
-            def tell(part: float, number: int = number) -> None:
-                stop_if(cancelled)
-                if progress is not None:
-                    progress((number + part) / len(STACKS), "network")
+        def tell(part: float, number: int = number) -> None:
+            stop_if(cancelled)
+            if progress is not None:
+                progress((number + part) / len(STACKS), "network")
 
-            tokens = _tokens(source, encoder, volume, stack, ends, tell)
-            own = source.network.channels
-            each = source.settings.joined == "each"
-            target = out[number * own : (number + 1) * own] if each else out
-            _to_voxels(source, volume, tokens, number, target, added=not each and number > 0)
-            tell(1.0)
-    finally:
-        _busy.release()
+        tokens = _tokens(source, encoder, volume, stack, ends, tell)
+        own = source.network.channels
+        each = source.settings.joined == "each"
+        target = out[number * own : (number + 1) * own] if each else out
+        _to_voxels(source, volume, tokens, number, target, added=not each and number > 0)
+        tell(1.0)
     if source.settings.normalise != "none":
         standardised = source.settings.normalise == "standardised"
         over_rows(
@@ -86,12 +70,7 @@ def _ends(source: SliceStacks, volume: Volume) -> tuple[float, float]:
         return settings.window
     assert settings.percentiles is not None  # noqa: S101 - the source has chosen
     if volume.data.min() == volume.data.max():
-        raise MrisslError(
-            "all voxels have the same value",
-            where=volume.name,
-            expected="a scan with some contrast",
-            remedy="choose another scan",
-        )
+        raise without_contrast(volume)
     return volume.value_range(*settings.percentiles)
 
 

@@ -12,21 +12,17 @@ from the last coarse voxel: on the coarse grid that border repeats.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn import functional
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.networks.folded_unet import Convolution, Joined, folded
 from napari_mrissl.networks.inference_plan import CHUNK_BYTES, InferencePlan, Shape
-from napari_mrissl.networks.normalisation import GhostBatchNorm3d
 from napari_mrissl.networks.unet import UNet3d
-from napari_mrissl.networks.unet_layout import UNetSize, upsamplings
+from napari_mrissl.networks.unet_layout import UNetSize
 
 Write = Callable[[int, torch.Tensor], None]
 """Takes the number of the first plane, and planes (n, Y, X, C)."""
@@ -44,43 +40,6 @@ _DEVICE_CHUNK_BYTES = 1 << 29
 """On a GPU, where large pieces keep all its units busy."""
 
 _MOST_OF_A_BLOCK = 31 << 20
-
-_LAST = torch.channels_last_3d
-
-_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-
-
-@dataclass(frozen=True)
-class _Convolution:
-    """Weights (O, I, 3, 3, 3) with channels last, and a bias."""
-
-    weight: torch.Tensor
-    bias: torch.Tensor | None
-
-    def __call__(self, planes: torch.Tensor) -> torch.Tensor:
-        """(n - 2, Y, X, O) of padded planes (n, Y + 2, X + 2, I)."""
-        return _convolved(planes, self.weight, self.bias)
-
-
-@dataclass(frozen=True)
-class _Joined:
-    """A convolution of the skip and of what was upsampled, each on its own grid."""
-
-    skip: _Convolution
-    phases: tuple[torch.Tensor, torch.Tensor]
-
-    def __call__(self, skip: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
-        """(2n, Y, X, O) of padded planes of the skip, 2n + 2, and of the coarse map, n + 2."""
-        out = self.skip(skip)
-        planes, rows, columns, channels = out.shape
-        n, y, x = planes // 2, rows // 2, columns // 2
-        places = out.view(n, 2, y, 2, x, 2, channels)
-        for pz, weight in enumerate(self.phases):
-            found = _convolved(coarse[pz : pz + n + 1], weight, None)
-            found = found.view(n, y + 1, x + 1, 2, 2, channels)
-            for py, px in itertools.product((0, 1), (0, 1)):
-                places[:, pz, :, py, :, px] += found[:, py : py + y, px : px + x, py, px]
-        return out
 
 
 class FastUNet:
@@ -121,7 +80,7 @@ class FastUNet:
         self.device, self.dtype = torch.device(device), dtype
         self.bytes_of_number = torch.empty((), dtype=dtype).element_size()
         self.chunk_bytes = CHUNK_BYTES if self.device.type == "cpu" else _DEVICE_CHUNK_BYTES
-        self._convolutions = self._folded(network)
+        self._convolutions = folded(network, self.plan.stop, self.device, dtype)
         self._kept: dict[str, torch.Tensor] = {}
 
     @property
@@ -169,7 +128,7 @@ class FastUNet:
             write(first, planes)
             first += len(planes)
 
-    def convolution(self, number: int) -> _Convolution | _Joined:
+    def convolution(self, number: int) -> Convolution | Joined:
         """A convolution by the number of its layer, normalisation included."""
         return self._convolutions[number]
 
@@ -187,30 +146,6 @@ class FastUNet:
                 kept = torch.empty(numbers, dtype=self.dtype, device=self.device)
             self._kept[name] = kept
         return kept[:numbers].view(*shape)
-
-    def _folded(self, network: UNet3d) -> dict[int, _Convolution | _Joined]:
-        found: dict[int, _Convolution | _Joined] = {}
-        layers = list(network.model)
-        for number, layer in enumerate(layers[: self.plan.stop + 1]):
-            if not isinstance(layer, nn.Conv3d):
-                continue
-            weight = layer.weight.detach().double()
-            bias = None
-            if number != self.plan.stop:
-                gain, bias = _normalisation(layers[number + 1])
-                weight = weight * gain.view(-1, 1, 1, 1, 1)
-                bias = bias.to(self.device, self.dtype)
-            if number - 1 not in upsamplings(network.depth):
-                found[number] = _Convolution(self._ready(weight), bias)
-                continue
-            skip = len(weight)
-            below, above = (self._ready(phases) for phases in _phases(weight[:, skip:]))
-            joined = _Convolution(self._ready(weight[:, :skip]), bias)
-            found[number] = _Joined(joined, (below, above))
-        return found
-
-    def _ready(self, weight: torch.Tensor) -> torch.Tensor:
-        return weight.to(self.device, self.dtype).contiguous(memory_format=_LAST)
 
 
 class _Meter:
@@ -290,7 +225,7 @@ class _Pass:
     def _joined(self, coarse: torch.Tensor, number: int, level: int) -> Iterator[torch.Tensor]:
         """Chunks of the first convolution of a level of the decoder."""
         convolution = self.fast.convolution(number)
-        assert isinstance(convolution, _Joined)  # noqa: S101 for mypy
+        assert isinstance(convolution, Joined)  # noqa: S101 for mypy
         skip = self.skips[level]
         for first, last in self._chunks(level):
             part = coarse[first // 2 : last // 2 + 2]
@@ -324,7 +259,7 @@ class _Pass:
     ) -> Iterator[torch.Tensor]:
         """Planes of one convolution, as soon as the planes around them are there."""
         convolution = self.fast.convolution(number)
-        assert isinstance(convolution, _Convolution)  # noqa: S101 for mypy
+        assert isinstance(convolution, Convolution)  # noqa: S101 for mypy
         deep, rows, columns = self.sides[level]
         channels = convolution.weight.shape[1]
         room = self._chunk(level, self.fast.plan.size.width << level) + _MOST_OVER
@@ -379,19 +314,6 @@ def _extend(planes: torch.Tensor, *, mirrored: bool) -> None:
     planes[:, :, 0], planes[:, :, -1] = planes[:, :, inner], planes[:, :, -1 - inner]
 
 
-def _convolved(
-    planes: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-) -> torch.Tensor:
-    """A convolution without padding of planes (n, Y, X, I), as planes (m, y, x, O)."""
-    image = planes.unsqueeze(0).permute(0, 4, 1, 2, 3)
-    if planes.dtype == torch.float32 and planes.device.type == "cpu" and _ONEDNN:
-        # With one thread, torch gives small convolutions to a kernel that takes ten times longer.
-        found = torch.mkldnn_convolution(image, weight, bias, (0,) * 3, (1,) * 3, (1,) * 3, 1)
-    else:
-        found = functional.conv3d(image, weight, bias)
-    return found.permute(0, 2, 3, 4, 1).squeeze(0).contiguous()
-
-
 def _keep_freed_memory() -> None:
     """Let the C library keep what chunks free, rather than return it and ask for it again.
 
@@ -400,32 +322,3 @@ def _keep_freed_memory() -> None:
     quarter of its time on first touches of memory that it had before.
     """
     torch.empty(_MOST_OF_A_BLOCK, dtype=torch.uint8)
-
-
-def _normalisation(layer: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gain and bias, float64, that a trained batch normalisation comes to."""
-    if not isinstance(layer, GhostBatchNorm3d | nn.BatchNorm3d):
-        raise MrisslError(
-            f"a layer of type {type(layer).__name__}",
-            where="network",
-            expected="batch normalisation after each convolution",
-        )
-    mean, variance = layer.running_mean, layer.running_var
-    assert mean is not None and variance is not None  # noqa: S101, PT018 for mypy
-    gain = layer.weight.detach().double() / (variance.double() + layer.eps).sqrt()
-    return gain, layer.bias.detach().double() - mean.double() * gain
-
-
-def _phases(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Kernels on the coarse grid for even and for odd fine planes, (4 O, I, 2, 2, 2) each.
-
-    Of the fine voxels that a 3x3x3 kernel sees, an even place has one in the coarse voxel
-    before and two in its own, an odd one two in its own and one in the next. Channels are
-    ordered by the place along rows, then along columns, then as in `weight`.
-    """
-    sums = torch.tensor([[[1.0, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]], dtype=weight.dtype)
-    sums = sums.to(weight.device)
-    kernels = torch.einsum("paz,qby,rcx,oizyx->pqroiabc", sums, sums, sums, weight)
-    outputs, inputs = weight.shape[:2]
-    below, above = kernels.reshape(2, 4 * outputs, inputs, 2, 2, 2)
-    return below, above

@@ -114,11 +114,14 @@ class Shown:
         (N, H, W) grey values in [0, 1]; NaN shows as background.
     captions
         One for each tile.
+    scan
+        Identity of the only scan that is shown; empty where there are several.
     """
 
     name: str
     tiles: NDArray[np.float32]
     captions: tuple[str, ...]
+    scan: str = ""
 
 
 S = TypeVar("S", bound=TaskSettings)

@@ -58,7 +58,8 @@ class PredictionSettings(BaseModel):
     flips: Flips = Field(
         default="safe",
         title="Flips",
-        description="Average over mirrored copies: safe leaves left and right as they are.",
+        description="Average over mirrored copies: safe takes those that training saw, never "
+        "left to right, and in no preset did it see any; all mirrors every axis.",
     )
     window: int = Field(
         default=0,

@@ -210,9 +210,8 @@ def _finish(run_folder: Path, committed: Checkpoint, keep: int) -> None:
 
 def _place_weights(run_folder: Path, checkpoint: Checkpoint) -> None:
     """Let ``weights.safetensors`` be those of a checkpoint; a second name, where that goes."""
-    group = "average" if f"average{SUFFIX}" in checkpoint.files else "weights"
-    source = checkpoint.folder / (group + SUFFIX)
-    if source.name not in checkpoint.files:
+    source = checkpoint.exported
+    if source is None:
         return
     target = run_folder / WEIGHTS
     with contextlib.suppress(OSError):

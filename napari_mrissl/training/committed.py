@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.networks import weights
-from napari_mrissl.training.layout import COMMIT, SETTINGS, committed_steps, step_folder
+from napari_mrissl.training.layout import (
+    COMMIT,
+    SETTINGS,
+    WEIGHTS,
+    committed_steps,
+    step_folder,
+)
 from napari_mrissl.trajectories.contained import open_regular, read_bytes
 
 if TYPE_CHECKING:
@@ -53,6 +59,12 @@ class Checkpoint:
     def bytes(self) -> int:
         """Of all its files."""
         return sum(size for _, size in self.files.values())
+
+    @property
+    def exported(self) -> Path | None:
+        """The file of the weights that are used: averaged over steps, where they were."""
+        names = (group + SUFFIX for group in ("average", "weights"))
+        return next((self.folder / name for name in names if name in self.files), None)
 
     def verify(self) -> None:
         """Compare every file with its checksum.
@@ -105,6 +117,18 @@ def newest(run_folder: str | Path) -> tuple[Checkpoint | None, list[str]]:
 def best(run_folder: str | Path) -> tuple[Checkpoint | None, list[str]]:
     """The best checkpoint that is whole, and a sentence for each better one that is not."""
     return _first_whole(Path(run_folder), lambda checkpoint: checkpoint.best)
+
+
+def exported(run_folder: str | Path) -> Path | None:
+    """The file of a run's weights: the run's own, or else that of its newest whole checkpoint.
+
+    A run that was killed between a checkpoint and the copy of its weights has no other.
+    """
+    placed = Path(run_folder) / WEIGHTS
+    if placed.is_file():
+        return placed
+    found, _ = newest(run_folder)
+    return None if found is None else found.exported
 
 
 def _first_whole(

@@ -112,6 +112,8 @@ class ImageEvent(_Event):
         Of tiles.
     captions
         One for each tile.
+    scan
+        Identity of the only scan that is shown, or empty.
     """
 
     type: Literal["image"] = "image"
@@ -121,6 +123,7 @@ class ImageEvent(_Event):
     tiles: int = Field(ge=1, le=4096)
     columns: int = Field(ge=1, le=4096)
     captions: tuple[Text, ...] = ()
+    scan: Name = ""
 
 
 class CheckpointEvent(_Event):

@@ -186,6 +186,7 @@ class EventWriter:
                 "tiles": len(shown.tiles),
                 "columns": columns,
                 "captions": [_shortened(caption) for caption in shown.captions],
+                "scan": shown.scan,
             }
         )
 

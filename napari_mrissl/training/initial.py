@@ -14,6 +14,7 @@ from napari_mrissl.networks.unet_layout import size_of
 from napari_mrissl.networks.weight_library import DEFAULT, names, weights_named
 from napari_mrissl.pretext.registry import TASKS
 from napari_mrissl.training.building import checked
+from napari_mrissl.training.committed import exported
 from napari_mrissl.training.layout import WEIGHTS
 from napari_mrissl.volumes.atomic import write_atomically
 
@@ -40,7 +41,7 @@ def weights_file(source: str | Path) -> tuple[Path, str]:
         return file.path, file.identity
     path = Path(source)
     if path.is_dir():
-        path = path / WEIGHTS
+        path = exported(path) or path / WEIGHTS
     weights.check(path)
     return path, _sha256(path)
 

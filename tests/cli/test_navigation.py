@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from slice_networks import dynamics_file, tokenizer_file
 
+from napari_mrissl.evaluation.navigation import cloning, plane_benchmark
 from napari_mrissl.networks import weights
 from napari_mrissl.volumes import read
 
@@ -109,12 +110,26 @@ def test_clicks_on_features_of_a_run(run, scan, tmp_path, filters):
     assert out.exists()
 
 
-def test_a_policy_is_compared_with_answers_that_nobody_learned(run, refused, tmp_path):
+def test_a_policy_is_compared_with_answers_that_nobody_learned(run, refused, tmp_path, monkeypatch):
     file, out = tokenizer_file(tmp_path / "run"), tmp_path / "out"
     words = ("benchmark", "plane", file, "--heads", 1, "--each", 1, "--test", 1, "--steps", 20)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plane_benchmark, "on_head", interrupted)
+        ran = run(*words, "--out", out)
+    assert ran.code == 130
+    assert "goes on from there" in ran.err
+    assert not (out / "plane.md").exists()
+    # What was flown and learned is not flown and learned again.
+    monkeypatch.setattr(cloning, "cloned", None)
     ran = run(*words, "--out", out, "--json")
     assert ran.code == 0, ran.err
     ways = json.loads(ran.out)["ways"]
+    monkeypatch.setattr(plane_benchmark, "on_head", None)
+    assert run(*words, "--out", out, "--json").out == ran.out
     assert list(ways) == [
         "policy", "fixed_world", "volume_centre", "principal_axes", "mirror_symmetry"
     ]  # fmt: skip
@@ -127,4 +142,6 @@ def test_a_policy_is_compared_with_answers_that_nobody_learned(run, refused, tmp
     assert "| policy |" in (out / "plane.md").read_text(encoding="utf-8")
     # The demonstrations are a dataset like any other.
     assert json.loads(run("trajectory", "info", out / "demonstrations", "--json").out)
-    assert "there already" in refused(*words, "--out", out)
+    assert "other steps" in refused(*words[:-1], 21, "--out", out)
+    assert "there already" in refused(*words, "--out", file.parent)
+    assert list(file.parent.iterdir()) == [file]

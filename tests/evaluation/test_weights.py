@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.evaluation.weights import SUBJECT, scan_for
+from napari_mrissl.evaluation.weights import SUBJECT, card_of, scan_for, weights_of
+from napari_mrissl.training import checkpoints
+from napari_mrissl.training.layout import step_folder
 from napari_mrissl.volumes import Volume
 
 
@@ -29,3 +31,22 @@ def test_a_window_is_taken_as_it_is_and_percentiles_of_the_scan():
 def test_a_card_without_preprocessing_is_refused(card):
     with pytest.raises(MrisslError, match="how scans are prepared"):
         scan_for(volume(np.arange(27.0).reshape(3, 3, 3)), card)
+
+
+def test_a_run_killed_before_the_copy_of_its_weights_gives_those_of_its_newest_whole_checkpoint(
+    tmp_path,
+):
+    torch = pytest.importorskip("torch")
+    with pytest.raises(MrisslError, match="no weights yet"):
+        weights_of(tmp_path)
+    for step in (1, 2, 3):
+        state = {"a": torch.full((9,), float(step))}
+        groups = {"weights": state, "average": state} if step == 2 else {"weights": state}
+        checkpoints.save(tmp_path, step, groups, {"step": step}, best=False, keep=3)
+    assert weights_of(tmp_path) == tmp_path / "weights.safetensors"
+    (tmp_path / "weights.safetensors").unlink()
+    newest = step_folder(tmp_path, 3) / "weights.safetensors"
+    assert weights_of(tmp_path) == newest
+    newest.write_bytes(newest.read_bytes()[:-1] + b"?")
+    assert weights_of(tmp_path) == step_folder(tmp_path, 2) / "average.safetensors"
+    assert card_of(tmp_path)["step"] == 2

@@ -10,7 +10,8 @@ from napari_mrissl.evaluation.frozen_sources import ALL_SCALES
 from napari_mrissl.evaluation.score_tables import MEAN
 from napari_mrissl.features import compute
 from napari_mrissl.features.invariance import measure_invariance
-from napari_mrissl.features.network import RANDOM, NetworkSettings
+from napari_mrissl.features.network import NetworkSettings
+from napari_mrissl.features.of_networks import RANDOM
 from napari_mrissl.features.recolouring import Recolouring, recoloured
 from napari_mrissl.features.similarity import foreground_sample
 from napari_mrissl.networks import weights

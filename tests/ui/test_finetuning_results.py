@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QObject, Signal
+from qtpy.QtGui import QImage
 
 from napari_mrissl.segmentation.finetuning import prepare
 from napari_mrissl.segmentation.finetuning.task_settings import LabelClass
@@ -21,7 +22,9 @@ from napari_mrissl.ui.finetuning.seen import ScanFacts
 from napari_mrissl.ui.finetuning.table_file import TableRow, write_table
 from napari_mrissl.ui.finetuning.work import Measured, Model, ToMeasure, measure
 from napari_mrissl.ui.layers import add_volume, labels_array
+from napari_mrissl.ui.name_box import NameBox
 from napari_mrissl.ui.pretraining.follower import Follower
+from napari_mrissl.ui.pretraining.history import Picture
 from napari_mrissl.volumes import Volume, read
 from tests.segmentation.finetuning.balls import tiny, write
 
@@ -259,9 +262,45 @@ def test_without_labels_there_is_no_dice_to_be_explained(scan, tmp_path):
 
 
 def test_the_run_tab_says_which_weights_it_uses(qtbot):
-    box = FinetuneRunBox(Follower())
+    box = FinetuneRunBox(Follower(), lambda _: "")
     qtbot.addWidget(box)
     assert "best weights on held-out scans" in box.use.toolTip()
+
+
+def test_a_picture_says_which_scan_it_shows(viewer, scan, qtbot, tmp_path):
+    scene = Scene(viewer)
+    scene.look()
+    qtbot.waitUntil(lambda: not scene.busy, timeout=WAIT)
+    follower = Follower()
+    follower.run = prepare(tiny(), write(tmp_path, 1), tmp_path / "run")
+    box = FinetuneRunBox(follower, scene.name_of)
+    qtbot.addWidget(box)
+    captions, image = ("scan", "predicted", "labels"), QImage(8, 4, QImage.Format.Format_RGB888)
+    for identity, expected in (
+        (scan[1].identity, "prediction of scan, step 3: scan, predicted, labels"),
+        ("0" * 64, "prediction of a scan that is not open, step 3: scan, predicted, labels"),
+        ("", "prediction, step 3: scan, predicted, labels"),
+    ):
+        follower.pictured.emit(Picture("prediction", 3, "a.png", captions, identity), image)
+        assert box.pictures.shown["prediction"].caption.text() == expected
+    scene.close()
+
+
+def test_long_names_of_label_layers_keep_both_ends(qtbot):
+    box = NameBox()
+    qtbot.addWidget(box)
+    name = "sub-01_ses-02_acq-highres_T1w hippocampus, second rater"
+    box.addItems(["none", name])
+    box.resize(140, 26)
+    assert box.shown_name() == "none"
+    box.setCurrentIndex(1)
+    start, _, end = box.shown_name().partition("\N{HORIZONTAL ELLIPSIS}")
+    assert min(len(start), len(end)) > 2
+    assert name.startswith(start)
+    assert name.endswith(end)
+    assert len(start) + len(end) < len(name)
+    box.resize(900, 26)
+    assert box.shown_name() == name
 
 
 class Following(QObject):

@@ -1,6 +1,7 @@
 """The Inspector with real widgets and a real, hardly trained run."""
 
 import itertools
+import shutil
 import subprocess
 import sys
 import time
@@ -336,6 +337,20 @@ def test_runs_are_listed_and_the_newest_one_is_chosen(inspector, qtbot, run_fold
     settle(inspector, qtbot)
     chosen = inspector.sources.chosen
     assert (chosen.folder, chosen.method, chosen.step) == (run_folder, "vectorpose", 2)
+    inspector.sources.load.click()
+    settle(inspector, qtbot)
+    assert inspector.panel.seen is not None
+
+
+def test_a_run_that_was_killed_before_the_copy_of_its_weights_opens(
+    inspector, qtbot, run_folder, tmp_path
+):
+    killed = shutil.copytree(run_folder, tmp_path / "killed")
+    (killed / "weights.safetensors").unlink()
+    index.remember(killed)
+    inspector.sources.refresh.click()
+    settle(inspector, qtbot)
+    assert inspector.sources.chosen.folder == killed
     inspector.sources.load.click()
     settle(inspector, qtbot)
     assert inspector.panel.seen is not None

@@ -11,7 +11,8 @@ from flight_actions import rows, settled, small_volume, steps
 from napari_mrissl.geometry import Pose
 from napari_mrissl.trajectories import Dataset, Flight, Recorder, flight_of, journal, locate
 from napari_mrissl.ui.navigator.flight_panel import FlightPanel
-from napari_mrissl.ui.navigator.flights import FRAME_SIZE, FlightDeck
+from napari_mrissl.ui.navigator.flights import FlightDeck
+from napari_mrissl.ui.navigator.recording import FRAME_SIZE
 from napari_mrissl.ui.navigator.state import NavigatorState
 from napari_mrissl.ui.recorder import shelf, work
 from napari_mrissl.ui.recorder.work import default_folder

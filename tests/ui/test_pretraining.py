@@ -216,7 +216,7 @@ def test_a_closed_dock_stops_nothing(panel, qtbot):
     get_plugin_settings("napari-mrissl").computing.training_at_close = "stop"
     folder = started(panel, qtbot)
     run = Run.open(folder)
-    viewer = panel._viewer
+    viewer = panel.viewer
     (dock,) = [dock for dock, one in docks.open_docks(panel.window()).values() if one is panel]
     viewer.window.remove_dock_widget(dock)
     step = run.state().step

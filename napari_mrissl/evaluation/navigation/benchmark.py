@@ -15,9 +15,9 @@ from napari_mrissl import __version__
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation.navigation import arms as plans
 from napari_mrissl.evaluation.navigation import tables
+from napari_mrissl.evaluation.navigation.kept import MEASURED, keep, kept
 from napari_mrissl.evaluation.navigation.trained_arms import Tell, Train, trained
 from napari_mrissl.training.settings import RunSettings
-from napari_mrissl.volumes.atomic import write_text
 
 if TYPE_CHECKING:
     from napari_mrissl.evaluation.navigation.probe_slices import ProbeSlices
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from napari_mrissl.training.run import Run
 
 PIXELS, RANDOM = "pixels", "random"
-MEASURED = "measured"
 _FORMAT = 1
 
 
@@ -102,14 +101,13 @@ def compare(
         run = made.get(name)
         place = folder / MEASURED / f"{name}.json"
         key = _key(run, runs[plans.START].settings, settings)
-        known = _read(place, key)
+        known = kept(place, key, _measures)
         if known is None:
             if stop():
                 raise KeyboardInterrupt
             tell(f"{name}: measured on held-out subjects")
             known = _measured(name, run, drawing)
-            place.parent.mkdir(exist_ok=True)
-            _keep(place, key, known)
+            keep(place, key, {measure: asdict(one) for measure, one in known.items()})
         rows[name] = known
         tables.write(folder, rows, budgets, facts(runs, settings), _about(runs, settings))
     return rows
@@ -211,22 +209,10 @@ def _key(run: Run | None, start: RunSettings, settings: ProbeSettings) -> dict[s
     }
 
 
-def _keep(place: Path, key: Mapping[str, Any], found: Mapping[str, Measure]) -> None:
-    content = {"key": dict(key), "measures": {name: asdict(one) for name, one in found.items()}}
-    write_text(place, json.dumps(content, indent=1, allow_nan=False) + "\n")
-
-
-def _read(place: Path, key: Mapping[str, Any]) -> dict[str, Measure] | None:
-    """What was measured before; None where it is missing, damaged, or of something else."""
+def _measures(content: Mapping[str, Any]) -> dict[str, Measure]:
     from napari_mrissl.evaluation.navigation.probing import Measure
 
-    try:
-        content = json.loads(place.read_text(encoding="utf-8"))
-        if content["key"] != dict(key):
-            return None
-        return {name: Measure(**one) for name, one in content["measures"].items()}
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return {name: Measure(**one) for name, one in content.items()}
 
 
 def _about(runs: Mapping[str, plans.Arm], settings: ProbeSettings) -> str:

@@ -14,7 +14,7 @@ from napari_mrissl.evaluation.navigation.plane_heads import VIEW_MM, DisplacedHe
 from napari_mrissl.evaluation.navigation.standard_plane import volume_centre
 from napari_mrissl.geometry import Pose, apply_action, relative_action
 from napari_mrissl.synthesis.draws import generator
-from napari_mrissl.trajectories.dataset import Dataset
+from napari_mrissl.trajectories.dataset import Dataset, open_or_create
 from napari_mrissl.trajectories.flight import flight_of
 from napari_mrissl.trajectories.frames import Episodes
 from napari_mrissl.volumes import Volume
@@ -93,16 +93,17 @@ def record(
     seed: int,
     tell: Callable[[float], object] = lambda part: None,
 ) -> Dataset:
-    """Demonstrations over heads, as an ordinary dataset of flights.
+    """Demonstrations over heads, as an ordinary dataset of flights; those there are not redone.
 
     Raises
     ------
     MrisslError
-        If the folder holds anything, or the disk refuses.
+        If the folder holds anything else, or the disk refuses.
     """
-    dataset = Dataset.create(folder, HERTZ)
+    dataset = open_or_create(folder, HERTZ)
+    there = len(dataset)
     for number, head in enumerate(heads):
-        for again in range(each):
+        for again in range(max(0, there - each * number), each):
             poses = demonstrated(head, seed + again)
             flight = flight_of(head.volume, poses, HERTZ)
             dataset.append(flight, task=TASK, source="policy", policy="demonstrator", seed=seed)

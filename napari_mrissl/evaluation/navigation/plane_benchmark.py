@@ -1,13 +1,15 @@
-"""Ways to the mid-sagittal plane compared on held-out heads; written also when learning loses."""
+"""Ways to the mid-sagittal plane compared on held-out heads; what is done is not done again.
+
+Written also when learning loses.
+"""
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import hashlib
-import io
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from napari_mrissl import __version__
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.evaluation.cells import PROTOCOL, agreed
 from napari_mrissl.evaluation.navigation import cloning, demonstrations
 from napari_mrissl.evaluation.navigation.encoders import NetworkEncoder
+from napari_mrissl.evaluation.navigation.kept import MEASURED, keep, kept
 from napari_mrissl.evaluation.navigation.plane_heads import DisplacedHead, displaced_head
+from napari_mrissl.evaluation.navigation.plane_tables import Reached, write
 from napari_mrissl.evaluation.navigation.standard_plane import PLAIN, Plane, apart
-from napari_mrissl.evaluation.statistics import interval
 from napari_mrissl.evaluation.weights import scan_for, weights_of
 from napari_mrissl.geometry import Pose
 from napari_mrissl.networks import weights
@@ -32,11 +36,9 @@ from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.trajectories.dataset import Dataset
 from napari_mrissl.trajectories.frames import Episodes, Scans
 from napari_mrissl.volumes import Volume
-from napari_mrissl.volumes.atomic import write_text
 
 POLICY = "policy"
 DEMONSTRATIONS, POLICY_FILE = "demonstrations", "policy.safetensors"
-TABLE, TABLE_FOR_PEOPLE, TABLE_AS_JSON = "plane.csv", "plane.md", "plane.json"
 
 _HELD_OUT = 1_000_000
 """Test heads have numbers from here on: no shape, contrast or place of them is trained on."""
@@ -71,27 +73,6 @@ class PlaneSettings(BaseModel):
     seed: int = Field(default=0, ge=0)
 
 
-@dataclass(frozen=True)
-class Reached:
-    """Where one way led on one head.
-
-    Attributes
-    ----------
-    way, head
-        Which.
-    mm, degrees
-        From the true plane, see `standard_plane.apart`.
-    steps
-        Flown.
-    """
-
-    way: str
-    head: int
-    mm: float
-    degrees: float
-    steps: int = 0
-
-
 def compare(
     place: Path,
     folder: Path,
@@ -100,14 +81,15 @@ def compare(
     flights: Path | None = None,
     tell: Tell = lambda text: None,
 ) -> list[Reached]:
-    """Learn from demonstrations, fly over held-out heads, and write the tables.
+    """Learn from demonstrations, fly over held-out heads, and write the tables after each.
 
     Parameters
     ----------
     place
         The folder of a run of the method tokenizer or dynamics, or its weights.
     folder
-        New. Demonstrations, the policy and the tables are written into it.
+        New, or of an earlier call with the same settings, which goes on from there; there may
+        be more test heads. Demonstrations, the policy and the tables are written into it.
     settings
         How.
     flights
@@ -119,38 +101,42 @@ def compare(
     Raises
     ------
     MrisslError
-        If the folder is there, weights are of another network, or a scan is not known.
+        If the folder holds anything else, weights are of another network, or a scan is not
+        known.
     """
     settings = settings or PlaneSettings()
     file = weights_of(place)
     state, card = weights.load(file)
     encoder = NetworkEncoder(SliceEncoder.of(state, card))
-    if folder.exists():
-        raise MrisslError("is there already", where=folder, remedy="choose another name")
-    folder.mkdir(parents=True)
-    if flights is None:
-        tell(f"flying over {settings.heads} heads, {settings.each} times each")
-        heads = [displaced_head(settings.seed, number) for number in range(settings.heads)]
-        dataset = demonstrations.record(
-            folder / DEMONSTRATIONS, heads, settings.each, settings.seed
+    recorded = None if flights is None else Dataset.open(flights)
+    protocol = {
+        "comparison": "ways to the mid-sagittal plane",
+        "weights": _digest(file),
+        "flights": None if recorded is None else _digest_of_frames(recorded),
+        **settings.model_dump(exclude={"test"}),
+    }
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / PROTOCOL).exists():
+        raise MrisslError(
+            "is there already",
+            where=folder,
+            expected="a new folder, or that of an earlier call",
+            remedy="choose another name",
         )
-        found = Scans([head.volume for head in heads])
-    else:
-        dataset, found = Dataset.open(flights), Scans(kept=8)
-    rows, actions = _lessons(encoder, card, dataset, found)
-    tell(f"learning from {len(rows)} recorded frames")
-    policy = cloning.cloned(rows, actions, settings.steps, settings.seed)
-    with open(file, "rb") as content:
-        identity = hashlib.file_digest(content, "sha256").hexdigest()
-    facts = {"frames": len(rows), "recorded": flights is not None, **settings.model_dump()}
-    cloning.save(folder / POLICY_FILE, policy, identity, facts)
+    agreed(folder, protocol, MEASURED)
+    policy, facts = _learned(folder, encoder, card, recorded, settings, protocol, tell)
+    key = {"software": __version__, "policy": _digest(folder / POLICY_FILE)}
+    act = {POLICY: cloning.answer(policy, encoder)}
     reached: list[Reached] = []
     for number in range(settings.test):
-        head = displaced_head(settings.seed, _HELD_OUT + number)
-        reached += on_head(head, number, {POLICY: cloning.answer(policy, encoder)},
-                           encoder.network.shape.size, card, settings.flight)  # fmt: skip
-        tell(f"{number + 1} of {settings.test} held-out heads")
-    write(folder, reached, {"method": card.get("method"), "weights": identity, **facts})
+        measured = folder / MEASURED / f"head_{number:05d}.json"
+        found = kept(measured, key, lambda rows: [Reached(**row) for row in rows])
+        if found is None:
+            head = displaced_head(settings.seed, _HELD_OUT + number)
+            found = on_head(head, number, act, encoder.network.shape.size, card, settings.flight)
+            keep(measured, key, [asdict(one) for one in found])
+            tell(f"{number + 1} of {settings.test} held-out heads")
+        reached += found
+        write(folder, reached, {"method": card.get("method"), "test": settings.test, **facts})
     return reached
 
 
@@ -192,56 +178,45 @@ def on_head(
     return found
 
 
-def summary(reached: Sequence[Reached]) -> dict[str, dict[str, float]]:
-    """Of each way the mean and median of both errors over heads, with 95 % intervals."""
-    rows: dict[str, dict[str, float]] = {}
-    for way in dict.fromkeys(one.way for one in reached):
-        own = [one for one in reached if one.way == way]
-        row: dict[str, float] = {"heads": len(own)}
-        for name in ("mm", "degrees"):
-            values = np.array([getattr(one, name) for one in own])
-            low, high = interval(values) if len(values) > 1 else (values[0], values[0])
-            row |= {
-                f"{name}_mean": float(values.mean()), f"{name}_low": float(low),
-                f"{name}_high": float(high), f"{name}_median": float(np.median(values)),
-                f"{name}_worst": float(values.max()),
-            }  # fmt: skip
-        rows[way] = row
-    return rows
+def _digest(file: Path) -> str:
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def write(folder: Path, reached: Sequence[Reached], facts: Mapping[str, Any]) -> None:
-    """Every head as CSV, and the summary as Markdown and JSON."""
-    text = io.StringIO(newline="")
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(["way", "head", "mm", "degrees", "steps"])
-    for one in reached:
-        lines.writerow([one.way, one.head, f"{one.mm:.4f}", f"{one.degrees:.4f}", one.steps])
-    write_text(folder / TABLE, text.getvalue())
-    rows = summary(reached)
-    write_text(folder / TABLE_FOR_PEOPLE, markdown(rows))
-    content = {"software": f"napari-mrissl {__version__}", "how": dict(facts), "ways": rows}
-    text_ = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
-    write_text(folder / TABLE_AS_JSON, text_ + "\n")
+def _digest_of_frames(dataset: Dataset) -> str:
+    shown = demonstrations.frames_shown(dataset)
+    told = [[one.identity, *map(float, one.pose.to_row())] for one in shown]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
-def markdown(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """The summary for people."""
-    lines = ["| way | mm (95 %) | median mm | degrees (95 %) | median degrees |"]
-    lines.append("|---|---|---|---|---|")
-    for way, row in rows.items():
-        cells = [way]
-        for name in ("mm", "degrees"):
-            mean, low, high = (row[f"{name}_{part}"] for part in ("mean", "low", "high"))
-            cells += [f"{mean:.2f} ({low:.2f} to {high:.2f})", f"{row[f'{name}_median']:.2f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    said = (
-        "Distance of the mid-sagittal plane at the middle of the head, and angle between the "
-        "planes, means over held-out heads: MNI152 deformed, recoloured and displaced by up to "
-        "30 mm and 30 degrees, so one anatomy in many shapes. volume_centre is where the policy's "
-        "flights begin."
-    )
-    return "\n".join(lines) + f"\n\n{said}\n"
+def _learned(
+    folder: Path,
+    encoder: NetworkEncoder,
+    card: Mapping[str, Any],
+    recorded: Dataset | None,
+    settings: PlaneSettings,
+    protocol: Mapping[str, Any],
+    tell: Tell,
+) -> tuple[cloning.Policy, dict[str, Any]]:
+    """The policy of a folder, learned where it is not there yet, and how it was trained."""
+    file = folder / POLICY_FILE
+    with contextlib.suppress(MrisslError):
+        # What is damaged is learned again, from demonstrations that are there.
+        return cloning.load(file, protocol["weights"]), dict(weights.read_card(file)["training"])
+    if recorded is None:
+        tell(f"flying over {settings.heads} heads, {settings.each} times each")
+        heads = [displaced_head(settings.seed, number) for number in range(settings.heads)]
+        place = folder / DEMONSTRATIONS
+        dataset = demonstrations.record(place, heads, settings.each, settings.seed)
+        found = Scans([head.volume for head in heads])
+    else:
+        dataset, found = recorded, Scans(kept=8)
+    rows, actions = _lessons(encoder, card, dataset, found)
+    tell(f"learning from {len(rows)} recorded frames")
+    policy = cloning.cloned(rows, actions, settings.steps, settings.seed)
+    facts = {"frames": len(rows), **protocol}
+    cloning.save(file, policy, protocol["weights"], facts)
+    return policy, facts
 
 
 def _lessons(

@@ -11,9 +11,9 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.networks import weights
 from napari_mrissl.segmentation.finetuning.task_settings import INFO, FinetuneTaskSettings
 from napari_mrissl.training.building import checked
-from napari_mrissl.training.committed import best, newest
+from napari_mrissl.training.committed import best, exported
 from napari_mrissl.training.data.preprocessing import limits
-from napari_mrissl.training.layout import SETTINGS, WEIGHTS
+from napari_mrissl.training.layout import SETTINGS
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.settings import Preprocessing
 from napari_mrissl.volumes import Volume
@@ -70,17 +70,11 @@ class SavedSegmenter:
         _check_method(settings.method, folder)
         held_out = any(record.split == "validation" for record in settings.data.subjects)
         chosen = best(folder)[0] if held_out else None
-        path = folder / WEIGHTS
-        if chosen is None and not path.is_file():
-            # It was killed between its first checkpoint and the copy of its weights.
-            chosen, _ = newest(folder)
-            if chosen is None:
-                raise MrisslError(
-                    "has no weights yet", where=folder, remedy="let it train to a checkpoint"
-                )
-        if chosen is not None:
-            average = chosen.folder / "average.safetensors"
-            path = average if average.is_file() else chosen.folder / "weights.safetensors"
+        path = exported(folder) if chosen is None else chosen.exported
+        if path is None:
+            raise MrisslError(
+                "has no weights yet", where=folder, remedy="let it train to a checkpoint"
+            )
         return cls._of_file(path)
 
     @classmethod

@@ -144,4 +144,5 @@ class Finetune(Task[FinetuneTaskSettings]):
         tiles = [image, predicted.astype(np.float32) / last, known]
         # Seen as scans are shown: up is up.
         cuts = [np.flip(np.take(tile, middle, axis=axis), axis=0) for tile in tiles]
-        return Shown(PREVIEW, np.stack(cuts), ("scan", "predicted", "labels"))
+        captions = ("scan", "predicted", "labels")
+        return Shown(PREVIEW, np.stack(cuts), captions, scan.identity)

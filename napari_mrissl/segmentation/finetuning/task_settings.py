@@ -58,7 +58,8 @@ class SpatialSettings(Settings):
     mirror: Literal["none", "safe"] = Field(
         default="none",
         title="Mirror images",
-        description="none; or safe: front to back and top to bottom, never left to right.",
+        description="none; or safe: crops are also learned from mirrored front to back and top to "
+        "bottom, never left to right, and results are averaged over such copies.",
     )
 
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from napari_mrissl.errors import printable
 from napari_mrissl.features import FilterBankSettings, NetworkSettings, source_for
-from napari_mrissl.features.network import RANDOM, NetworkFeatures
+from napari_mrissl.features.network import NetworkFeatures
+from napari_mrissl.features.of_networks import RANDOM
 from napari_mrissl.features.similarity import Comparison
 from napari_mrissl.networks.unet_layout import final, halvings_at, taps
 from napari_mrissl.networks.weight_library import names

@@ -10,7 +10,7 @@ import napari.viewer
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShowEvent
-from qtpy.QtWidgets import QApplication, QShortcut, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QShortcut, QVBoxLayout, QWidget
 
 from napari_mrissl.ui.docks import tab_with_others
 from napari_mrissl.ui.explorer import remembered
@@ -30,6 +30,7 @@ from napari_mrissl.ui.navigator.sharing import real_viewer
 from napari_mrissl.ui.pretraining.curves import Look
 from napari_mrissl.ui.recorder.parts import scrolled
 from napari_mrissl.ui.status import StatusLine
+from napari_mrissl.ui.tabs import tabbed
 from napari_mrissl.ui.wheel import leave_wheel_alone
 
 if TYPE_CHECKING:
@@ -198,17 +199,11 @@ class FeatureExplorer(QWidget):
         return QSize(max(430, self.minimumSizeHint().width()), 660)
 
     def _arrange(self) -> None:
-        self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
-        # Themes draw its line in white.
-        self.tabs.tabBar().setDrawBase(False)
-        for part, title, tip in (
+        self.tabs = tabbed(
             (self.match_tab, "Similar", "Click a place and see where scans have the like of it"),
             (self.colour_tab, "Look", "Features as colours and channel by channel"),
             (scrolled(self.meter_tab), "Invariance", "Two appearances of one anatomy compared"),
-        ):
-            self.tabs.addTab(part, title)
-            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
+        )
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,18 @@ from napari_mrissl.ui.recorder.parts import button, sentence
 _TILES, _GAP = 3, 2
 _COVER = 0.55
 DICE = "dice"
+_NOT_OPEN = "a scan that is not open"
 
 
 class FinetuneRunBox(RunBox):
     """Shows what a `Follower` knows of a finetuning.
+
+    Parameters
+    ----------
+    follower
+        Of the run.
+    name_of
+        What the user calls the scan of an identity; empty if it is not open.
 
     Attributes
     ----------
@@ -32,7 +40,10 @@ class FinetuneRunBox(RunBox):
 
     use_wanted = Signal()
 
-    def __init__(self, follower: Follower, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, follower: Follower, name_of: Callable[[str], str], parent: QWidget | None = None
+    ) -> None:
+        self._name_of = name_of
         self.dice = sentence(
             "Dice of the newest crops, of crops around labels of held-out scans, and what chance "
             "is worth. In crops it is higher than in whole scans: see Results for those"
@@ -82,11 +93,13 @@ class FinetuneRunBox(RunBox):
         state = self._follower.state
         self.use.setVisible(state is not None)
 
-    def _on_picture(self, picture: Any, image: QImage) -> None:
+    def _on_picture(self, picture: Any, image: QImage, scan: str = "") -> None:
         run = self._follower.run
         if run is not None:
             image = coloured(image, run.settings.task.get("classes", ()))
-        super()._on_picture(picture, image)
+        # The run knows no name, only this window does.
+        scan = self._name_of(picture.scan) or (_NOT_OPEN if picture.scan else "")
+        super()._on_picture(picture, image, scan)
 
 
 def coloured(image: QImage, classes: Sequence[Mapping[str, Any]]) -> QImage:

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_mrissl.errors import printable
 from napari_mrissl.ui.finetuning.choices import USES, Use
 from napari_mrissl.ui.finetuning.seen import ScanFacts
+from napari_mrissl.ui.name_box import NameBox
 from napari_mrissl.ui.recorder.parts import column, sentence
 from napari_mrissl.ui.wheel import leave_wheel_alone
 
@@ -87,6 +88,7 @@ class ScansBox(QWidget):
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.table.setWordWrap(False)
+        self.table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.table.setShowGrid(False)
         self.table.verticalHeader().hide()
         self.table.verticalHeader().setDefaultSectionSize(_ROW)
@@ -136,7 +138,7 @@ class ScansBox(QWidget):
                     layer, box.currentData()
                 )
             )
-            maps = _box({None: _NONE}, _TIPS[_MAP])
+            maps = _box({None: _NONE}, _TIPS[_MAP], NameBox())
             for found in one.scan.maps:
                 maps.addItem(printable(found.layer.name), number)
                 maps.setItemData(
@@ -168,7 +170,7 @@ class ScansBox(QWidget):
         use.setCurrentIndex(use.findData(one.use))
         layers = [found.layer for found in one.scan.maps]
         maps.setCurrentIndex(1 + layers.index(one.chosen) if one.chosen in layers else 0)
-        # Narrow as it is, the box may show only the beginning of the name.
+        # Narrow as it is, the box may show only both ends of the name.
         chosen = f" ({maps.currentText()})" if maps.currentIndex() else ""
         maps.setToolTip(f"{_TIPS[_MAP]}{chosen}")
         for box in (use, maps):
@@ -190,8 +192,8 @@ class ScansBox(QWidget):
             self.facts.setText(f"{learned} to learn from, {held} held out, {len(self.rows)} open.")
 
 
-def _box(words: Mapping[object, str], tip: str) -> QComboBox:
-    box = QComboBox()
+def _box(words: Mapping[object, str], tip: str, box: QComboBox | None = None) -> QComboBox:
+    box = QComboBox() if box is None else box
     for key, text in words.items():
         box.addItem(text, key)
     box.setToolTip(tip)

@@ -168,6 +168,10 @@ class Scene(QObject):
             found.append(TableRow(one.volume, line.measured, state))
         return tuple(found)
 
+    def name_of(self, identity: str) -> str:
+        """What the user calls the open scan of an identity; empty if there is none."""
+        return next((one.name for one in self.scans if identity and one.identity == identity), "")
+
     def given(self) -> tuple[Given, ...]:
         """What is learned from and measured on, as it is now."""
         self.harvest()

@@ -90,6 +90,8 @@ class ScanFacts:
         The one of them that is its own as far as can be told.
     problem
         Why it cannot be used, in a sentence.
+    identity
+        Of the volume.
     """
 
     layer: Image
@@ -100,6 +102,7 @@ class ScanFacts:
     maps: tuple[LabelMap, ...] = ()
     likely: Labels | None = None
     problem: str = ""
+    identity: str = ""
 
     def map_of(self, layer: Labels | None) -> LabelMap | None:
         """The label map of a layer."""
@@ -168,7 +171,8 @@ class Seen:
             return ScanFacts(layer, name, problem=str(error))
         marks = Marks(**self._marks.get(id(volume), {}))
         own = tuple(found for grid, found in maps if _same_grid(grid, volume))
-        return ScanFacts(layer, name, volume, marks, _marked(marks), own)
+        counts, identity = _marked(marks), volume.identity
+        return ScanFacts(layer, name, volume, marks, counts, own, identity=identity)
 
     def _add_marks(self, viewer: ViewerModel, layer: Layer, role: str, volume: Volume) -> None:
         known = self._marks.setdefault(id(volume), {})

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QWidget
 
-from napari_mrissl.errors import printable
+from napari_mrissl.errors import MrisslError, printable
 from napari_mrissl.ui.inspector.work import RunChoice
+from napari_mrissl.ui.layers import reading_of
 from napari_mrissl.ui.recorder.parts import button, label_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
+
+    from napari_mrissl.volumes import Volume
 
 _EVENTS = ("inserted", "removed", "renamed", "reordered")
 
@@ -173,3 +176,18 @@ def is_scan(layer: Any) -> bool:
     from napari.layers import Image
 
     return isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb
+
+
+def other_scans(
+    viewer: ViewerModel, layer: Image | None, most: int
+) -> list[tuple[str, Callable[[], Volume]]]:
+    """The topmost other scans of a viewer, with what reads them."""
+    found: list[tuple[str, Callable[[], Volume]]] = []
+    for other in reversed(viewer.layers):
+        if other is layer or not is_scan(other) or len(found) == most:
+            continue
+        try:
+            found.append((other.name, reading_of(other)))
+        except MrisslError:
+            continue  # An image that is no scan is not compared.
+    return found

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from napari_mrissl.evaluation.weights import WEIGHTS, card_of
+from napari_mrissl.evaluation.weights import card_of
 from napari_mrissl.training import index
+from napari_mrissl.training.layout import WEIGHTS, committed_steps
 from napari_mrissl.ui.jobs import Control
 
 
@@ -25,7 +26,7 @@ def list_runs(control: Control) -> tuple[RunChoice, ...]:
     for run in index.runs():
         if control.cancelled():
             break
-        if (run.folder / WEIGHTS).is_file():
+        if (run.folder / WEIGHTS).is_file() or committed_steps(run.folder):
             step = run.state().checkpoint
             found.append(RunChoice(run.folder, run.settings.method, step, run.settings.shuffled))
     return tuple(found)

@@ -203,6 +203,5 @@ def _images(folder: Path, events: Sequence[Event]) -> list[tuple[Picture, QImage
     for event in newest.values():
         image = QImage(str(folder / IMAGES / event.file))
         if not image.isNull():
-            picture = Picture(event.name, event.step, event.file, event.captions)
-            found.append((picture, image))
+            found.append((Picture.of(event), image))
     return found

@@ -121,12 +121,18 @@ class Line:
 
 @dataclass(frozen=True)
 class Picture:
-    """The newest image of one name: where its PNG lies, and what its tiles show."""
+    """The newest image of one name: where its PNG lies, and what its tiles show of which scan."""
 
     name: str
     step: int
     file: str
     captions: tuple[str, ...]
+    scan: str = ""
+
+    @classmethod
+    def of(cls, event: ImageEvent) -> Picture:
+        """What an event says of it."""
+        return cls(event.name, event.step, event.file, event.captions, event.scan)
 
 
 class History:
@@ -211,7 +217,7 @@ class History:
             self.curve(name).chance = value
 
     def _take_image(self, event: ImageEvent) -> None:
-        self.pictures[event.name] = Picture(event.name, event.step, event.file, event.captions)
+        self.pictures[event.name] = Picture.of(event)
 
     def _take_state(self, event: StateEvent) -> None:
         self._say(event, f"{event.name}: {event.reason}" if event.reason else event.name)

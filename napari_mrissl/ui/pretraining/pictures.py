@@ -28,12 +28,15 @@ class Pictures(QWidget):
         self._rows.setContentsMargins(0, 0, 0, 0)
         self._rows.setSpacing(2)
 
-    def present(self, name: str, step: int, captions: Iterable[str], image: QImage) -> None:
+    def present(
+        self, name: str, step: int, captions: Iterable[str], image: QImage, scan: str = ""
+    ) -> None:
         """Show an image in place of the one before of this name."""
         if name not in self.shown:
             self.shown[name] = PictureView(self)
             self._rows.addWidget(self.shown[name])
-        self.shown[name].present(name, step, captions, image)
+        title = f"{name} of {scan}" if scan else name
+        self.shown[name].present(title, step, captions, image)
 
     def clear(self) -> None:
         """Show none."""

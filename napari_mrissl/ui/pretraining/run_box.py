@@ -160,9 +160,10 @@ class RunBox(QWidget):
         self._stale = True
         self._show_state()
 
-    def _on_picture(self, picture, image) -> None:
+    def _on_picture(self, picture, image, scan: str = "") -> None:
         captions = [printable(one) for one in picture.captions]
-        self.pictures.present(printable(picture.name), picture.step, captions, image)
+        name = printable(picture.name)
+        self.pictures.present(name, picture.step, captions, image, printable(scan))
 
     def _on_pause(self) -> None:
         self._ask("paused")

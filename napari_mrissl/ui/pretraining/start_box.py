@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +67,6 @@ class StartBox(QWidget):
         self.no_initial.clicked.connect(lambda: self.initial.setText(""))
         self.estimate.clicked.connect(self.estimate_wanted)
         self.start.clicked.connect(self.start_wanted)
-
-    def show_devices(self, devices: Sequence[Mapping[str, Any]]) -> None:
-        """Offer the devices that there are, besides auto; the chosen one stays chosen."""
-        self.device.offer(devices)
 
     def show_device(self, name: str) -> None:
         """Choose a device without telling."""

@@ -9,7 +9,8 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QWidget
 
 from napari_mrissl.features import FilterBankSettings
 from napari_mrissl.features.combined import CombinedSettings
-from napari_mrissl.features.network import RANDOM, NetworkSettings
+from napari_mrissl.features.network import NetworkSettings
+from napari_mrissl.features.of_networks import RANDOM
 from napari_mrissl.networks.weight_library import DEFAULT, SHIPPED_DEFAULT, names
 from napari_mrissl.networks.weight_places import is_identity
 

@@ -70,6 +70,10 @@ def test_a_picture_shows_a_slice_of_the_held_out_scan(learned):
     assert [event.step for event in pictures] == [20, 40, 60]
     assert {event.name for event in pictures} == {PREVIEW}
     assert pictures[0].captions == ("scan", "predicted", "labels")
+    held_out = [
+        one.identity for one in Run.open(out).settings.data.subjects if one.split == "validation"
+    ]
+    assert [event.scan for event in pictures] == 3 * held_out
     assert (out / "images" / pictures[-1].file).is_file()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_mrissl.features.cancel import Cancelled
+from napari_mrissl.features.cancel import stop_if
 from napari_mrissl.geometry import Pose, relative_action
 from napari_mrissl.pretext.navigation.moves import effort, exchanged, next_pose, reach_of
 from napari_mrissl.pretext.subjects import Scan
@@ -158,7 +158,7 @@ def begin(
     control: Control, mind: Imagination, scan: Scan, pose: Pose, probe: PoseProbe | None
 ) -> Flight:
     """A flight that begins with the true slice at a pose."""
-    _stop_if(control)
+    stop_if(control.cancelled)
     own = mind.fork()
     started = time.perf_counter()
     shown = own.begin(scan, pose)
@@ -178,7 +178,7 @@ def fly(
     """
     reach = reach_of(flight.mind.network.settings.flights)
     while not flight.full:
-        _stop_if(control)
+        stop_if(control.cancelled)
         now, wanted = flight.now.pose, target.pose
         whole = effort(now, wanted, reach)
         if whole < (NEAR if target.settled else LEAST_PART):
@@ -224,8 +224,3 @@ def read_again(flight: Flight, probe: PoseProbe) -> Flight:
 
 def _away(latents: NDArray[np.float32], true: NDArray[np.float32]) -> float:
     return float(np.abs(latents - true).mean(dtype=np.float64))
-
-
-def _stop_if(control: Control) -> None:
-    if control.cancelled():
-        raise Cancelled

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
-from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import Pose
-from napari_mrissl.ui.inspector.method_panel import JobPanel
 from napari_mrissl.ui.inspector.navigation import ghost, memory, showing, work
 from napari_mrissl.ui.inspector.navigation.find_tab import FindTab
 from napari_mrissl.ui.inspector.navigation.flight_control import FlightControl
@@ -18,8 +14,8 @@ from napari_mrissl.ui.inspector.navigation.goal_search import GoalSearch
 from napari_mrissl.ui.inspector.navigation.imagine_tab import ImagineTab
 from napari_mrissl.ui.inspector.navigation.latent_look import LatentLook
 from napari_mrissl.ui.inspector.navigation.latent_tab import MOST_OTHERS, LatentTab
-from napari_mrissl.ui.inspector.source_box import is_scan
-from napari_mrissl.ui.layers import reading_of
+from napari_mrissl.ui.inspector.network_panel import NetworkPanel
+from napari_mrissl.ui.inspector.source_box import other_scans
 from napari_mrissl.ui.navigator.sharing import state_of
 from napari_mrissl.ui.pretraining.curves import Look
 from napari_mrissl.ui.recorder.parts import scrolled
@@ -36,7 +32,7 @@ IMAGINE, FIND, LATENTS = showing.TABS
 _FLIGHT_ENDED = "The navigator shows another scan now: the imagined flight has ended."
 
 
-class NavigationPanel(JobPanel):
+class NavigationPanel(NetworkPanel):
     """Imagined flights, goal slices and latents of a network for slices.
 
     Attributes
@@ -53,15 +49,11 @@ class NavigationPanel(JobPanel):
         Of this network and this scan.
     """
 
+    read, memory = staticmethod(work.load), memory
+
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(viewer, parent)
-        self._closed = False
-        self._run: Path | None = None
-        self._layer: Image | None = None
-        self._network: work.Network | None = None
-        self._loaded: work.Loaded | None = None
         self.probe: PoseProbe | None = None
-        self.loading = self.runner(listed=True)
         self.flying = self.runner(listed=False)
         looking, comparing = self.runner(listed=False), self.runner(listed=False)
         self.fitting = self.runner(listed=True)
@@ -73,22 +65,22 @@ class NavigationPanel(JobPanel):
         self.ghost = ghost.GhostPlane(viewer)
         self.imagine_tab, self.find_tab, self.latent_tab = ImagineTab(), FindTab(), LatentTab()
         self.look = LatentLook(
-            self.slice_state, looking, comparing, self._wanted_looks, self._other_scans, self
+            self.slice_state,
+            looking,
+            comparing,
+            lambda: showing.wanted_looks(self),
+            lambda: other_scans(viewer, self._layer, MOST_OTHERS),
+            self,
         )
-        self._arrange()
+        self.arrange(
+            (self.imagine_tab, self.find_tab, self.latent_tab),
+            (scrolled(self.imagine_tab), "Imagine", "Fly in imagination, beside the scan"),
+            (scrolled(self.find_tab), "Find", "Search a slice in imagination, and fly there"),
+            (scrolled(self.latent_tab), "Latents", "The tokens of the slice, and which are alike"),
+        )
         self._connect()
         self._show_probe()
         self._allow()
-
-    @property
-    def loaded(self) -> work.Loaded | None:
-        """Network and scan, once they are there."""
-        return self._loaded
-
-    @property
-    def layer(self) -> Image | None:
-        """The scan that is looked at."""
-        return self._layer
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -99,18 +91,6 @@ class NavigationPanel(JobPanel):
         scan = loaded.scan
         low, high = ((float(n) - scan.low) / (scan.high - scan.low) for n in layer.contrast_limits)
         return low, max(high, low + 1e-3)
-
-    def open(self, run: Path, layer: Image | None) -> None:
-        """Load the weights of a run in the background, and look at a scan with them."""
-        self._run, self._network = run, None
-        self._watch(layer)
-        self._load()
-
-    def set_layer(self, layer: Image | None) -> None:
-        """Look at another scan with the same weights."""
-        self._watch(layer)
-        if self._run is not None:
-            self._load()
 
     def imagine(self) -> None:
         """Begin an imagined flight with the slice that the navigator shows."""
@@ -146,14 +126,6 @@ class NavigationPanel(JobPanel):
         """Take the colours of a theme."""
         self.imagine_tab.drift.set_look(look)
 
-    def state(self) -> dict[str, Any]:
-        """What a session keeps, as plain data."""
-        return memory.state_of(self)
-
-    def take_state(self, state: dict[str, Any]) -> list[str]:
-        """Take up what `state` gave; names of what is not usable."""
-        return memory.take_state(self, state)
-
     def cancel(self) -> None:
         """Stop what goes on in the background."""
         super().cancel()
@@ -162,45 +134,52 @@ class NavigationPanel(JobPanel):
             self.control.stop()
         self._allow()
 
-    def shut_down(self) -> None:
-        """End all work and remove the layers; the panel is of no more use."""
-        if self._closed:
-            return
-        self._closed = True
-        self.close_runners()
-        self.look.close()
-        self.control.close()
-        self.goals.close()
+    def forget(self) -> None:
+        """Stop, and clear, what is about another network or scan."""
+        for runner in (self.fitting, self.finding, self.showing):
+            runner.cancel()
+        self.look.use(None)
+        self.control.stop()
+        self.control.probe = None
+        self.probe = None
+        self.ghost.hide()
+        self.imagine_tab.clear()
+        self.latent_tab.clear()
+        self._show_probe()
+        self._allow()
+
+    def show_loaded(self, loaded: work.Loaded) -> None:
+        """Begin with the slice that the navigator shows."""
+        if loaded.opened.imagination is None:
+            self.tabs.setCurrentIndex(LATENTS)
+        self._show_flight()
+        self.look.use(loaded)
+        if self.slice_state.volume is None:
+            self._bring_navigator(loaded)
+        self.goals.prepare(loaded)
+        self._allow()
+        self.look.request()
+
+    def let_go(self) -> None:
+        """Give back layers and connections, once all jobs have ended."""
+        for one in (self.look, self.control, self.goals):
+            one.close()
         self.ghost.shut_down()
         self.imagine_tab.drift.shut_down()
-        self._watch(None)
-        self.slice_state.pose_changed.disconnect(self._on_pose)
-        self.slice_state.volume_changed.disconnect(self._on_volume)
-        self.slice_state.settings_changed.disconnect(self._on_settings)
-        self.slice_state.history_changed.disconnect(self._allow)
+        for signal, slot in self._followed:
+            signal.disconnect(slot)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
-        self._loaded = self._network = self.probe = None
+        self.probe = None
 
-    def minimumSizeHint(self) -> QSize:
-        """Never narrower than the controls."""
-        tabs = (self.imagine_tab, self.find_tab, self.latent_tab)
-        return QSize(max(tab.minimumSizeHint().width() for tab in tabs) + 18, 300)
-
-    def _arrange(self) -> None:
-        self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
-        # Its line takes no colour of a dark theme.
-        self.tabs.tabBar().setDrawBase(False)
-        for part, title, tip in (
-            (self.imagine_tab, "Imagine", "Fly in imagination, beside the scan"),
-            (self.find_tab, "Find", "Search a slice in imagination, and fly there"),
-            (self.latent_tab, "Latents", "The tokens of the slice, and which are alike"),
-        ):
-            self.tabs.addTab(scrolled(part), title)
-            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.tabs)
+    @property
+    def _followed(self) -> tuple[tuple[Any, Any], ...]:
+        state = self.slice_state
+        return (
+            (state.pose_changed, self._on_pose),
+            (state.volume_changed, self._on_volume),
+            (state.settings_changed, self._show_all),
+            (state.history_changed, self._allow),
+        )
 
     def _connect(self) -> None:
         imagine, find, latent = self.imagine_tab, self.find_tab, self.latent_tab
@@ -210,7 +189,7 @@ class NavigationPanel(JobPanel):
         imagine.restart_wanted.connect(self.control.restart)
         imagine.others_changed.connect(self._on_others)
         imagine.fit_wanted.connect(self.fit_probe)
-        imagine.ghost_toggled.connect(self._on_ghost)
+        imagine.ghost_toggled.connect(lambda _: showing.show_read(self))
         find.mark_wanted.connect(self._on_mark)
         find.forget_wanted.connect(lambda: self.goals.set_goal(None))
         find.find_wanted.connect(self.find)
@@ -223,61 +202,22 @@ class NavigationPanel(JobPanel):
         self.goals.changed.connect(self._show_goal)
         self.jobs.idle.connect(self._on_idle)
         self.tabs.currentChanged.connect(lambda _: self.look.request())
-        self.slice_state.pose_changed.connect(self._on_pose)
-        self.slice_state.volume_changed.connect(self._on_volume)
-        self.slice_state.settings_changed.connect(self._on_settings)
-        self.slice_state.history_changed.connect(self._allow)
+        for signal, slot in self._followed:
+            signal.connect(slot)
         self.viewer.layers.events.removed.connect(self._on_removed)
 
     def _watch(self, layer: Image | None) -> None:
         """Take the contrast of another layer."""
         if self._layer is not None:
-            self._layer.events.contrast_limits.disconnect(self._on_contrast)
-        self._layer = layer
+            self._layer.events.contrast_limits.disconnect(self._show_all)
+        super()._watch(layer)
         if layer is not None:
-            layer.events.contrast_limits.connect(self._on_contrast)
+            layer.events.contrast_limits.connect(self._show_all)
 
-    def _load(self) -> None:
-        """Weights and scan, in the background; what is shown of another pair is cleared."""
-        for runner in (self.fitting, self.finding, self.showing):
-            runner.cancel()
-        self.look.use(None)
-        self.control.stop()
-        self.control.probe = None
-        self._loaded = self.probe = None
-        self.ghost.hide()
-        self.imagine_tab.clear()
-        self.latent_tab.clear()
-        self._show_probe()
-        self._allow()
-        run, known, read = self._run, self._network, None
-        if self._layer is not None:
-            try:
-                read = reading_of(self._layer)
-            except MrisslError as error:
-                self.failed.emit(str(error))
-        assert run is not None  # noqa: S101 - `open` comes first
-        self.loading.start(
-            lambda c: work.load(c, run, known, read), title="weights", done=self._on_loaded
-        )
-        self.busy_changed.emit()
-
-    def _on_loaded(self, found: work.Loaded | work.Network) -> None:
-        if isinstance(found, work.Network):
-            self._network = found
+    def _on_loaded(self, found: tuple[work.Network, work.Loaded | None]) -> None:
+        super()._on_loaded(found)
+        if self._loaded is None:
             self.goals.prepare(None)
-            self.said.emit("The weights are loaded; open a scan to inspect them on.")
-            return
-        self._network, self._loaded = found.network, found
-        if found.opened.imagination is None:
-            self.tabs.setCurrentIndex(LATENTS)
-        self._show_flight()
-        self.look.use(found)
-        if self.slice_state.volume is None:
-            self._bring_navigator(found)
-        self.goals.prepare(found)
-        self._allow()
-        self.look.request()
 
     def _bring_navigator(self, loaded: work.Loaded) -> None:
         """Let the navigator cut the scan that is looked at; its pose stays where it can."""
@@ -299,11 +239,6 @@ class NavigationPanel(JobPanel):
             showing.show_goal(self)
         self._allow()
 
-    def _on_settings(self) -> None:
-        """The navigator may look from the other side now."""
-        self._show_flight()
-        self._show_goal()
-
     def _on_volume(self, _: object) -> None:
         if self.control.active and self.slice_state.source is not self._layer:
             self.control.stop()
@@ -318,7 +253,8 @@ class NavigationPanel(JobPanel):
             self.goals.set_goal(None)
             self.find_tab.facts.setText("The goal's scan was closed; the goal is forgotten.")
 
-    def _on_contrast(self, _: object = None) -> None:
+    def _show_all(self, _: object = None) -> None:
+        """The contrast is another one, or the navigator looks from the other side."""
         self._show_flight()
         self._show_goal()
         self._show_seen()
@@ -337,31 +273,9 @@ class NavigationPanel(JobPanel):
         self._allow()
         self.look.request()
 
-    def _on_ghost(self, _: bool) -> None:
-        self._show_read()
-
-    def _wanted_looks(self) -> tuple[bool, bool]:
-        """Whether the true slice is looked at, and whether in colours."""
-        latents = self.tabs.currentIndex() == LATENTS
-        reads = self.probe is not None and not self.control.active
-        own = self.slice_state.source is self._layer
-        return own and (latents or reads), latents
-
-    def _other_scans(self) -> list[tuple[str, Any]]:
-        """The topmost other scans of the viewer, with what reads them."""
-        found: list[tuple[str, Any]] = []
-        for layer in reversed(self.viewer.layers):
-            if layer is self._layer or not is_scan(layer) or len(found) == MOST_OTHERS:
-                continue
-            try:
-                found.append((layer.name, reading_of(layer)))
-            except MrisslError:
-                continue  # An image that is no scan is not compared.
-        return found
-
     def _show_flight(self) -> None:
         showing.show_flight(self)
-        self._show_read()
+        showing.show_read(self)
         self._allow()
         if not self.control.active:
             # Without a flight it is the true slice whose latents are read.
@@ -375,11 +289,8 @@ class NavigationPanel(JobPanel):
 
     def _show_seen(self) -> None:
         showing.show_seen(self)
-        self._show_read()
+        showing.show_read(self)
 
     def _show_probe(self) -> None:
         self.imagine_tab.probe.setText(ghost.probe_words(self.probe))
-        self._show_read()
-
-    def _show_read(self) -> None:
         showing.show_read(self)

@@ -41,6 +41,14 @@ def allow(panel: NavigationPanel) -> None:
     )
 
 
+def wanted_looks(panel: NavigationPanel) -> tuple[bool, bool]:
+    """Whether the true slice is looked at, and whether in colours."""
+    latents = panel.tabs.currentIndex() == LATENTS
+    reads = panel.probe is not None and not panel.control.active
+    own = panel.slice_state.source is panel.layer
+    return own and (latents or reads), latents
+
+
 def show_flight(panel: NavigationPanel) -> None:
     """The newest moment of the imagined flight, or that there is none."""
     flight, state, tab = panel.control.flight, panel.slice_state, panel.imagine_tab

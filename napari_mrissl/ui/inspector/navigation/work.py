@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl.evaluation.weights import weights_of
-from napari_mrissl.features.cancel import Cancelled
+from napari_mrissl.features.cancel import stop_if
 from napari_mrissl.features.projections import Projection, fit_projection
 from napari_mrissl.features.similarity import Compared
 from napari_mrissl.geometry import Pose
@@ -100,7 +100,7 @@ class Alike:
 
 def load(
     control: Control, folder: Path, known: Network | None, read: Callable[[], Volume] | None
-) -> Any:
+) -> tuple[Network, Loaded | None]:
     """Load weights where they are not loaded yet, and read and prepare a scan for them."""
     network = known
     if network is None or network.folder != folder:
@@ -110,10 +110,10 @@ def load(
 
         network = Network(folder, OpenNetwork.open(weights_of(folder)))
     if read is None:
-        return network
-    stop_if(control)
+        return network, None
+    stop_if(control.cancelled)
     control.progress(0.6, "Preparing the scan")
-    return Loaded(network, network.opened.scan(read()))
+    return network, Loaded(network, network.opened.scan(read()))
 
 
 def look(
@@ -121,7 +121,7 @@ def look(
     probe: PoseProbe | None,
 ) -> Seen:  # fmt: skip
     """The true slice at a pose and what its latents say."""
-    stop_if(control)
+    stop_if(control.cancelled)
     frame = loaded.opened.frames(loaded.scan, [pose])[0]
     latents = loaded.opened.encode(loaded.scan, [pose])[0]
     colours = None if palette is None else palette.colours(_channels(latents[None]))[0]
@@ -157,7 +157,7 @@ def alike(
     query = own.at((0, *token))
     found = [_alike("", seen.frame, own, query)]
     for name, read in others:
-        stop_if(control)
+        stop_if(control.cancelled)
         scan = opened.scan(read())
         frame, latents = opened.frames(scan, [seen.pose])[0], opened.encode(scan, [seen.pose])[0]
         found.append(_alike(name, frame, _compared(frame, latents, palette, opened.grid), query))
@@ -180,7 +180,7 @@ def picture_of_goal(
     control: Control, loaded: Loaded, volume: Volume, pose: Pose
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """A goal's slice (N, N) and its latents."""
-    stop_if(control)
+    stop_if(control.cancelled)
     scan = loaded.opened.scan(volume)
     return loaded.opened.frames(scan, [pose])[0], loaded.opened.encode(scan, [pose])[0]
 
@@ -207,12 +207,6 @@ def find(
         lambda part: control.progress(part, "Searching in imagination"),
     )
     return found, loaded.opened.frames(loaded.scan, [found.pose])[0]
-
-
-def stop_if(control: Control) -> None:
-    """End a job that nobody wants any more."""
-    if control.cancelled():
-        raise Cancelled
 
 
 def _compared(

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QSize
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
-from napari_mrissl.errors import MrisslError
 from napari_mrissl.pretext.crops import CropRecord
 from napari_mrissl.pretext.vectorpose.views import DIRECTIONS, RestorationView, Sweep
 from napari_mrissl.ui.clicks import MainViewClicks
-from napari_mrissl.ui.inspector.method_panel import JobPanel
+from napari_mrissl.ui.inspector.network_panel import NetworkPanel
 from napari_mrissl.ui.inspector.vectorpose import hints, memory, work
 from napari_mrissl.ui.inspector.vectorpose.arrow_tab import ArrowTab
 from napari_mrissl.ui.inspector.vectorpose.arrows import ArrowLayers
@@ -24,7 +22,6 @@ from napari_mrissl.ui.inspector.vectorpose.control_tab import ControlTab
 from napari_mrissl.ui.inspector.vectorpose.crop_tab import CropTab
 from napari_mrissl.ui.inspector.vectorpose.position_tab import PositionTab
 from napari_mrissl.ui.inspector.work import list_runs
-from napari_mrissl.ui.layers import reading_of
 from napari_mrissl.ui.navigator.units import position_of
 from napari_mrissl.ui.pretraining.curves import Look
 from napari_mrissl.ui.recorder.parts import scrolled
@@ -39,7 +36,7 @@ CROP, ARROWS, POSITION, BOUNDARIES, CONTROLS = range(5)
 _IN_3D = "A click in 3D has no depth: switch to 2D to place the crop."
 
 
-class VectorPosePanel(JobPanel):
+class VectorPosePanel(NetworkPanel):
     """Crop picker, arrows, sweeps, boundaries and null controls of a VectorPOSE network.
 
     Attributes
@@ -52,19 +49,15 @@ class VectorPosePanel(JobPanel):
         What is drawn in the viewer.
     """
 
+    read, memory = staticmethod(work.load), memory
+
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(viewer, parent)
-        self._closed = False
-        self._run: Path | None = None
-        self._layer: Image | None = None
-        self._network: work.Network | None = None
-        self._loaded: work.Loaded | None = None
         self._draws = 0
         self._spoils = 0
         self._done: dict[str, object] = {}
         self.seen: work.CropSeen | None = None
         self.sweep: Sweep | None = None
-        self.loading = self.runner(listed=True)
         self.looking = self.runner(listed=False)
         self.measuring = self.runner(listed=True)
         self.listing = self.runner(listed=False)
@@ -76,28 +69,21 @@ class VectorPosePanel(JobPanel):
         self.position_tab = PositionTab()
         self.boundary_tab = BoundaryTab()
         self.control_tab = ControlTab()
-        self._arrange()
+        self.arrange(
+            (self.crop_tab, self.position_tab, self.boundary_tab, self.control_tab),
+            (scrolled(self.crop_tab), "Crop", "Where the crop is, and what the network says"),
+            (self.arrow_tab, "Arrows", "The nine arrows in numbers"),
+            (self.position_tab, "Position", "The crop slides through the scan"),
+            (scrolled(self.boundary_tab), "Boundaries", "The crop spoiled and restored"),
+            (self.control_tab, "Controls", "Many crops, beside predictors that know nothing"),
+        )
         self._connect()
         self._allow()
 
-    @property
-    def loaded(self) -> work.Loaded | None:
-        """Network and scan, once they are there."""
-        return self._loaded
-
     def open(self, run: Path, layer: Image | None) -> None:
         """Load the weights of a run in the background, and look at a scan with them."""
-        self._run, self._layer = run, layer
-        self._network = None
-        self._load()
+        super().open(run, layer)
         self.listing.start(list_runs, title="list of runs", done=self.control_tab.list_runs)
-        self.busy_changed.emit()
-
-    def set_layer(self, layer: Image | None) -> None:
-        """Look at another scan with the same weights."""
-        self._layer = layer
-        if self._run is not None:
-            self._load()
 
     def resample(self) -> None:
         """Another random crop, as in training."""
@@ -151,52 +137,41 @@ class VectorPosePanel(JobPanel):
         """Take the colours of a theme."""
         self.position_tab.set_look(look)
 
-    def state(self) -> dict[str, Any]:
-        """What a session keeps, as plain data."""
-        return memory.state_of(self)
+    def forget(self) -> None:
+        """Stop, and clear, what is about another network or scan."""
+        self.looking.cancel()
+        self.measuring.cancel()
+        self.seen = self.sweep = None
+        self._done.clear()
+        self.layers.clear()
+        self.crop_tab.clear()
+        self.arrow_tab.show_view(None)
+        self.position_tab.clear()
+        self.boundary_tab.clear()
+        self.control_tab.show_report(None)
+        self._allow()
 
-    def take_state(self, state: dict[str, Any]) -> list[str]:
-        """Take up what `state` gave; names of what is not usable."""
-        return memory.take_state(self, state)
+    def show_loaded(self, loaded: work.Loaded) -> None:
+        """Begin with the crop in the middle, or the one that was chosen before."""
+        volume = loaded.scan.volume
+        if self.chosen.present is None:
+            self.chosen.begin(CropChoice.middle(volume))
+        self.crop_tab.set_extent(np.array(volume.shape) * volume.spacing / 2)
+        self._allow()
+        self._say_what_is_missing(loaded.network)
+        self._on_chosen()
 
-    def shut_down(self) -> None:
-        """End all work and remove the layers; the panel is of no more use."""
-        if self._closed:
-            return
-        self._closed = True
+    def let_go(self) -> None:
+        """Give back layers and connections, once all jobs have ended."""
         self.chosen.close()
-        self.close_runners()
         self.crop_tab.view.shut_down()
         self.picking.shut_down()
         self.layers.remove()
         self.position_tab.shut_down()
-        self._loaded = self._network = self.seen = self.sweep = self._layer = None
+        self.seen = self.sweep = None
         self.boundary_tab.view = None
         self.control_tab.report = None
         self._done.clear()
-
-    def minimumSizeHint(self) -> QSize:
-        """Never narrower than the controls."""
-        parts = (self.crop_tab, self.position_tab, self.boundary_tab, self.control_tab)
-        return QSize(max(part.minimumSizeHint().width() for part in parts) + 18, 300)
-
-    def _arrange(self) -> None:
-        self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
-        # Its line takes no colour of a dark theme.
-        self.tabs.tabBar().setDrawBase(False)
-        for part, title, tip in (
-            (scrolled(self.crop_tab), "Crop", "Where the crop is, and what the network says"),
-            (self.arrow_tab, "Arrows", "The nine arrows in numbers"),
-            (self.position_tab, "Position", "The crop slides through the scan"),
-            (scrolled(self.boundary_tab), "Boundaries", "The crop spoiled and restored"),
-            (self.control_tab, "Controls", "Many crops, beside predictors that know nothing"),
-        ):
-            self.tabs.addTab(part, title)
-            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.tabs)
 
     def _connect(self) -> None:
         crop = self.crop_tab
@@ -215,39 +190,6 @@ class VectorPosePanel(JobPanel):
         self.control_tab.measure_wanted.connect(self.measure)
         self.control_tab.save_wanted.connect(self.save_report)
         self.tabs.currentChanged.connect(lambda _: self._request())
-
-    def _load(self) -> None:
-        """Weights and scan, in the background; what is shown of another pair is cleared."""
-        self.looking.cancel()
-        self.measuring.cancel()
-        self._loaded = self.seen = self.sweep = None
-        self._done.clear()
-        self._clear()
-        run, known, read = self._run, self._network, None
-        if self._layer is not None:
-            try:
-                read = reading_of(self._layer)
-            except MrisslError as error:
-                self.failed.emit(str(error))
-        assert run is not None  # noqa: S101 - `open` comes first
-        self.loading.start(
-            lambda c: work.load(c, run, known, read), title="weights", done=self._on_loaded
-        )
-        self.busy_changed.emit()
-
-    def _on_loaded(self, found: work.Loaded | work.Network) -> None:
-        if isinstance(found, work.Network):
-            self._network = found
-            self.said.emit("The weights are loaded; open a scan to inspect them on.")
-            return
-        self._network, self._loaded = found.network, found
-        volume = found.scan.volume
-        if self.chosen.present is None:
-            self.chosen.begin(CropChoice.middle(volume))
-        self.crop_tab.set_extent(np.array(volume.shape) * volume.spacing / 2)
-        self._allow()
-        self._say_what_is_missing(found.network)
-        self._on_chosen()
 
     def _allow(self) -> None:
         there = self._loaded is not None
@@ -344,12 +286,3 @@ class VectorPosePanel(JobPanel):
     def _on_spoil(self) -> None:
         self._spoils += 1
         self._request()
-
-    def _clear(self) -> None:
-        self.layers.clear()
-        self.crop_tab.clear()
-        self.arrow_tab.show_view(None)
-        self.position_tab.clear()
-        self.boundary_tab.clear()
-        self.control_tab.show_report(None)
-        self._allow()

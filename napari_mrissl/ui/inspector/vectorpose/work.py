@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation.vectorpose import Report, draw, examine, write
 from napari_mrissl.evaluation.weights import scan_for, weights_of
-from napari_mrissl.features.cancel import Cancelled
+from napari_mrissl.features.cancel import stop_if
 from napari_mrissl.pretext import crops
 from napari_mrissl.pretext.crops import CropRecord
 from napari_mrissl.pretext.subjects import Scan
@@ -92,7 +92,7 @@ class CropSeen:
 
 def load(
     control: Control, folder: Path, known: Network | None, read: Callable[[], Volume] | None
-) -> Any:
+) -> tuple[Network, Loaded | None]:
     """Load weights where they are not loaded yet, and read and prepare a scan for them."""
     network = known
     if network is None or network.folder != folder:
@@ -102,19 +102,19 @@ def load(
 
         network = Network(folder, Inspector.open(weights_of(folder)))
     if read is None:
-        return network
-    _stop_if(control)
+        return network, None
+    stop_if(control.cancelled)
     control.progress(0.4, "Preparing the scan")
     scan = scan_for(read(), network.inspector.card)
-    _stop_if(control)
+    stop_if(control.cancelled)
     control.progress(0.7, "Measuring chance")
     chance = _chance(network.inspector, scan) if network.settings.vectors else None
-    return Loaded(network, scan, chance, _off_middle(network.inspector, scan))
+    return network, Loaded(network, scan, chance, _off_middle(network.inspector, scan))
 
 
 def look(control: Control, loaded: Loaded, record: CropRecord) -> CropSeen:
     """Cut a crop and ask the network about it."""
-    _stop_if(control)
+    stop_if(control.cancelled)
     inspector, scan = loaded.network.inspector, loaded.scan
     if inspector.settings.vectors:
         view = inspector.look(scan, [record])[0]
@@ -129,19 +129,19 @@ def look(control: Control, loaded: Loaded, record: CropRecord) -> CropSeen:
 def sweep(control: Control, loaded: Loaded, record: CropRecord, direction: Direction) -> Any:
     """Slide a crop through the scan; ends between the crops when it is cancelled."""
     return loaded.network.inspector.sweep(
-        loaded.scan, record, direction, _SWEEP_PLACES, lambda _: _stop_if(control)
+        loaded.scan, record, direction, _SWEEP_PLACES, lambda _: stop_if(control.cancelled)
     )
 
 
 def restore(control: Control, loaded: Loaded, record: CropRecord, seed: int) -> Any:
     """Spoil a crop and restore it."""
-    _stop_if(control)
+    stop_if(control.cancelled)
     return loaded.network.inspector.restoration(loaded.scan, record, seed)
 
 
 def resample(control: Control, loaded: Loaded, seed: int) -> CropRecord:
     """Another random crop, drawn as the run draws them."""
-    _stop_if(control)
+    stop_if(control.cancelled)
     return draw(loaded.network.inspector, loaded.scan, 1, seed)[0]
 
 
@@ -153,7 +153,7 @@ def measure(control: Control, loaded: Loaded, count: int, seed: int, shuffled: P
     other = None if shuffled is None else Inspector.open(weights_of(shuffled))
 
     def tell(part: float) -> None:
-        _stop_if(control)
+        stop_if(control.cancelled)
         control.progress(part, f"Measuring {count} crops")
 
     report: Report = examine(loaded.network.inspector, loaded.scan, count, seed, other, tell)
@@ -188,8 +188,3 @@ def _off_middle(inspector: Inspector, scan: Scan) -> float | None:
         return None  # No body is found: then nothing can be said of its place.
     middle = inspector.task.axis(scan).places_mm.mean(axis=0)
     return float(np.median(np.linalg.norm(body.places_mm - middle, axis=1)))
-
-
-def _stop_if(control: Control) -> None:
-    if control.cancelled():
-        raise Cancelled
