@@ -62,10 +62,8 @@ def row_hints(seen: RowsSeen) -> list[str]:
     means = np.array([np.diagonal(predicted, int(step)).mean() for step in steps])
     lost = float((np.maximum.accumulate(means) - means).max()) / max(float(np.ptp(true)), 1e-9)
     if lost > _BACK:
-        return [
-            f"Beyond some distance along {axis} predicted gaps shrink again: anatomy that repeats, "
-            "or ends that look alike."
-        ]
+        words = "anatomy that repeats, or ends that look alike."
+        return [f"Beyond some distance along {axis} predicted gaps shrink again: {words}"]
     return []
 
 
