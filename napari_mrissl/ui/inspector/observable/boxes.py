@@ -55,6 +55,7 @@ EDGES = tuple((a, b) for b in range(8) for a in range(b) if (a ^ b) in (1, 2, 4)
 """Pairs of corners of a box, in the order of `Views.corners_world`, that an edge joins."""
 
 _DASH_MM = 3.0
+_LEAST_MM = 1e-3
 
 
 def box(corners: Floats) -> Floats:
@@ -76,17 +77,25 @@ def pair(one: ViewPair) -> Drawing:
         TRUE_GAP: np.array([[start, one.true_world]]),
         PREDICTED_GAP: np.array([[start, one.predicted_world]]),
     }
+    # Of a view and itself there is one box and no way; an arrow without length has no direction.
     if one.i == one.j:
-        # Of a view and itself there is one box, and no way from it.
-        del drawing[VIEW_J], drawing[TRUE_GAP]
+        del drawing[VIEW_J]
+    for name in (TRUE_GAP, PREDICTED_GAP):
+        if np.linalg.norm(drawing[name][0, 1]) < _LEAST_MM:
+            del drawing[name]
     return drawing
 
 
-def layout(matrix: GapMatrix, ghosts: Floats) -> Drawing:
-    """The views where they are, and boxes (V, 8, 3) where the network has them."""
+def layout(matrix: GapMatrix, ghosts: Floats, chosen: int) -> Drawing:
+    """The views where they are, and boxes (V, 8, 3) where the network has them; one is chosen."""
     true = matrix.views.corners_world
     away = np.stack([true.mean(axis=1), ghosts.mean(axis=1) - true.mean(axis=1)], axis=1)
-    return {TRUE_VIEWS: boxes(true), PREDICTED_VIEWS: boxes(ghosts), SHIFTS: away}
+    return {
+        TRUE_VIEWS: boxes(true),
+        PREDICTED_VIEWS: boxes(ghosts),
+        SHIFTS: away,
+        VIEW_J: box(true[chosen]),
+    }
 
 
 def route(one: RouteView, corners: Floats, steps: int) -> Drawing:

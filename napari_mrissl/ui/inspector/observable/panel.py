@@ -65,6 +65,7 @@ class ObservablePanel(NetworkPanel):
         self._rows: dict[tuple[int, int], work.RowsSeen] = {}
         self._chunks_of: work.ViewsSeen | None = None
         self._routes_of: work.ViewsSeen | None = None
+        self._player: Any = None
         self.seen: work.ViewsSeen | None = None
         self.looking = self.jobs.runner(listed=False, told=True)
         self.slice_state = state_of(viewer)
@@ -121,7 +122,10 @@ class ObservablePanel(NetworkPanel):
         state = self.slice_state
         if state.source is not self._layer or state.volume is None:
             state.set_volume(loaded.scan.volume, self._layer)
-        glide(state, showing.slice_pose(rows.views, rows.axis, number, flipped=self.flipped))
+        pose = showing.slice_pose(rows.views, rows.axis, number, flipped=self.flipped)
+        self._player = glide(state, pose)
+        if self._player is not None:
+            self._player.destroyed.connect(self._on_landed)
 
     def set_look(self, look: Look) -> None:
         """Take the colours of a theme."""
@@ -161,6 +165,9 @@ class ObservablePanel(NetworkPanel):
     def let_go(self) -> None:
         """Give back layers and connections, once all jobs have ended."""
         self._moved.stop()
+        if self._player is not None:
+            self._player.destroyed.disconnect(self._on_landed)
+            self._player.pause()
         self.routes_tab.shut_down()
         self.check_tab.plot.shut_down()
         for tab in (self.matrix_tab, self.chunks_tab):
@@ -239,6 +246,9 @@ class ObservablePanel(NetworkPanel):
     def _on_chunks_chosen(self) -> None:
         showing.show_chunk_cell(self)
         showing.draw(self, frame=self.tabs.currentIndex() == CHUNKS)
+
+    def _on_landed(self) -> None:
+        self._player = None
 
     def _on_convention(self) -> None:
         showing.show_cell(self)

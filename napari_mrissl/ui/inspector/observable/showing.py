@@ -124,7 +124,8 @@ def drawing(panel: ObservablePanel) -> boxes.Drawing:
         )
     if tab == LAYOUT and panel.layout_tab.found is not None:
         matrix = matrix_of(panel, seen)
-        return boxes.layout(matrix, matrix.ghosts_world(panel.layout_tab.found))
+        ghosts = matrix.ghosts_world(panel.layout_tab.found)
+        return boxes.layout(matrix, ghosts, panel.choice.cell[1])
     if tab == ROUTES and panel.routes_tab.chosen is not None:
         return boxes.route(panel.routes_tab.chosen, corners, panel.routes_tab.steps)
     if tab == CHUNKS:
@@ -147,7 +148,9 @@ def draw(panel: ObservablePanel, *, frame: bool = False) -> None:
     found = drawing(panel)
     panel.layers.draw(found, layer, tuple(found))
     if frame and found and panel.matrix_tab.camera.isChecked():
-        _frame(panel, found)
+        # Of all views the chosen one is looked at.
+        only = boxes.VIEW_J if panel.tabs.currentIndex() == LAYOUT else None
+        _frame(panel, found if only is None else {only: found[only]})
 
 
 def _frame(panel: ObservablePanel, found: boxes.Drawing) -> None:
