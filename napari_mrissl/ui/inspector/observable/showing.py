@@ -42,6 +42,11 @@ def head_of(panel: ObservablePanel, seen: ViewsSeen | RowsSeen) -> str:
     return chosen if chosen in seen.matrices else "gaps"
 
 
+def cell_of(panel: ObservablePanel, seen: ViewsSeen) -> tuple[int, int]:
+    """The chosen cell; while others are being looked at, of the views that are shown."""
+    return seen.choice.at(*panel.choice.cell).cell
+
+
 def show_views(panel: ObservablePanel) -> None:
     """All tabs that need nothing but the matrices."""
     seen, loaded = panel.seen, panel.loaded
@@ -81,7 +86,7 @@ def show_cell(panel: ObservablePanel) -> None:
     seen = panel.seen
     if seen is None:
         return
-    matrix, (i, j) = matrix_of(panel, seen), panel.choice.cell
+    matrix, (i, j) = matrix_of(panel, seen), cell_of(panel, seen)
     panel.matrix_tab.show_matrix(matrix, (i, j))
     panel.matrix_tab.show_pair(matrix.pair(i, j))
     first, second = (
@@ -125,7 +130,7 @@ def drawing(panel: ObservablePanel) -> boxes.Drawing:
     if tab == LAYOUT and panel.layout_tab.found is not None:
         matrix = matrix_of(panel, seen)
         ghosts = matrix.ghosts_world(panel.layout_tab.found)
-        return boxes.layout(matrix, ghosts, panel.choice.cell[1])
+        return boxes.layout(matrix, ghosts, cell_of(panel, seen)[1])
     if tab == ROUTES and panel.routes_tab.chosen is not None:
         return boxes.route(panel.routes_tab.chosen, corners, panel.routes_tab.steps)
     if tab == CHUNKS:
@@ -135,7 +140,7 @@ def drawing(panel: ObservablePanel) -> boxes.Drawing:
         both = corners[[one.view.i, one.view.j]]
         return boxes.chunk_boxes(one.view, panel.chunks_tab.cell, both)
     if tab in (MATRIX, CHECK):
-        return boxes.pair(matrix_of(panel, seen).pair(*panel.choice.cell))
+        return boxes.pair(matrix_of(panel, seen).pair(*cell_of(panel, seen)))
     return {}
 
 
