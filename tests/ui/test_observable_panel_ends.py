@@ -97,7 +97,7 @@ def test_boxes_are_right_however_a_scan_is_stored(panel, inspector, qtbot, make_
         settle(inspector, qtbot)
         assert panel.layer is inspector.sources.layer
         check_boxes(panel, stored[3])
-        panel.choose(panel.choice.at(2, number))
+        panel.choose(panel.choice.at(3, number))
         check_boxes(panel, stored[3])
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_mrissl.pretext.observable.consistency import spearman
 from napari_mrissl.pretext.observable.gaps import AXES, off_diagonal
+from napari_mrissl.pretext.observable.layout import by_vectors
 from napari_mrissl.pretext.observable.observations import GapMatrix
 from napari_mrissl.ui.inspector.observable.work import Loaded, RowsSeen, ViewsSeen
 
@@ -17,7 +18,7 @@ NO_CHUNKS = "This run compares no chunks."
 _EMPTY = 0.05
 _UNEVEN = 1.5
 _SCALE = (0.8, 1.25)
-_ORDERED, _LOST, _AHEAD = 0.6, 0.3, 0.3
+_ORDERED, _AHEAD = 0.6, 0.3
 _CROSS = 2.0
 _BIAS_MM = 1.0
 _BACK = 0.15
@@ -84,15 +85,13 @@ def _overlapping(matrix: GapMatrix) -> int:
 
 
 def _sides_confused(matrix: GapMatrix) -> bool:
-    """Whether sizes along R are in order but signs are not, while S or A is known."""
-    others = off_diagonal(len(matrix))
-    true, predicted, _ = (one[others] for one in matrix.channel("R"))
-    ranks = matrix.consistency.spearman
-    known = max(ranks["A"], ranks["S"])
-    signed, sizes = ranks["R"], spearman(np.abs(predicted), np.abs(true))
-    if not all(math.isfinite(one) for one in (signed, sizes, known)):
+    """Whether places along R tell how far from the middle a view is, rather than its side."""
+    found = by_vectors(matrix.predicted_mm)[:, 0]
+    true = matrix.views.centers_mm[:, 0]
+    side, away = spearman(found, true), abs(spearman(found, np.abs(true)))
+    if not (math.isfinite(side) and math.isfinite(away)):
         return False
-    return known > _ORDERED and signed < _LOST and sizes > signed + _AHEAD
+    return away > _ORDERED and away > side + _AHEAD
 
 
 def _has_cross(matrix: GapMatrix) -> bool:
