@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -114,15 +115,17 @@ def examine(
     controls: dict[str, dict[str, float | None]] = {}
     for count, (name, other) in enumerate(others.items(), 1):
         done = share * count
-        controls[name] = measure(
-            other, scan, drawn, lambda one, done=done: progress(done + share * one)
-        )
+        controls[name] = measure(other, scan, drawn, partial(_within, progress, done, share))
     if settings.chunks:
         controls["raw_intensity"] = raw_intensity(network, scan, drawn)
     numbers |= {"controls": controls, "about_controls": CONTROLS}
     report = _drawn(network, scan, part, numbers, views, rows, seed)
     progress(1.0)
     return report
+
+
+def _within(progress: Progress, done: float, share: float, part: float) -> None:
+    progress(done + share * part)
 
 
 def measure(
@@ -246,7 +249,7 @@ def _drawn(
     if part == "chunks":
         return Report(scan, part, numbers, matrix, chunks=network.chunks(scan, found))
     along = network.matrix(network.features(scan, network.row(scan, rows)))
-    layouts = {source: matrix.layout(source) for source in ("vectors", "norm")}  # type: ignore[arg-type]
+    layouts = {source: matrix.layout(source) for source in ("vectors", "norm")}
     numbers["layout"] = {
         source: {"error_mm": one.error_mm, "stress": one.stress} for source, one in layouts.items()
     }

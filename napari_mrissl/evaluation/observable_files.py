@@ -10,7 +10,7 @@ from pathlib import Path
 
 from napari_mrissl.evaluation.observable import Report
 from napari_mrissl.pretext.observable import chunks
-from napari_mrissl.pretext.observable.gaps import AXES
+from napari_mrissl.pretext.observable.gaps import CHANNELS
 from napari_mrissl.pretext.observable.observations import ChunkView, GapMatrix, RouteView
 from napari_mrissl.trajectories.new_folder import new_folder
 from napari_mrissl.volumes.atomic import write_text
@@ -58,8 +58,8 @@ def matrix_table(matrix: GapMatrix) -> str:
     places = matrix.views.centers_world
     head = ["i", "j"]
     head += [f"{end}_{axis}_mm" for end in ("from", "to") for axis in "xyz"]
-    head += [f"{kind}_{axis}_mm" for kind in ("true", "predicted") for axis in (*AXES, "norm")]
-    channels = [matrix.channel(axis) for axis in (*AXES, "norm")]
+    head += [f"{kind}_{axis}_mm" for kind in ("true", "predicted") for axis in CHANNELS]
+    channels = [matrix.channel(axis) for axis in CHANNELS]
     lines = []
     for i in range(len(matrix)):
         for j in range(len(matrix)):

@@ -266,19 +266,19 @@ class Inspector:
         for number in np.flatnonzero(plan.kept):
             if progress is not None:
                 progress(int(number) / len(plan.kept))
-            places = [
-                (int(view), *_slices(start, plan.size))
-                for view, start in zip(plan.of_view[number], plan.starts[number], strict=True)
-            ]
-            maps = torch.stack([features.dense[v, :, z, y, x] for v, z, y, x in places])
-            alike = similarities(encoder(maps), pool=self.settings.pool)
+            maps, grey = [], []
+            for view, start in zip(plan.of_view[number], plan.starts[number], strict=True):
+                z, y, x = _slices(start, plan.size)
+                maps.append(features.dense[int(view), :, z, y, x])
+                grey.append(images[int(view), z, y, x])
+            alike = similarities(encoder(torch.stack(maps)), pool=self.settings.pool)
             found.append(
                 ChunkView(
                     int(plan.pairs[number, 0]),
                     int(plan.pairs[number, 1]),
                     corners[number],
                     alike.double().cpu().numpy(),
-                    correlations([images[place] for place in places]),
+                    correlations(grey),
                 )
             )
         if progress is not None:

@@ -123,8 +123,8 @@ def recoloured(
             continue
         changed = image
         if drawn.bias is not None:
-            places = [np.linspace(-1, 1, side) for side in image.shape]
-            field = np.polynomial.legendre.leggrid3d(*places, legendre_cube(drawn.bias))
+            s, a, r = (np.linspace(-1, 1, side) for side in image.shape)
+            field = np.polynomial.legendre.leggrid3d(s, a, r, legendre_cube(drawn.bias))
             changed = (changed * np.exp(field.astype(np.float32))).clip(0, 1)
         changed = changed**drawn.gamma + np.float32(strength) * noise
         found[number] = changed.clip(0, 1)

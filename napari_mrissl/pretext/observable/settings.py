@@ -266,7 +266,7 @@ INFO = TaskInfo(
                 "grad_views": "all",
             },
             "optimisation": {
-                "steps": 3000,
+                "steps": 4000,
                 "batch": 8,
                 "learning_rate": 2e-3,
                 "warmup": 100,

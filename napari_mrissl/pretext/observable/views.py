@@ -137,18 +137,15 @@ class Views:
         MrisslError
             If fields are missing or none of its own.
         """
-        arrays = {"affine", "centers_mm", "edges_mm"}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list | tuple) else value
+            for name, value in plain.items()
+        }
         try:
-            return cls(
-                **{
-                    name: np.array(value, np.float64)
-                    if name in arrays
-                    else tuple(value)
-                    if isinstance(value, list | tuple)
-                    else value
-                    for name, value in plain.items()
-                }
-            )
+            for name in ("affine", "centers_mm", "edges_mm"):
+                if name in values:
+                    values[name] = np.array(values[name], np.float64)
+            return cls(**values)
         except (TypeError, ValueError) as error:
             raise MrisslError("not the record of views", where="views") from error
 

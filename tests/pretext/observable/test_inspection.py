@@ -92,10 +92,9 @@ def test_what_it_knows_is_shown_as_it_is() -> None:
         assert one.adjacent_right
         assert one.distant_right
         middles = one.corners_world.mean(axis=1)
-        apart = np.linalg.norm(middles[:, None] - middles, axis=-1)
-        # Nearer chunks are more alike.
-        upper = np.triu_indices(4, 1)
-        assert (np.argsort(-one.similarity[upper]) == np.argsort(apart[upper])).mean() > 0.6
+        # The scan is upright: cosines of the waves by distances in the world.
+        expected = np.cos(_WAVE * (middles[:, None] - middles)).mean(axis=-1)
+        np.testing.assert_allclose(one.similarity, expected, atol=1e-9)
 
 
 def test_edges_may_drift_and_a_bias_shows_on_the_diagonal() -> None:
