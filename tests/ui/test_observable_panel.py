@@ -361,7 +361,7 @@ def test_the_layout_draws_ghosts_beside_the_views(panel, loaded, qtbot):
     tab.table.selectRow(2)
     assert panel.choice.cell[1] == 2
     assert_same_points(
-        corners_of(drawn(panel, boxes.VIEW_J)),
+        corners_of(drawn(panel, boxes.CHOSEN)),
         corners_by_hand(CENTER + turn @ true[2], EDGE_MM, turn),
     )
     tab.source.setCurrentIndex(1)

@@ -19,7 +19,8 @@ VIEW_I, VIEW_J = "view i", "view j"
 TRUE_GAP, PREDICTED_GAP = "true gap", "predicted gap"
 TRUE_VIEWS, PREDICTED_VIEWS, SHIFTS = "true views", "predicted views", "shifts of views"
 TRUE_ROUTE, PREDICTED_ROUTE = "true route", "predicted route"
-ADJACENT, DISTANT, CHOSEN = "adjacent chunks", "distant chunks", "chosen chunks"
+VISITED = "views of route"
+ADJACENT, DISTANT, CHOSEN = "adjacent chunks", "distant chunks", "chosen boxes"
 
 COLORS = {
     VIEW_I: "#ff922b",
@@ -29,6 +30,7 @@ COLORS = {
     TRUE_VIEWS: "#3dc75c",
     PREDICTED_VIEWS: "#eb4ad1",
     SHIFTS: "#f5cc40",
+    VISITED: "#adb5bd",
     TRUE_ROUTE: "#3dc75c",
     PREDICTED_ROUTE: "#eb4ad1",
     ADJACENT: "#22d3ee",
@@ -94,14 +96,14 @@ def layout(matrix: GapMatrix, ghosts: Floats, chosen: int) -> Drawing:
         TRUE_VIEWS: boxes(true),
         PREDICTED_VIEWS: boxes(ghosts),
         SHIFTS: away,
-        VIEW_J: box(true[chosen]),
+        CHOSEN: box(true[chosen]),
     }
 
 
 def route(one: RouteView, corners: Floats, steps: int) -> Drawing:
     """A route after so many steps, its views (V, 8, 3) as boxes; the predicted one is dashed."""
     true, predicted = one.steps_world(steps)
-    drawing = {TRUE_VIEWS: boxes(corners)}
+    drawing = {VISITED: boxes(corners)}
     if steps:
         drawing |= {TRUE_ROUTE: path(true), PREDICTED_ROUTE: dashed(predicted)}
     return drawing

@@ -66,8 +66,8 @@ class ChunksTab(QWidget):
         layout.addLayout(row(label_of("Pair", self.pair), (self.pair, 1), self.legend))
         layout.addLayout(row(*((one, 1) for one in self.maps)))
         layout.addWidget(self.verdict)
-        layout.addWidget(self.pictures)
         layout.addWidget(self.facts)
+        layout.addWidget(self.pictures)
         layout.addStretch(1)
         self.pair.currentIndexChanged.connect(self._on_pair)
         for one in self.maps:

@@ -7,7 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QFont, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from qtpy.QtGui import (
+    QColor,
+    QFont,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+)
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_mrissl.ui.inspector.navigation.picture import heat
@@ -18,6 +28,7 @@ SEQUENTIAL, DIVERGING = "viridis", "coolwarm"
 
 _TITLE, _NUMBERS, _BAR, _TEXT = 16, 12, 7, 13
 _LEFT = 15
+_ABOVE, _BELOW, _BESIDE = _TITLE + _NUMBERS, _BAR + _TEXT + 6, _LEFT + 4
 _LEAST = 84
 _MOST_LABELLED = 12
 _KEYS = {
@@ -46,8 +57,8 @@ class HeatMap(QWidget):
         What is shown.
     tip
         The tooltip.
-    height
-        Of everything, in pixels.
+    highest
+        Of everything, in pixels; it is lower where it is narrow.
 
     Attributes
     ----------
@@ -66,7 +77,7 @@ class HeatMap(QWidget):
     cell_chosen = Signal(int, int)
     hovered = Signal(int, int)
 
-    def __init__(self, title: str, tip: str, height: int = 178) -> None:
+    def __init__(self, title: str, tip: str, highest: int = 178) -> None:
         super().__init__()
         self.title = title
         self.values: Floats | None = None
@@ -80,9 +91,9 @@ class HeatMap(QWidget):
         self.setAccessibleName(title)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        # A height that depended on the width would be lost on what scrolls around it.
+        self._highest = highest
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setFixedHeight(height)
+        self.setFixedHeight(highest)
         self.setMinimumWidth(_LEAST)
 
     def present(
@@ -145,6 +156,12 @@ class HeatMap(QWidget):
     def sizeHint(self) -> QSize:
         """Three of them fit beside each other in a dock."""
         return QSize(128, self.height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """No higher than the square that fits the width: a layout would leave the rest empty."""
+        super().resizeEvent(event)
+        wanted = self.width() - _BESIDE + _ABOVE + _BELOW
+        self.setFixedHeight(max(_LEAST, min(self._highest, wanted)))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Choose a cell."""
@@ -221,9 +238,8 @@ class HeatMap(QWidget):
         self.cell_chosen.emit(*cell)
 
     def _box(self) -> QRect:
-        top = _TITLE + _NUMBERS
-        side = max(8, min(self.width() - _LEFT - 4, self.height() - top - _BAR - _TEXT - 6))
-        return QRect(_LEFT, top, side, side)
+        side = max(8, min(self.width() - _BESIDE, self.height() - _ABOVE - _BELOW))
+        return QRect(_LEFT, _ABOVE, side, side)
 
     def _draw_labels(self, painter: QPainter, ink: QColor) -> None:
         assert self.values is not None  # noqa: S101 - only called with a matrix

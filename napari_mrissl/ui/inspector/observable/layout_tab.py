@@ -52,6 +52,7 @@ class LayoutTab(QWidget):
                     (boxes.TRUE_VIEWS, "true boxes"),
                     (boxes.PREDICTED_VIEWS, "where the network has them"),
                     (boxes.SHIFTS, "from one to the other"),
+                    (boxes.CHOSEN, "chosen line"),
                 )
             )
         )

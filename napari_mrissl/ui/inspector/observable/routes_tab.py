@@ -55,8 +55,14 @@ class RoutesTab(QWidget):
         self.at.setMinimumWidth(64)
         self.at.setToolTip("The step that is drawn, and how many there are")
         self.legend = QLabel(
-            f'<span style="color:{boxes.COLORS[boxes.TRUE_ROUTE]}">━ true</span>&nbsp;&nbsp;'
-            f'<span style="color:{boxes.COLORS[boxes.PREDICTED_ROUTE]}">╍ predicted</span>'
+            "&nbsp;&nbsp;".join(
+                f'<span style="color:{boxes.COLORS[name]}">{words}</span>'
+                for name, words in (
+                    (boxes.TRUE_ROUTE, "━ true"),
+                    (boxes.PREDICTED_ROUTE, "╍ predicted"),
+                    (boxes.VISITED, "━ views"),
+                )
+            )
         )
         self.legend.setToolTip("How routes are drawn in the viewer")
         self.here = sentence("How far apart both paths are after this step")

@@ -154,7 +154,7 @@ def draw(panel: ObservablePanel, *, frame: bool = False) -> None:
     panel.layers.draw(found, layer, tuple(found))
     if frame and found and panel.matrix_tab.camera.isChecked():
         # Of all views the chosen one is looked at.
-        only = boxes.VIEW_J if panel.tabs.currentIndex() == LAYOUT else None
+        only = boxes.CHOSEN if panel.tabs.currentIndex() == LAYOUT else None
         _frame(panel, found if only is None else {only: found[only]})
 
 
