@@ -74,12 +74,9 @@ def test_a_cross_is_named_only_where_the_slow_copy_looks():
 def test_a_row_whose_gaps_turn_back_is_named():
     places = np.zeros((16, 3))
     places[:, 2] = np.linspace(-60, 60, 16)
-    images = np.zeros((16, 4, 4, 4), np.float32)
 
     def of(predicted):
-        return hints.row_hints(
-            RowsSeen(2, images, {"gaps": GapMatrix(views_of(places), predicted)})
-        )
+        return hints.row_hints(RowsSeen(2, {"gaps": GapMatrix(views_of(places), predicted)}))
 
     assert of(gap_matrix(places)) == []
     again = places.copy()

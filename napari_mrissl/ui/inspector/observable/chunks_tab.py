@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QComboBox, QLabel, QWidget
+from qtpy.QtWidgets import QComboBox, QWidget
 
 from napari_mrissl.pretext.observable import chunks
 from napari_mrissl.ui.inspector.observable import boxes
 from napari_mrissl.ui.inspector.observable.heat_map import HeatMap
+from napari_mrissl.ui.inspector.observable.legend import legend
 from napari_mrissl.ui.inspector.observable.pair_pictures import PairPictures
 from napari_mrissl.ui.inspector.observable.work import ChunkSeen, ChunksSeen
 from napari_mrissl.ui.recorder.parts import column, label_of, row, sentence
@@ -49,11 +50,9 @@ class ChunksTab(QWidget):
         self.seen: ChunksSeen | None = None
         self.pair = QComboBox()
         self.pair.setToolTip("Two views that are far enough apart for their chunks not to cross")
-        self.legend = QLabel(
-            f'<span style="color:{boxes.COLORS[boxes.ADJACENT]}">━ facing</span>&nbsp;&nbsp;'
-            f'<span style="color:{boxes.COLORS[boxes.DISTANT]}">━ far sides</span>'
+        self.legend = legend(
+            (boxes.ADJACENT, "facing"), (boxes.DISTANT, "far"), (boxes.CHOSEN, "chosen")
         )
-        self.legend.setToolTip("How chunks are drawn in the viewer; thick: the chosen ones")
         self.maps = (
             HeatMap("by the network", _TIP, 190),
             HeatMap("by grey values", f"Needs no network. {_TIP}", 190),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QLabel, QWidget
+from qtpy.QtWidgets import QComboBox, QWidget
 
 from napari_mrissl.pretext.observable.layout import Layout, Source
 from napari_mrissl.pretext.observable.observations import GapMatrix
 from napari_mrissl.ui.inspector.observable import boxes
+from napari_mrissl.ui.inspector.observable.legend import legend
 from napari_mrissl.ui.inspector.observable.tables import fill, number_table
 from napari_mrissl.ui.recorder.parts import column, label_of, row, sentence
 
@@ -45,19 +46,12 @@ class LayoutTab(QWidget):
         self.source.setToolTip(
             "What the places are rebuilt from: predicted vectors, or predicted distances alone"
         )
-        self.legend = QLabel(
-            "&nbsp;&nbsp;".join(
-                f'<span style="color:{boxes.COLORS[name]}">━ {words}</span>'
-                for name, words in (
-                    (boxes.TRUE_VIEWS, "true boxes"),
-                    (boxes.PREDICTED_VIEWS, "where the network has them"),
-                    (boxes.SHIFTS, "from one to the other"),
-                    (boxes.CHOSEN, "chosen line"),
-                )
-            )
+        self.legend = legend(
+            (boxes.TRUE_VIEWS, "true boxes"),
+            (boxes.PREDICTED_VIEWS, "where the network has them"),
+            (boxes.SHIFTS, "from one to the other"),
+            (boxes.CHOSEN, "chosen line"),
         )
-        self.legend.setToolTip("How boxes are drawn in the viewer")
-        self.legend.setWordWrap(True)
         self.facts = sentence("How far off the rebuilt places are, and how badly they fit")
         self.table = number_table(
             (

@@ -9,8 +9,10 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QSlider, QWidget
 
 from napari_mrissl.pretext.observable.gaps import AXES, Channel
 from napari_mrissl.pretext.observable.observations import GapMatrix, ViewPair
+from napari_mrissl.ui.inspector.observable import boxes
 from napari_mrissl.ui.inspector.observable.choice import FEWEST, MOST, Choice
 from napari_mrissl.ui.inspector.observable.heat_map import HeatMap, limits_of
+from napari_mrissl.ui.inspector.observable.legend import legend
 from napari_mrissl.ui.inspector.observable.pair_pictures import PairPictures
 from napari_mrissl.ui.recorder.parts import button, column, label_of, row, sentence
 
@@ -92,6 +94,10 @@ class MatrixTab(QWidget):
             HeatMap("predicted", f"Predicted gaps from row to column. {_KEYS}"),
             HeatMap("error", f"Predicted minus true. {_KEYS}"),
         )
+        self.legend = legend(
+            (boxes.VIEW_I, "i"), (boxes.VIEW_J, "j"), (boxes.TRUE_GAP, "true"),
+            (boxes.PREDICTED_GAP, "predicted"),
+        )  # fmt: skip
         self.hover = sentence("The cell under the mouse, or the chosen one")
         self.pair = sentence("The gap of the chosen cell along the scan's axes, R, A, S")
         self.pictures = PairPictures(viewer)
@@ -171,7 +177,7 @@ class MatrixTab(QWidget):
         )  # fmt: skip
         layout.addLayout(row(*((one, 1) for one in self.maps)))
         layout.addWidget(self.hover)
-        layout.addLayout(row(self.camera, self.lagging, (QLabel(), 1)))
+        layout.addLayout(row(self.camera, self.lagging, (self.legend, 1)))
         layout.addWidget(self.pair)
         layout.addWidget(self.pictures)
         layout.addWidget(self.facts)

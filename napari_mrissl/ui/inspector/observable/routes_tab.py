@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QLabel, QSlider, QWidget
 from napari_mrissl.pretext.observable.observations import RouteView
 from napari_mrissl.pretext.observable.routes import MOST_VIEWS
 from napari_mrissl.ui.inspector.observable import boxes
+from napari_mrissl.ui.inspector.observable.legend import legend
 from napari_mrissl.ui.inspector.observable.tables import fill, number_table
 from napari_mrissl.ui.recorder.parts import button, column, label_of, row, sentence
 
@@ -54,25 +55,19 @@ class RoutesTab(QWidget):
         self.at = QLabel("–")
         self.at.setMinimumWidth(64)
         self.at.setToolTip("The step that is drawn, and how many there are")
-        self.legend = QLabel(
-            "&nbsp;&nbsp;".join(
-                f'<span style="color:{boxes.COLORS[name]}">{words}</span>'
-                for name, words in (
-                    (boxes.TRUE_ROUTE, "━ true"),
-                    (boxes.PREDICTED_ROUTE, "╍ predicted"),
-                    (boxes.VISITED, "━ views"),
-                )
-            )
+        self.legend = legend(
+            (boxes.TRUE_ROUTE, "true"),
+            (boxes.PREDICTED_ROUTE, "predicted"),
+            (boxes.VISITED, "views"),
+            dashed=(boxes.PREDICTED_ROUTE,),
         )
-        self.legend.setToolTip("How routes are drawn in the viewer")
         self.here = sentence("How far apart both paths are after this step")
         self.facts = sentence("How far off the ends of all routes are, beside chance")
         layout = column(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.addWidget(self.table, 1)
-        layout.addLayout(
-            row(self.play, label_of("Step", self.step), (self.step, 1), self.at, self.legend)
-        )
+        layout.addLayout(row(self.play, label_of("Step", self.step), (self.step, 1), self.at))
+        layout.addWidget(self.legend)
         layout.addWidget(self.here)
         layout.addWidget(self.facts)
         self._timer = QTimer(self)

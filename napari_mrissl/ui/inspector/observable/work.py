@@ -84,7 +84,6 @@ class RowsSeen:
     """Equidistant views along one axis (0 R, 1 A, 2 S), and what the network says of them."""
 
     axis: int
-    images: NDArray[np.float32]
     matrices: dict[Head, GapMatrix]
 
     @property
@@ -154,7 +153,10 @@ def rows(control: Control, loaded: Loaded, count: int, axis: int) -> RowsSeen:
     """Equidistant views along an axis, from end to end of the scan."""
     views = loaded.network.inspector.row(loaded.scan, count, axis)
     matrices = _matrices(control, loaded, views, lagging=False)
-    return RowsSeen(axis, cut(loaded.scan, views), matrices)
+    for matrix in matrices.values():
+        # Kept by the matrix: 41 664 triples of 64 views are not for the GUI's thread.
+        _ = matrix.consistency
+    return RowsSeen(axis, matrices)
 
 
 def compare_chunks(control: Control, loaded: Loaded, seen: ViewsSeen) -> ChunksSeen:
