@@ -58,6 +58,7 @@ EDGES = tuple((a, b) for b in range(8) for a in range(b) if (a ^ b) in (1, 2, 4)
 
 _DASH_MM = 3.0
 _LEAST_MM = 1e-3
+_SMALLER = 0.92
 
 
 def box(corners: Floats) -> Floats:
@@ -118,7 +119,10 @@ def chunk_boxes(one: ChunkView, chosen: Sequence[int], views: Floats) -> Drawing
         DISTANT: boxes(one.corners_world[2:]),
     }
     if chosen:
-        drawing[CHOSEN] = boxes(one.corners_world[sorted(set(chosen))])
+        corners = one.corners_world[sorted(set(chosen))]
+        middles = corners.mean(axis=1, keepdims=True)
+        # A little smaller, so that the colour of the chunk itself stays in sight.
+        drawing[CHOSEN] = boxes(middles + _SMALLER * (corners - middles))
     return drawing
 
 

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 SEQUENTIAL, DIVERGING = "viridis", "coolwarm"
 
-_TITLE, _NUMBERS, _BAR, _TEXT = 16, 12, 7, 13
+_TITLE, _NUMBERS, _BAR, _TEXT = 16, 14, 7, 13
 _LEFT = 15
 _ABOVE, _BELOW, _BESIDE = _TITLE + _NUMBERS, _BAR + _TEXT + 6, _LEFT + 4
 _LEAST = 84
@@ -257,7 +257,7 @@ class HeatMap(QWidget):
             line = QRectF(0, cell.center().y() - room / 2, _LEFT - 3, room)
             painter.drawText(line, flags.AlignVCenter | flags.AlignRight, self._labels[number])
             wide = max(cell.width(), 18)
-            head = QRectF(cell.center().x() - wide / 2, _TITLE, wide, _NUMBERS)
+            head = QRectF(cell.center().x() - wide / 2, _TITLE - 2, wide, _NUMBERS)
             painter.drawText(head, flags.AlignCenter, self._labels[number])
         painter.restore()
 
