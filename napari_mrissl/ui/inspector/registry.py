@@ -11,6 +11,7 @@ from napari_mrissl.ui.inspector.method_panel import MethodPanel
 PANELS: Mapping[str, str] = {
     "vectorpose": "napari_mrissl.ui.inspector.vectorpose.panel:VectorPosePanel",
     "dynamics": "napari_mrissl.ui.inspector.navigation.panel:NavigationPanel",
+    "observable": "napari_mrissl.ui.inspector.observable.panel:ObservablePanel",
     "tokenizer": "napari_mrissl.ui.inspector.navigation.panel:NavigationPanel",
 }
 """By the task's name: module and class, imported when a run of the method is opened."""

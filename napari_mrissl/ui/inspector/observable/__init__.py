@@ -1,0 +1,1 @@
+"""The Inspector's panel of the observable tasks."""
