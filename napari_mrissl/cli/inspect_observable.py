@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter
-
-from napari_mrissl.cli.arguments import Flag, Frame, Scan, Whole, within
-from napari_mrissl.cli.files import open_scan
+from napari_mrissl.cli.arguments import Scan, Whole, within
+from napari_mrissl.cli.examination import Examination, Run, beside_chance
 from napari_mrissl.cli.terminal import Progress, show, show_json
 
 if TYPE_CHECKING:
     from napari_mrissl.evaluation.observable import Part
-
-Run = Annotated[Path, Parameter(name="RUN")]
 
 
 def gap(
@@ -22,15 +18,11 @@ def gap(
     scan: Scan,
     /,
     *,
-    out: Path,
+    asked: Examination,
     views: Whole = 8,
     rows: Whole = 32,
     sets: Whole = 16,
-    seed: Whole = 0,
     shuffled: Path | None = None,
-    device: str = "cpu",
-    frame: Frame = None,
-    json: Flag = False,
 ) -> None:
     """Measure how far apart a network finds views of a scan: the gap matrix, beside chance.
 
@@ -45,29 +37,18 @@ def gap(
     scan
         NIfTI, MGH, NRRD or MetaImage file, or a folder with one DICOM series; best of a
         person that the network was not trained on.
-    out
-        The new folder of the report.
     views
         Random views of the matrix that is drawn.
     rows
         Equidistant views along S of the other matrix.
     sets
         Of five random views each, that the numbers are measured on.
-    seed
-        Of the views; the same seed gives the same report.
     shuffled
         A run trained with shuffled targets, as one more control.
-    device
-        auto, cpu, cuda, cuda:1 ...
-    frame
-        Which frame of a file with several, from 0; without it the first.
-    json
-        Print one JSON object: what report.json holds.
     """
     within("--views", views, 2, 64)
     within("--rows", rows, 2, 256)
-    sizes = {"views": views, "rows": rows}
-    _examine("gap", run, scan, out, sizes, sets, seed, shuffled, device, frame, json)
+    _examine("gap", run, scan, asked, {"views": views, "rows": rows}, sets, shuffled)
 
 
 def routes(
@@ -75,14 +56,10 @@ def routes(
     scan: Scan,
     /,
     *,
-    out: Path,
+    asked: Examination,
     views: Whole = 5,
     sets: Whole = 16,
-    seed: Whole = 0,
     shuffled: Path | None = None,
-    device: str = "cpu",
-    frame: Frame = None,
-    json: Flag = False,
 ) -> None:
     """Measure where predicted vectors lead from view to view, beside chance.
 
@@ -97,25 +74,15 @@ def routes(
     scan
         NIfTI, MGH, NRRD or MetaImage file, or a folder with one DICOM series; best of a
         person that the network was not trained on.
-    out
-        The new folder of the report.
     views
         Random views of the matrix that is drawn; routes visit the first five.
     sets
         Of five random views each, that the numbers are measured on.
-    seed
-        Of the views; the same seed gives the same report.
     shuffled
         A run trained with shuffled targets, as one more control.
-    device
-        auto, cpu, cuda, cuda:1 ...
-    frame
-        Which frame of a file with several, from 0; without it the first.
-    json
-        Print one JSON object: what report.json holds.
     """
     within("--views", views, 2, 64)
-    _examine("routes", run, scan, out, {"views": views}, sets, seed, shuffled, device, frame, json)
+    _examine("routes", run, scan, asked, {"views": views}, sets, shuffled)
 
 
 def chunks(
@@ -123,14 +90,10 @@ def chunks(
     scan: Scan,
     /,
     *,
-    out: Path,
+    asked: Examination,
     views: Whole = 5,
     sets: Whole = 16,
-    seed: Whole = 0,
     shuffled: Path | None = None,
-    device: str = "cpu",
-    frame: Frame = None,
-    json: Flag = False,
 ) -> None:
     """Measure whether a network finds the parts of two views that face each other, beside chance.
 
@@ -144,82 +107,53 @@ def chunks(
     scan
         NIfTI, MGH, NRRD or MetaImage file, or a folder with one DICOM series; best of a
         person that the network was not trained on.
-    out
-        The new folder of the report.
     views
         Random views whose pairs are drawn.
     sets
         Of five random views each, that the numbers are measured on.
-    seed
-        Of the views; the same seed gives the same report.
     shuffled
         A run trained with shuffled targets, as one more control.
-    device
-        auto, cpu, cuda, cuda:1 ...
-    frame
-        Which frame of a file with several, from 0; without it the first.
-    json
-        Print one JSON object: what report.json holds.
     """
     within("--views", views, 2, 64)
-    _examine("chunks", run, scan, out, {"views": views}, sets, seed, shuffled, device, frame, json)
+    _examine("chunks", run, scan, asked, {"views": views}, sets, shuffled)
 
 
 def _examine(
     part: Part,
     run: Path,
     scan: Path,
-    out: Path,
+    asked: Examination,
     sizes: dict[str, int],
     sets: int,
-    seed: int,
     shuffled: Path | None,
-    device: str,
-    frame: int | None,
-    json: bool,
 ) -> None:
     from napari_mrissl.evaluation.observable import examine
     from napari_mrissl.evaluation.observable_files import write
-    from napari_mrissl.evaluation.weights import card_of, scan_for, weights_of
-    from napari_mrissl.trajectories.new_folder import check_new_folder
+    from napari_mrissl.evaluation.weights import weights_of
 
     within("--sets", sets, 1, 10_000)
-    within("--seed", seed, 0, 2**31 - 1)
-    check_new_folder(out)
-    # Small files first: a wrong run is refused before a large scan is read.
-    for source in (run, shuffled):
-        if source is not None:
-            card_of(source)
+    asked.begin(run, shuffled)
     from napari_mrissl.pretext.observable.inspection import Inspector
-    from napari_mrissl.training.collective import device_of
 
-    found = str(device_of(device))
-    network = Inspector.open(weights_of(run), found)
-    control = Inspector.open(weights_of(shuffled), found) if shuffled is not None else None
-    prepared = scan_for(open_scan(scan, frame), network.card)
+    device = asked.found_device()
+    network = Inspector.open(weights_of(run), device)
+    control = Inspector.open(weights_of(shuffled), device) if shuffled is not None else None
+    prepared = asked.read(scan, network.card)
     report = examine(
-        network, prepared, part, **sizes, sets=sets, seed=seed, shuffled=control,
+        network, prepared, part, **sizes, sets=sets, seed=asked.seed, shuffled=control,
         progress=Progress("inspecting"),
     )  # fmt: skip
-    write(report, out)
-    if json:
+    write(report, asked.out)
+    if asked.json:
         show_json(report.numbers)
         return
     show(_lines(report.numbers))
 
 
 def _lines(numbers: dict[str, Any]) -> dict[str, object]:
-    lines: dict[str, object] = {"sets of views": numbers["sets"]}
-    for name, value in numbers.items():
-        if f"chance_{name}" in numbers:
-            lines[name.replace("_", " ")] = _beside(value, numbers[f"chance_{name}"])
+    lines = {"sets of views": numbers["sets"]} | beside_chance(numbers)
     for control, values in numbers["controls"].items():
         for name in ("mae_mm", "chunk_accuracy"):
             if values.get(name) is not None:
                 lines[f"{name} of {control}".replace("_", " ")] = f"{values[name]:.4g}"
     return lines
-
-
-def _beside(value: float | None, chance: float | None) -> str:
-    said = ["none" if one is None else f"{one:.4g}" for one in (value, chance)]
-    return f"{said[0]} (chance {said[1]})"

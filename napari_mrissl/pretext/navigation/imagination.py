@@ -15,19 +15,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from pydantic import ValidationError
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import Pose, apply_action
-from napari_mrissl.networks import weights
 from napari_mrissl.networks.slice_dynamics import Past
 from napari_mrissl.pretext.navigation.dynamics_network import DynamicsNetwork
 from napari_mrissl.pretext.navigation.flights import actions_of, cut
 from napari_mrissl.pretext.navigation.settings import DYNAMICS, DynamicsSettings
+from napari_mrissl.pretext.opening import file_of, opened
 from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.volumes import Volume
 
-_OF_A_RUN = "weights.safetensors"
 _BATCH = 64
 
 
@@ -89,21 +87,10 @@ class Imagination:
         MrisslError
             If they cannot be read, or are of another method.
         """
-        path = Path(run_or_weights)
-        path = path / _OF_A_RUN if path.is_dir() else path
-        state, card = weights.load(path, device)
-        if card.get("method") != DYNAMICS.name:
-            raise MrisslError(
-                f"weights are of the method {str(card.get('method') or 'none')[:40]}",
-                where=path,
-                expected=f"a run of the method {DYNAMICS.name}",
-            )
-        try:
-            network = DynamicsNetwork(DynamicsSettings.model_validate(card.get("task")))
-            network.load_state_dict(state)
-        except (ValidationError, RuntimeError) as error:
-            raise MrisslError("weights do not fit what their card says", where=path) from error
-        return cls(network.to(device).float(), Limits.of_card(card, path))
+        _, network, card = opened(
+            run_or_weights, DYNAMICS, DynamicsSettings, DynamicsNetwork, device
+        )
+        return cls(network, Limits.of_card(card, file_of(run_or_weights)))
 
     @property
     def size(self) -> int:

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features.cancel import IsCancelled, stop_if
@@ -29,10 +28,10 @@ from napari_mrissl.pretext.navigation.settings import (
     TokenizerSettings,
 )
 from napari_mrissl.pretext.navigation.tokenizer import TokenizerNetwork
+from napari_mrissl.pretext.opening import file_of, opened
 from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.volumes import Volume
 
-_OF_A_RUN = "weights.safetensors"
 _BATCH = 32
 
 
@@ -73,29 +72,22 @@ class OpenNetwork:
         MrisslError
             If they cannot be read, or are of another method.
         """
-        path = Path(run_or_weights)
-        path = path / _OF_A_RUN if path.is_dir() else path
+        path = file_of(run_or_weights)
         card = weights.read_card(path)
         method = card.get("method")
         limits = Limits.of_card(card, path)
         if method == DYNAMICS.name:
-            opened = Imagination.open(path, device)
-            network = opened.network
-            return cls(network.backbone, network.settings.flights, limits, opened)
+            found = Imagination.open(path, device)
+            network = found.network
+            return cls(network.backbone, network.settings.flights, limits, found)
         if method != TOKENIZER.name:
             raise MrisslError(
                 f"weights are of the method {str(method or 'none')[:40]}",
                 where=path,
                 expected=f"a run of the method {TOKENIZER.name} or {DYNAMICS.name}",
             )
-        state, card = weights.load(path, device)
-        try:
-            settings = TokenizerSettings.model_validate(card.get("task"))
-            made = TokenizerNetwork(settings.backbone)
-            made.load_state_dict(state)
-        except (ValidationError, RuntimeError) as error:
-            raise MrisslError("weights do not fit what their card says", where=path) from error
-        return cls(made.to(device).float().backbone, settings.flights, limits)
+        settings, made, _ = opened(path, TOKENIZER, TokenizerSettings, _tokenizer, device)
+        return cls(made.backbone, settings.flights, limits)
 
     @property
     def size(self) -> int:
@@ -162,3 +154,7 @@ class OpenNetwork:
             self._flown.fly(scan, str(kind), 1, int(one))[0]
             for kind, one in zip(kinds, seeds, strict=True)
         )
+
+
+def _tokenizer(settings: TokenizerSettings) -> TokenizerNetwork:
+    return TokenizerNetwork(settings.backbone)

@@ -11,10 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from pydantic import ValidationError
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.networks import weights
 from napari_mrissl.pretext.observable import sampling
 from napari_mrissl.pretext.observable.network import ObservableNetwork, similarities
 from napari_mrissl.pretext.observable.observations import (
@@ -27,6 +25,7 @@ from napari_mrissl.pretext.observable.routes import routes
 from napari_mrissl.pretext.observable.settings import INFO, ObservableSettings
 from napari_mrissl.pretext.observable.task import Observable
 from napari_mrissl.pretext.observable.views import Views, cut, views_at
+from napari_mrissl.pretext.opening import opened
 from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.synthesis.draws import generator
 
@@ -37,7 +36,6 @@ Progress = Callable[[float], object]
 _AT_ONCE, _LARGE_AT_ONCE = 16, 2
 _LARGE_SIDE = 48
 _KEPT = 4
-_WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,29 +95,16 @@ class Inspector:
         MrisslError
             If there are no weights yet, or they are of another method.
         """
-        path = Path(source)
-        path = path / _WEIGHTS if path.is_dir() else path
-        state, card = weights.load(path, device)
-        if card.get("method") != INFO.name:
-            raise MrisslError(
-                f"weights of {card.get('method') or 'an unknown method'}",
-                where=path,
-                expected=f"weights of {INFO.name}",
-            )
-        try:
-            settings = ObservableSettings.model_validate(card.get("task"))
-        except ValidationError as error:
-            raise MrisslError("settings in the card are damaged", where=path) from error
-        network = _drawn(settings, None)
-        try:
-            network.load_state_dict(state)
-        except RuntimeError as error:
-            raise MrisslError("weights are not those of their card", where=path) from error
-        return cls(settings, network.to(device).float(), card)
+        settings, network, card = opened(
+            source, INFO, ObservableSettings, ObservableNetwork, device
+        )
+        return cls(settings, network, card)
 
     def untrained(self, seed: int = 0) -> Inspector:
         """The same network with weights drawn anew: what its layout alone is worth."""
-        network = _drawn(self.settings, seed).to(self._device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = ObservableNetwork(self.settings).to(self._device)
         return Inspector(self.settings, network, {"preprocessing": self.card.get("preprocessing")})
 
     def draw(self, scan: Scan, count: int, seed: int = 0) -> Views:
@@ -305,11 +290,3 @@ def correlations(images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
 
 def _slices(start: NDArray[np.int64], size: tuple[int, int, int]) -> tuple[slice, ...]:
     return tuple(slice(int(a), int(a) + n) for a, n in zip(start, size, strict=True))
-
-
-def _drawn(settings: ObservableSettings, seed: int | None) -> ObservableNetwork:
-    """A network, without a trace in torch's generator."""
-    with torch.random.fork_rng(devices=[]):
-        if seed is not None:
-            torch.manual_seed(seed)
-        return ObservableNetwork(settings)

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from pydantic import ValidationError
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.networks import weights
 from napari_mrissl.pretext import crops, cube, edges
 from napari_mrissl.pretext.corruptions import corrupt
 from napari_mrissl.pretext.crops import CropRecord
+from napari_mrissl.pretext.opening import opened
 from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.pretext.vectorpose.chance import (
     constant_predictor,
@@ -52,7 +51,6 @@ Progress = Callable[[float], object]
 _AT_ONCE, _LARGE_AT_ONCE = 16, 4
 _LARGE_SIDE = 64
 _KEPT_IMAGES = 4
-_WEIGHTS = "weights.safetensors"
 
 
 class Inspector:
@@ -89,26 +87,8 @@ class Inspector:
         MrisslError
             If there are no weights yet, or they are of another method.
         """
-        path = Path(source)
-        path = path / _WEIGHTS if path.is_dir() else path
-        state, card = weights.load(path, device)
-        if card.get("method") != INFO.name:
-            raise MrisslError(
-                f"weights of {card.get('method') or 'an unknown method'}",
-                where=path,
-                expected=f"weights of {INFO.name}",
-            )
-        try:
-            settings = VectorPoseSettings.model_validate(card.get("task"))
-        except ValidationError as error:
-            raise MrisslError("settings in the card are damaged", where=path) from error
-        with torch.random.fork_rng(devices=[]):
-            network = VectorPose(settings).network()
-        try:
-            network.load_state_dict(state)
-        except RuntimeError as error:
-            raise MrisslError("weights are not those of their card", where=path) from error
-        return cls(settings, network.to(device), card)
+        settings, network, card = opened(source, INFO, VectorPoseSettings, _network, device)
+        return cls(settings, network, card)
 
     def predict(self, images: ArrayLike) -> Coded:
         """(N, 9, 3) r, theta and phi of crops (N, S, S, S) in [0, 1], turned.
@@ -321,3 +301,7 @@ class Inspector:
             coded_predicted=coded,
             reading=reading,
         )
+
+
+def _network(settings: VectorPoseSettings) -> torch.nn.Module:
+    return VectorPose(settings).network()
