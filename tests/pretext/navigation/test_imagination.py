@@ -152,9 +152,9 @@ def test_weights_open_by_their_card_alone(tmp_path, poses):
 @pytest.mark.parametrize(
     ("card", "said"),
     [
-        ({"method": "tokenizer"}, "method tokenizer"),
-        ({"task": {"backbone": {"width": "x"}}}, "do not fit"),
-        ({"task": OTHER_SHAPE}, "do not fit"),
+        ({"method": "tokenizer"}, "weights of tokenizer"),
+        ({"task": {"backbone": {"width": "x"}}}, "card are damaged"),
+        ({"task": OTHER_SHAPE}, "not those of their card"),
         ({"preprocessing": None}, "how scans are prepared"),
         ({"preprocessing": {"kind": "percentile", "low": 9, "high": 3}}, "how scans are prepared"),
     ],
