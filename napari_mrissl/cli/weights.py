@@ -175,6 +175,7 @@ def _facts(file: WeightFile) -> dict[str, Any]:
         **vars(file.size),
         "method": file.card.get("method"),
         "steps": file.card.get("step"),
+        "begun_from": file.card.get("initial"),
         "published": published,
         # What a file says of itself is not what its publisher said.
         "licence": file.card["origin"].get("licence") if published else file.card.get("licence"),
@@ -192,7 +193,8 @@ def _line(file: WeightFile) -> str:
         str(file.card.get("method", "")),
     ]
     if "step" in file.card:
-        parts.append(f"{file.card['step']} steps")
+        begun = ", begun from other weights" if file.card.get("initial") else ""
+        parts.append(f"{file.card['step']} steps{begun}")
     return ", ".join(part for part in parts if part)
 
 

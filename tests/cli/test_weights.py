@@ -40,6 +40,7 @@ def test_import_list_and_verify_agree(tmp_path, run):
     listed = run("weights", "list").out
     assert "net" in listed
     assert "16 features, width 8, depth 2" in listed
+    assert "steps, begun from other weights" in listed, "of those that ship"
 
 
 def test_a_published_file_is_said_to_be_one(tmp_path, run, monkeypatch):
