@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +14,11 @@ from napari_mrissl.training.building import settings_for
 from napari_mrissl.training.loop import fit
 from napari_mrissl.training.run import Run
 from tests.pretext.vectorpose.scans import Held, scan_of
+
+if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
+
+    from napari_mrissl.ui.inspector import Inspector
 
 EDGE_MM = 24.0
 
@@ -59,3 +65,8 @@ def trained(folder: Path, **changes: object) -> Path:
         state = fit(run, TASKS, Held([scan_of(noise, (1.0, 1.5, 1.2))]), None)
     assert state.name == "finished"
     return folder
+
+
+def settle(inspector: Inspector, qtbot: QtBot) -> None:
+    """Wait until the Inspector has nothing to do."""
+    qtbot.waitUntil(lambda: not inspector.busy, timeout=60_000)
