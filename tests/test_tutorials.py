@@ -108,6 +108,19 @@ def test_pretrain_and_look(tmp_path):
     assert report["crops"] == 16
 
 
+def test_does_the_network_know_where_it_is(tmp_path):
+    said = run("does_the_network_know_where_it_is.py", tmp_path, "tiny", "2")
+    summary = Run.open(tmp_path / "observable").summary()
+    assert (summary["state"], summary["step"]) == ("finished", 2)
+    for part in ("gap", "chunks", "routes"):
+        report = json.loads((tmp_path / part / "report.json").read_text("utf-8"))
+        for name in ("mae_mm", "chunk_accuracy", "route_end_error_mm"):
+            line = f"{name}: {report[name]:.3f}, by chance {report[f'chance_{name}']:.3f}"
+            assert line in said
+    assert "chunk_accuracy of raw_intensity: " in said
+    assert "there and back: " in said
+
+
 def test_imagine_slices(tmp_path):
     said = run("imagine_slices.py", tmp_path, "tiny", "2", "6")
     for method in ("tokenizer", "dynamics"):
