@@ -13,16 +13,16 @@ from napari_mrissl.evaluation.cells import Cell
 from napari_mrissl.evaluation.click_tables import AREA, report_of
 
 CLICKS = 20
-SCANS = ("a", "b", "c")
+SCANS = ("a", "b", "c", "d", "e", "f")
 
 
 def sessions(source, chosen, curves, draw=0):
-    """Cells of a way to choose places: one for each scan."""
+    """Cells of a way to choose places: one for each curve, of the first scans."""
     return {
         Cell(source, CLICKS, draw, 0, f"{source} {scan}", chosen): {
             scan: dict(enumerate(map(float, curve), 1))
         }
-        for scan, curve in zip(SCANS, curves, strict=True)
+        for scan, curve in zip(SCANS[: len(curves)], curves, strict=True)
     }
 
 
