@@ -19,6 +19,7 @@ def evaluate(
     run: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     out: Path | None = None,
     tolerance: float = 1.0,
+    complete: Flag = False,
     file_names: Flag = False,
     json: Flag = False,
 ) -> None:
@@ -30,6 +31,7 @@ def evaluate(
     that say how a file was made do not count. Nothing is resampled: another grid is refused.
     Every label of the truth counts for every subject; where it is empty in one of both maps Dice
     and NSD are 0 and HD95 is the image's diagonal, where in both they are perfect.
+    A true label map without a prediction is in no mean, and said; with --complete it is refused.
 
     Parameters
     ----------
@@ -47,10 +49,13 @@ def evaluate(
         A folder for table.csv, .md, .tex, .json and .png, and subjects.csv.
     tolerance
         Of NSD, in mm.
+    complete
+        Refuse predictions of only some of the true label maps.
     file_names
-        Say in subjects.csv what the files are called; leave it out where tables are shared.
+        Say in subjects.csv, and of label maps without a prediction in the JSON (unpredicted_files),
+        what the files are called; leave it out where these are shared.
     json
-        Print one JSON object, with mean_dice; it holds no names of files.
+        Print one JSON object, with mean_dice; without --file-names it holds no names of files.
     """
     from napari_mrissl.evaluation import reports
     from napari_mrissl.evaluation.seen_scans import seen_by, seen_of
@@ -60,7 +65,12 @@ def evaluate(
     seen = seen_of(folders, truth, seen_by(run))
     scored, *others = (
         score_folders(
-            folder, truth, tolerance_mm=tolerance, progress=Progress(f"measuring{more}"), seen=seen
+            folder,
+            truth,
+            tolerance_mm=tolerance,
+            progress=Progress(f"measuring{more}"),
+            seen=seen,
+            complete=complete,
         )
         for folder, more in zip(folders, ("", " the others"), strict=False)
     )
@@ -69,10 +79,14 @@ def evaluate(
     if out is not None:
         report.write(out, names=file_names)
     if json:
-        show_json(report.facts())
+        if missing := reports.missing(scored):
+            say(missing)
+        show_json(report.facts(names=file_names))
         return
     for line in reports.lines(report.rows):
         say(line)
     say(reports.about(scored))
+    if missing := reports.missing(scored):
+        say(missing)
     for name, dice in report.worst():
         say(f"least mean Dice: {name}, {dice:.3f}")

@@ -68,12 +68,15 @@ class Difference:
     Attributes
     ----------
     mean, low, high
-        With its 95 % interval over scans.
+        With its 95 % interval over scans, chance as it was drawn.
+    wide_low, wide_high
+        95 % interval over scans and what was drawn by chance (places, random networks), both
+        drawn anew; the same where neither side has several draws or seeds.
     p
         Of Wilcoxon's signed-rank test, by Holm's procedure for all differences of a measure.
     none
-        Whether it may be no difference: its interval holds 0, or it is a Dice and smaller than
-        so many scans allow to claim.
+        Whether it may be no difference: the wide interval holds 0, or it is a Dice and smaller
+        than so many scans allow to claim.
     """
 
     source: str
@@ -84,6 +87,8 @@ class Difference:
     mean: float
     low: float
     high: float
+    wide_low: float
+    wide_high: float
     p: float
     none: bool
     scans: int
@@ -206,9 +211,11 @@ def markdown(report: Report, about: str) -> str:
         table += [[title, *(_gap(by[name]) for name in names)] for title, by in against.items()]
         parts.append("\n".join("| " + " | ".join(cells) + " |" for cells in table))
     parts.append(
-        "Means over scans, in brackets 95 % intervals over scans; differences are paired, with "
-        "Wilcoxon's p by Holm's procedure; † may be no difference: its interval holds 0, or it is "
-        f"smaller than so many scans allow to claim. {about}"
+        "Means over scans, in brackets 95 % intervals over scans, draws and seeds as they are; "
+        "differences are paired, their intervals over scans and, where there are several, draws "
+        "and seeds, with Wilcoxon's p over scans by Holm's procedure; † may be no difference: its "
+        "interval holds 0, or it is smaller than so many scans allow to claim. "
+        f"{about}"
     )
     return "\n\n".join([*parts, *verdicts(report)]) + "\n"
 
@@ -266,10 +273,11 @@ def _differences(curves: Mapping[_Key, Curves], seed: int) -> list[Difference]:
         }
         adjusted = statistics.holm({key: pair.p for key, pair in found.items()})
         for (one, other), pair in found.items():
-            judged = pair.low, pair.high, pair.subjects
+            judged = pair.wide_low, pair.wide_high, pair.subjects
             fine = statistics.too_fine(pair.mean, *judged)
             none = fine if _wanted(measure) is None else statistics.may_be_none(*judged)
-            numbers = (pair.mean, pair.low, pair.high, adjusted[one, other])
+            intervals = (pair.low, pair.high, pair.wide_low, pair.wide_high)
+            numbers = (pair.mean, *intervals, adjusted[one, other])
             result.append(Difference(*one, *other, measure, *numbers, none, pair.subjects))
     return result
 
@@ -295,5 +303,5 @@ def _cell(row: Row) -> str:
 
 def _gap(one: Difference) -> str:
     digits = 3 if _wanted(one.measure) is None else 1
-    mean, low, high = (f"{x:+.{digits}f}" for x in (one.mean, one.low, one.high))
+    mean, low, high = (f"{x:+.{digits}f}" for x in (one.mean, one.wide_low, one.wide_high))
     return f"{mean} [{low}, {high}], p {one.p:.3f}{' †' if one.none else ''}"

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.evaluation import cells, how_made, score_tables, tuning
+from napari_mrissl.evaluation import cells, how_made, recipes, score_tables, tuning
 from napari_mrissl.evaluation.cells import HD95, NSD, SIZE_ML, Cell, Grid, Made
 from napari_mrissl.evaluation.contenders import (
     FULL,
@@ -281,6 +281,7 @@ def _filled(
         rows = rows_of(kept, scans.labels, REFERENCES, settings.seed)
         rows = how_made.with_facts(rows, kept)
         said = how_made.sentences(kept, {one.name for one in contenders if one.silent})
+        said += recipes.sentences(kept, REFERENCES)
         about = " ".join([_about(scans, settings), *said])
         score_tables.write(grid.folder, rows, grid.protocol, about)
     return rows

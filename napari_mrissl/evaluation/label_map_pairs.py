@@ -37,8 +37,8 @@ class Pair:
     truth: Path = field(repr=False)
 
 
-def pairs(predicted: str | Path, truth: str | Path) -> tuple[list[Pair], int]:
-    """Files of two folders that belong together, and how many true ones have no partner.
+def pairs(predicted: str | Path, truth: str | Path) -> tuple[list[Pair], list[Path]]:
+    """Files of two folders that belong together, and the true ones without a partner.
 
     Names are the same, or become so without endings such as ``_dseg`` and BIDS entities that
     say how a file was made (``space-``, ``desc-``), or as the subjects that `mrissl predict`
@@ -74,7 +74,7 @@ def pairs(predicted: str | Path, truth: str | Path) -> tuple[list[Pair], int]:
         found[partners[0]] = Pair(
             _subject(path), person_of(partners[0].relative_to(truth)), path, partners[0]
         )
-    return list(found.values()), len(theirs) - len(found)
+    return list(found.values()), [path for path in theirs if path not in found]
 
 
 def _files(folder: Path) -> list[Path]:
@@ -94,6 +94,11 @@ def _files(folder: Path) -> list[Path]:
     if not found:
         raise MrisslError("no label maps found", where=folder, expected="files such as .nii.gz")
     return found
+
+
+def name_of(path: Path) -> str:
+    """What a label map is called, for the screen."""
+    return _subject(path)
 
 
 def _stem(path: Path) -> str:

@@ -22,6 +22,7 @@ OURS, OTHERS = "predicted", "compared with"
 SUBJECTS = "subjects.csv"
 
 _WORST = 3
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,15 @@ class Report:
     scored: Scored
     rows: tuple[Row, ...]
 
-    def facts(self) -> dict[str, Any]:
-        """All numbers, JSON-ready, without the name of any file."""
+    def facts(self, *, names: bool = False) -> dict[str, Any]:
+        """All numbers, JSON-ready, without the name of any file.
+
+        Parameters
+        ----------
+        names
+            Whether it says what the true label maps without a prediction are called.
+        """
+        alone = list(self.scored.without_prediction)
         means = {row.measure: row.mean for row in self.rows if _mean_of(row, OURS)}
         return {
             "software": f"napari-mrissl {__version__}",
@@ -56,6 +64,7 @@ class Report:
             "mean_absolute_volume_difference_ml": means[ABSOLUTE_ML],
             "empty_in_one": self.scored.one_sided(),
             "unpredicted": self.scored.unpredicted,
+            **({"unpredicted_files": alone} if names else {}),
             "left_out_as_seen": self.scored.left_out,
             "labels_only_predicted": list(self.scored.foreign),
             "rows": [asdict(row) for row in self.rows],
@@ -70,8 +79,8 @@ class Report:
         folder
             New, or of an earlier report, which is replaced.
         names
-            Whether the table of subjects says what their files are called; results that are
-            given to others should not.
+            Whether the tables say what files are called, of subjects and of label maps without
+            a prediction; results that are given to others should not.
 
         Raises
         ------
@@ -85,7 +94,7 @@ class Report:
             raise MrisslError(
                 f"could not be made ({error.strerror or type(error).__name__})", where=out
             ) from error
-        protocol = {k: v for k, v in self.facts().items() if k not in ("rows", "scores")}
+        protocol = {k: v for k, v in self.facts(names=names).items() if k not in ("rows", "scores")}
         score_tables.write(out, self.rows, protocol, about(self.scored))
         text = score_tables.as_csv(self.scored.scores)
         if names:
@@ -150,10 +159,27 @@ def about(scored: Scored) -> str:
             "were seen in training."
         )
     if scored.unpredicted:
-        said += f" {scored.unpredicted} true label maps have no prediction and are not counted."
+        said += f" {_unpredicted(scored)}."
     if scored.foreign:
         said += f" Predicted but never true: labels {', '.join(map(str, scored.foreign))}."
     return said
+
+
+def missing(scored: Scored) -> str:
+    """Which true label maps have no prediction, for the screen; empty where all have one."""
+    if not scored.unpredicted:
+        return ""
+    named = ", ".join(scored.without_prediction[:_NAMED])
+    more = scored.unpredicted - _NAMED
+    return f"{_unpredicted(scored)}: {named}{f' and {more} more' if more > 0 else ''}"
+
+
+def _unpredicted(scored: Scored) -> str:
+    one = scored.unpredicted == 1
+    return (
+        f"{scored.unpredicted} true label map{'' if one else 's'} "
+        f"{'has no prediction and is' if one else 'have no prediction and are'} not in the mean"
+    )
 
 
 def _scans(scored: Scored) -> str:

@@ -77,6 +77,9 @@ class Row:
         (Holm); the mean over labels is one hypothesis, and stays as it is.
     too_fine
         Whether the difference is smaller than so many subjects allow to claim, or may be none.
+    compared_draws, uncompared_draws
+        How many draws both sides of the difference have, of which it is made, and how many only
+        one of them has; with none in common it is one of averages over draws.
     measure, mode
         What is measured, and what was trained on top of the source.
     subject_sd
@@ -105,6 +108,8 @@ class Row:
     p: float | None = None
     p_holm: float | None = None
     too_fine: bool | None = None
+    compared_draws: int | None = None
+    uncompared_draws: int | None = None
     measure: str = DICE
     mode: str = ""
     subject_sd: float = 0.0
@@ -152,7 +157,7 @@ def rows_of(
                 key = (cell.mode, cell.source, cell.shots)
                 groups.setdefault(key, []).append((cell, one[name]))
         for key, cells in groups.items():
-            other = groups.get((key[0], _reference(reference, key, groups), key[2]))
+            other = groups.get((key[0], reference_of(reference, key, groups), key[2]))
             own = _rows_of(name, key, cells, None if other is cells else other, labels, seed)
             rows += _adjusted(own)
     return rows
@@ -192,11 +197,8 @@ def _compared(
 ) -> Row:
     """The row with its difference: of the draws that both have, draw by draw."""
     draws = sorted(set(own) & set(other))
-    if draws:
-        one, two = (np.array([side[draw] for draw in draws]) for side in (own, other))
-    else:
-        one, two = (np.array([np.mean(list(side.values()), axis=0)]) for side in (own, other))
-    found = statistics.paired(one, two, seed)
+    one, two = (np.array([side[draw] for draw in draws or side]) for side in (own, other))
+    found = statistics.paired(one, two, seed, matched=bool(draws))
     points = row.measure in MEASURES and MEASURES[row.measure].points
     judged = found.wide_low, found.wide_high, found.subjects
     return replace(
@@ -211,6 +213,8 @@ def _compared(
         too_fine=statistics.too_fine(found.mean, *judged)
         if points
         else statistics.may_be_none(*judged),
+        compared_draws=len(draws),
+        uncompared_draws=len(set(own) ^ set(other)),
     )
 
 
@@ -221,10 +225,20 @@ def _adjusted(rows: list[Row]) -> list[Row]:
     return [replace(row, p_holm=holm[row.label]) if row.label in holm else row for row in rows]
 
 
-def _reference(
+def reference_of(
     references: References, key: tuple[str, str, int], groups: Collection[tuple[str, str, int]]
 ) -> str:
-    """What a source is compared with: of the reference, the one with as much behind its name."""
+    """What a source is compared with: of the reference, the one with as much behind its name.
+
+    Parameters
+    ----------
+    references
+        See `rows_of`.
+    key
+        Mode, source and number of training scans of a row.
+    groups
+        Those of all rows.
+    """
     mode, source, shots = key
     named = (references.get(mode) if isinstance(references, Mapping) else references) or ""
     _, plus, behind = source.partition("+")

@@ -111,6 +111,11 @@ def legend(rows: Sequence[Row]) -> str:
             "signed-rank test over subjects, of the draws as they are, not adjusted (of labels by "
             "Holm: CSV)"
         )
+    if any(row.uncompared_draws for row in rows):
+        said += (
+            "; where draws are named, a difference is of those that both sides have, or of "
+            "averages where they have none in common, and means are of all"
+        )
     subjects = sorted({row.subjects for row in rows if row.too_fine})
     if not subjects:
         return said + "."
@@ -177,7 +182,17 @@ def _difference(row: Row, measure: Measure) -> str:
     mean, low, high = (
         f"{x or 0:+.{measure.digits}f}" for x in (row.difference, row.wide_low, row.wide_high)
     )
-    return f"{mean} [{low}, {high}]{_MARK if row.too_fine else ''}"
+    return f"{mean} [{low}, {high}]{_MARK if row.too_fine else ''}{_draws(row)}"
+
+
+def _draws(row: Row) -> str:
+    """Which draws a difference is of, where one side has others too."""
+    if not row.uncompared_draws:
+        return ""
+    if not row.compared_draws:
+        return ", no draw in common"
+    both = row.compared_draws
+    return f", {both} draw{'' if both == 1 else 's'} of {both + row.uncompared_draws}"
 
 
 def _p(row: Row) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation.cells import ABSOLUTE_ML, DICE, HD95, NSD, SIZE_ML, Scores
-from napari_mrissl.evaluation.label_map_pairs import pairs
+from napari_mrissl.evaluation.label_map_pairs import name_of, pairs
 from napari_mrissl.metrics import dice, size_scores, surface_scores
 from napari_mrissl.metrics.surfaces import Empty
 from napari_mrissl.volumes import Volume, read
@@ -75,8 +75,8 @@ class Scored:
         Those that occur in the truth.
     names
         What each scan's files are called, for the screen only.
-    unpredicted
-        How many true label maps have no prediction.
+    without_prediction
+        What the true label maps that have no prediction are called, for the screen only.
     foreign
         Labels that only predictions hold; nothing else counts them.
     tolerance_mm
@@ -88,10 +88,15 @@ class Scored:
     scores: tuple[Score, ...]
     labels: tuple[int, ...]
     names: Mapping[str, str] = field(repr=False)
-    unpredicted: int = 0
+    without_prediction: tuple[str, ...] = field(default=(), repr=False)
     foreign: tuple[int, ...] = ()
     tolerance_mm: float = 1.0
     left_out: int = 0
+
+    @property
+    def unpredicted(self) -> int:
+        """How many true label maps have no prediction; they are in no mean."""
+        return len(self.without_prediction)
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -154,6 +159,7 @@ def score_folders(
     tolerance_mm: float = 1.0,
     progress: Progress | None = None,
     seen: Collection[Path] = (),
+    complete: bool = False,
 ) -> Scored:
     """Measure every prediction in a folder against the true label map of the same name.
 
@@ -170,14 +176,26 @@ def score_folders(
         Is told which part, 0 to 1, is done.
     seen
         True label maps that are left out, see `seen_scans.seen_of`.
+    complete
+        Whether every true label map has to have a prediction; without it those that have none
+        are in no mean, and counted.
 
     Raises
     ------
     MrisslError
-        If files do not belong together, one cannot be read, holds no whole numbers, or lies on
-        another grid than its truth; or if none is left.
+        If a prediction is missing and all are wanted; if files do not belong together, one
+        cannot be read, holds no whole numbers, or lies on another grid than its truth; or if
+        none is left.
     """
-    found, unpredicted = pairs(predicted, truth)
+    found, alone = pairs(predicted, truth)
+    unpredicted = tuple(map(name_of, alone))
+    if complete and unpredicted:
+        raise MrisslError(
+            f"{len(unpredicted)} of {len(found) + len(unpredicted)} true label maps have no "
+            f"prediction, such as {unpredicted[0]}",
+            where=Path(predicted),
+            remedy="predict them too, or leave out --complete",
+        )
     matched = [pair for pair in found if pair.truth not in seen]
     if not matched:
         raise MrisslError(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
@@ -42,7 +43,7 @@ class Paired:
     low, high
         95 % interval over subjects, draws as they are.
     wide_low, wide_high
-        95 % interval over draws and subjects, both drawn anew; the same for one draw.
+        95 % interval over draws and subjects, both drawn anew; the same where both have one draw.
     p
         Of Wilcoxon's signed-rank test, two-sided, for this comparison alone.
     """
@@ -73,8 +74,7 @@ def interval(values: Values, seed: int = 0) -> tuple[float, float]:
             for _ in range(RESAMPLED // _AT_ONCE)
         ]
     )
-    low, high = np.percentile(means, _PERCENTILES)
-    return float(low), float(high)
+    return _percentiles(means)
 
 
 def wide_interval(values: Values, seed: int = 0) -> tuple[float, float]:
@@ -94,30 +94,28 @@ def wide_interval(values: Values, seed: int = 0) -> tuple[float, float]:
     if draws == 1:
         return interval(values[0], seed)
     rng = generator(seed, draws * 1_000_003 + subjects, "bootstrap of draws and subjects")
-    means = []
-    for _ in range(RESAMPLED // _AT_ONCE):
-        rows = _counts(rng.integers(0, draws, (_AT_ONCE, draws)), draws)
-        columns = _counts(rng.integers(0, subjects, (_AT_ONCE, subjects)), subjects)
-        means.append(np.einsum("bd,ds,bs->b", rows, values, columns) / (draws * subjects))
-    low, high = np.percentile(np.concatenate(means), _PERCENTILES)
-    return float(low), float(high)
+    return _percentiles(_means(values, rng, rng))
 
 
-def paired(one: Values, other: Values, seed: int = 0) -> Paired:
+def paired(one: Values, other: Values, seed: int = 0, matched: bool | None = None) -> Paired:
     """How one method differs from another.
 
     Parameters
     ----------
     one, other
-        (draws, subjects) scores of the same subjects in the same order. The same number of
-        draws is paired draw by draw; another number is averaged first.
+        (draws, subjects) scores of the same subjects in the same order.
     seed
         Of the drawing of subjects.
+    matched
+        Whether draws of the same place belong together: they are then drawn anew together, and
+        those of each side by themselves otherwise, so that a side with one draw, which knows no
+        chance, stays as it is. Without it they belong together where they are as many.
 
     Raises
     ------
     MrisslError
-        If the subjects are not the same number, or there are none.
+        If the subjects are not the same number, or there are none; or draws that belong
+        together are not as many.
     """
     if one.shape[1] != other.shape[1] or not one.size or not other.size:
         raise MrisslError(
@@ -125,13 +123,19 @@ def paired(one: Values, other: Values, seed: int = 0) -> Paired:
             expected="the same subjects",
         )
     same = len(one) == len(other)
-    by_draw = one - other if same else (one.mean(axis=0) - other.mean(axis=0))[None]
-    by_subject = by_draw.mean(axis=0)
+    if matched and not same:
+        raise MrisslError(f"{len(one)} and {len(other)} draws", expected="the same draws")
+    if same if matched is None else matched:
+        by_subject = (one - other).mean(axis=0)
+        wide = wide_interval(one - other, seed)
+    else:
+        by_subject = one.mean(axis=0) - other.mean(axis=0)
+        wide = _wide_apart(one, other, seed)
     return Paired(
-        by_draw.shape[1],
+        one.shape[1],
         float(by_subject.mean()),
         *interval(by_subject, seed),
-        *wide_interval(by_draw, seed),
+        *wide,
         wilcoxon(by_subject),
     )
 
@@ -190,6 +194,33 @@ def may_be_none(low: float, high: float, subjects: int) -> bool:
 def too_fine(mean: float, low: float, high: float, subjects: int) -> bool:
     """Whether a difference of Dice may not be claimed: too small for n, or it may be none."""
     return abs(mean) < finest_difference(subjects) or may_be_none(low, high, subjects)
+
+
+def _wide_apart(one: Values, other: Values, seed: int) -> tuple[float, float]:
+    """As `wide_interval`, of a difference whose sides have draws of their own."""
+    if len(one) == len(other) == 1:
+        return interval((one - other)[0], seed)
+    key = (len(one) * 1009 + len(other)) * 1_000_003 + one.shape[1]
+    ours, theirs = (generator(seed, key, f"bootstrap of draws, {side}") for side in (1, 2))
+    # Subjects are the same on both sides: each side draws them by a generator of the same state.
+    first, second = (generator(seed, key, "bootstrap of subjects") for _ in (1, 2))
+    return _percentiles(_means(one, ours, first) - _means(other, theirs, second))
+
+
+def _means(values: Values, of_draws: Generator, of_subjects: Generator) -> Values:
+    """(`RESAMPLED`,) means with draws and subjects drawn anew."""
+    draws, subjects = values.shape
+    means = []
+    for _ in range(RESAMPLED // _AT_ONCE):
+        rows = _counts(of_draws.integers(0, draws, (_AT_ONCE, draws)), draws)
+        columns = _counts(of_subjects.integers(0, subjects, (_AT_ONCE, subjects)), subjects)
+        means.append(np.einsum("bd,ds,bs->b", rows, values, columns) / (draws * subjects))
+    return np.concatenate(means)
+
+
+def _percentiles(means: Values) -> tuple[float, float]:
+    low, high = np.percentile(means, _PERCENTILES)
+    return float(low), float(high)
 
 
 def _counts(chosen: NDArray[np.integer], size: int) -> Values:

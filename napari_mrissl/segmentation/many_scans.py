@@ -189,7 +189,8 @@ def predict_scans(
         outcomes.append(outcome)
         tell(outcome)
     if any(outcome.state == "done" for outcome in outcomes):
-        _about_all(out, names, predictor.classes, job.colors)
+        done = [scan for scan, one in zip(scans, outcomes, strict=True) if one.state == "done"]
+        _about_all(out, names, predictor.classes, job.colors, done)
     return outcomes
 
 
@@ -274,10 +275,14 @@ class _Job:
 
 
 def _about_all(
-    out: Path, names: Names, classes: Mapping[int, str], colors: Mapping[int, str]
+    out: Path,
+    names: Names,
+    classes: Mapping[int, str],
+    colors: Mapping[int, str],
+    scans: Sequence[Path],
 ) -> None:
     if names == "bids":
-        prediction_files.write_description(out)
+        prediction_files.write_description(out, scans)
     else:
         table = prediction_files.table_text(classes, colors)
         write_text(out / prediction_files.TABLE, table)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from napari_mrissl import __version__
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.segmentation.source_datasets import DESCRIPTION, merged, source_datasets
 from napari_mrissl.volumes import READABLE_SUFFIXES, WRITABLE_SUFFIXES
 from napari_mrissl.volumes.atomic import write_text
 
 Names = Literal["bids", "same"]
 
-DESCRIPTION = "dataset_description.json"
 TABLE = "labels.tsv"
 """Labels and their names, beside label maps that keep the names of their scans."""
 
@@ -26,6 +26,7 @@ SCAN, SEEN = "Scan", "SeenInTraining"
 
 _PROBABILITIES, _FACTS = "probabilities", "facts"
 _SOFTWARE = "napari-mrissl"
+_SOURCES = "SourceDatasets"
 # fmt: off
 _ENTITIES = (
     "sub", "ses", "sample", "task", "tracksys", "acq", "ce", "trc", "stain", "rec", "dir",
@@ -161,18 +162,30 @@ def check_folder(folder: Path, names: Names) -> None:
         )
 
 
-def write_description(folder: Path) -> None:
-    """Make the folder a BIDS derivative, unless it is one of ours already."""
+def write_description(folder: Path, scans: Iterable[Path] = ()) -> None:
+    """Make the folder a BIDS derivative; one of ours gets the datasets it does not name yet.
+
+    Parameters
+    ----------
+    folder
+        Of the results.
+    scans
+        What they were made of: where their dataset was published with a DOI, that is said in
+        ``SourceDatasets``, and nothing of where they lie.
+    """
     path = folder / DESCRIPTION
-    if path.exists() and _ours(path):
-        return
-    content = {
+    earlier = _description(path)
+    content = earlier or {
         "Name": "Segmentations of scans",
         "BIDSVersion": "1.10.0",
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": _SOFTWARE, "Version": __version__}],
     }
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    known = content.get(_SOURCES)
+    if sources := merged(known, source_datasets(scans)):
+        content = {**content, _SOURCES: sources}
+    if earlier is None or sources != (known or []):
+        write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def table_text(classes: Mapping[int, str], colors: Mapping[int, str]) -> str:
@@ -224,11 +237,17 @@ def _words(classes: Mapping[int, str]) -> dict[int, str]:
 
 
 def _ours(path: Path) -> bool:
+    return _description(path) is not None
+
+
+def _description(path: Path) -> dict[str, Any] | None:
+    """The description of a folder of ours; None of anything else."""
     try:
         if path.stat().st_size > _LARGEST_DESCRIPTION:
-            return False
+            return None
         content = json.loads(path.read_text(encoding="utf-8"))
         makers = content["GeneratedBy"]
-        return any(maker["Name"] == _SOFTWARE for maker in makers)
+        ours = any(maker["Name"] == _SOFTWARE for maker in makers)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False
+        return None
+    return content if ours else None

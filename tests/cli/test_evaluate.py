@@ -57,3 +57,24 @@ def test_another_grid_is_refused(refused, folders, tmp_path):
     nibabel.save(image, tmp_path / "pred" / "a.nii.gz")
     said = refused(*folders)
     assert "a.nii.gz: is on another grid than the true label map" in said
+
+
+def test_a_missing_prediction_is_said_and_refused_on_demand(run, refused, folders, tmp_path):
+    (tmp_path / "pred" / "b.nii.gz").unlink()
+    ran = run(*folders, "--json", "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    assert "1 true label map has no prediction and is not in the mean: b" in ran.err
+    found = json.loads(ran.out)
+    assert (found["mean_dice"], found["unpredicted"]) == (1, 1)
+    assert "unpredicted_files" not in found
+    table = (tmp_path / "out" / "table.md").read_text("utf-8")
+    assert "1 true label map has no prediction and is not in the mean." in table
+    named = json.loads(run(*folders, "--json", "--file-names").out)
+    assert named["unpredicted_files"] == ["b"]
+    assert "not in the mean: b" in run(*folders).err
+    said = refused(*folders, "--complete")
+    assert "1 of 2 true label maps have no prediction, such as b" in said
+    (tmp_path / "truth" / "b.nii.gz").unlink()
+    whole = run(*folders, "--complete", "--json")
+    assert whole.code == 0
+    assert "not in the mean" not in whole.err

@@ -13,16 +13,16 @@ from napari_mrissl.evaluation.cells import Cell
 from napari_mrissl.evaluation.click_tables import AREA, report_of
 
 CLICKS = 20
-SCANS = ("a", "b", "c")
+SCANS = ("a", "b", "c", "d", "e", "f")
 
 
 def sessions(source, chosen, curves, draw=0):
-    """Cells of a way to choose places: one for each scan."""
+    """Cells of a way to choose places: one for each curve, of the first scans."""
     return {
         Cell(source, CLICKS, draw, 0, f"{source} {scan}", chosen): {
             scan: dict(enumerate(map(float, curve), 1))
         }
-        for scan, curve in zip(SCANS, curves, strict=True)
+        for scan, curve in zip(SCANS[: len(curves)], curves, strict=True)
     }
 
 
@@ -77,6 +77,27 @@ def test_differences_are_paired_by_scan_after_draws_are_averaged():
     )
     assert row(report, "f", "random", "Dice after 20 clicks").sessions == 12
     assert "With f, suggested clicks beat clicks random" in click_tables.markdown(report, "")
+
+
+def test_chance_of_few_draws_widens_the_interval_of_a_difference():
+    """Three draws that differ far more than scans do: what scans alone claim is not claimed."""
+    own = [rising(0, 0.5 + 0.01 * scan) for scan in range(6)]
+    found = sessions("f", "suggested", own)
+    for draw, last in enumerate((0.2, 0.3, 0.64)):
+        curves = [rising(0, last + 0.01 * scan) for scan in range(6)]
+        found |= sessions("f", "random", curves, draw)
+    report = report_of(found, CLICKS)
+    (gap,) = (d for d in report.differences if d.measure == "Dice after 20 clicks")
+    assert gap.low == pytest.approx(gap.mean)
+    assert gap.mean == pytest.approx(0.12)
+    # All three draws may be the worst one: as often as one in 27, which is more than 2.5 %.
+    assert gap.wide_low == pytest.approx(0.5 - 0.64)
+    assert gap.wide_high == pytest.approx(0.5 - 0.2)
+    assert gap.none
+    said = click_tables.markdown(report, "")
+    assert "suggested clicks do not beat clicks random" in said
+    assert "+0.120 [-0.140, +0.300]" in said
+    assert "where there are several, draws and seeds" in said
 
 
 def test_a_difference_that_may_be_none_is_marked_and_not_called_better():

@@ -182,3 +182,35 @@ def test_no_two_lines_of_the_plot_look_alike_and_no_name_is_cut():
     longer = {cell("a network with a name that is long", 0): {"a": {1: 0.5}, "b": {1: 0.6}}}
     widths = [score_plot.draw(score_tables.rows_of(some, (1,))).width for some in (cells, longer)]
     assert widths[1] > widths[0] + 100
+
+
+def test_a_difference_says_which_draws_it_is_of(tmp_path):
+    """Means are of all draws, a difference of those of both sides: 0.5 to 0.3, and not 0.7."""
+    flat = {0: 0.5, 1: 0.9}
+    cells = {cell("net", draw): {"a": {1: d}, "b": {1: d}} for draw, d in flat.items()}
+    cells |= {cell("random", 0): {"a": {1: 0.3}, "b": {1: 0.3}}}
+    cells |= {cell("random", 0, 1): {"a": {1: 0.3}, "b": {1: 0.3}}}
+    rows = score_tables.rows_of(cells, (1,), "random")
+    net = row(rows, "net", "mean")
+    assert (net.mean, net.difference) == pytest.approx((0.7, 0.2))
+    assert (net.compared_draws, net.uncompared_draws) == (1, 1)
+    score_tables.write(tmp_path, rows, {}, "")
+    text = (tmp_path / "table.md").read_text("utf-8")
+    assert "+0.200 [+0.200, +0.200]†, 1 draw of 2 |" in text
+    assert "where draws are named, a difference is of those that both sides have" in text
+    written = list(csv.DictReader((tmp_path / "table.csv").read_text("utf-8").splitlines()))
+    assert [line["compared_draws"] for line in written] == ["1", "1", "", ""]
+    content = json.loads((tmp_path / "table.json").read_text("utf-8"))
+    assert content["rows"][0]["uncompared_draws"] == 1
+
+    both = cells | {cell("random", 1): {"a": {1: 0.3}, "b": {1: 0.3}}}
+    same = score_tables.rows_of(both, (1,), "random")
+    assert row(same, "net", "mean").compared_draws == 2
+    assert "draws are named" not in score_tables.markdown(same, "")
+    assert "2 draws" not in score_tables.markdown(same, "")
+
+    other = {cell("net", 0): cells[cell("net", 0)]}
+    other |= {cell("random", 1): {"a": {1: 0.3}, "b": {1: 0.3}}}
+    apart = score_tables.rows_of(other, (1,), "random")
+    assert row(apart, "net", "mean").difference == pytest.approx(0.2)
+    assert "†, no draw in common |" in score_tables.markdown(apart, "")

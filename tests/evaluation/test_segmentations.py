@@ -96,7 +96,7 @@ def test_names_of_predictions_find_their_truth(tmp_path):
     save(truth, "sub-04_dseg.nii.gz", cube(3))
     save(pred, "sub-01_space-orig_label-left_desc-mrissl_probseg.nii.gz", cube(3))
     found, unpredicted = pairs(pred, truth)
-    assert unpredicted == 1
+    assert [path.name for path in unpredicted] == ["sub-04_dseg.nii.gz"]
     assert sorted((one.name, one.truth.name) for one in found) == [
         ("scan_7", "scan_7.nii"), ("scan_8", "scan_8.nii.gz"), ("sub-01", "sub-01_dseg.nii.gz"),
         ("sub-02_ses-1", "sub-02_ses-1_T1w.nii.gz"), ("sub-03", "sub-03_dseg.nii.gz"),
@@ -215,3 +215,15 @@ def test_errors_of_volume_do_not_cancel_in_the_measure_without_sign(tmp_path):
     rows = {(r["measure"], r["label"]): r["mean"] for r in facts["rows"]}
     assert rows["volume_difference_ml", "1"] == pytest.approx(0)
     assert rows["absolute_volume_difference_ml", "1"] == pytest.approx(16 * 3 / 1000)
+
+
+def test_all_true_label_maps_may_be_asked_for(folders):
+    pred, truth = folders
+    assert score_folders(pred, truth, complete=True).unpredicted == 0
+    (pred / "b.nii.gz").unlink()
+    found = score_folders(pred, truth)
+    assert (found.unpredicted, found.without_prediction) == (1, ("b",))
+    assert found.mean_dice == pytest.approx((1 + 1 + 1 + 0) / 4)
+    sentence = "1 of 3 true label maps have no prediction, such as b"
+    with pytest.raises(MrisslError, match=sentence):
+        score_folders(pred, truth, complete=True)

@@ -120,3 +120,33 @@ def test_a_handful_of_subjects_shows_nothing():
     assert statistics.may_be_none(0.2, 0.4, 5)
     assert not statistics.may_be_none(0.2, 0.4, 6)
     assert statistics.may_be_none(-0.1, 0.4, 6)
+
+
+def test_draws_of_one_side_are_drawn_anew_by_themselves():
+    """Chance on one side only: the wide interval is that of loops over draws and subjects."""
+    random = np.random.default_rng(2)
+    subject = random.normal(0.5, 0.1, 15)
+    one = (subject + 0.05 + random.normal(0, 0.02, 15))[None]
+    other = subject + random.normal(0, 0.05, (3, 1)) + random.normal(0, 0.01, (3, 15))
+    found = statistics.paired(one, other)
+    means = []
+    for _ in range(4000):
+        draws, people = random.integers(0, 3, 3), random.integers(0, 15, 15)
+        means.append(one[0, people].mean() - other[np.ix_(draws, people)].mean())
+    low, high = np.percentile(means, (2.5, 97.5))
+    assert (found.wide_low, found.wide_high) == pytest.approx((low, high), abs=0.004)
+    assert found.wide_high - found.wide_low > 1.5 * (found.high - found.low)
+    assert (found.low, found.high) == statistics.interval(one[0] - other.mean(axis=0))
+
+
+def test_draws_that_do_not_belong_together_are_not_paired():
+    random = np.random.default_rng(3)
+    draws = random.normal(0, 0.1, (4, 1))
+    one = 0.6 + draws + random.normal(0, 0.001, (4, 20))
+    other = 0.5 + draws + random.normal(0, 0.001, (4, 20))
+    together = statistics.paired(one, other)
+    apart = statistics.paired(one, other, matched=False)
+    assert together.mean == pytest.approx(apart.mean)
+    assert together.wide_high - together.wide_low < 0.01 < apart.wide_high - apart.wide_low
+    with pytest.raises(MrisslError, match="4 and 3 draws"):
+        statistics.paired(one, other[:3], matched=True)

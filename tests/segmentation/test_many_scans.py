@@ -291,3 +291,52 @@ def test_a_scan_that_the_network_knew_is_marked(folder, tmp_path, names):
             facts = json.loads(path.read_text(encoding="utf-8"))
             assert facts["Scan"] == read(scan).identity
             assert facts.get("SeenInTraining") == known_here
+
+
+def description(folder: Path) -> dict:
+    return json.loads((folder / "dataset_description.json").read_text(encoding="utf-8"))
+
+
+def dataset(root: Path, doi: object, changes: str | None = None) -> Path:
+    """A raw BIDS dataset with a scan, of one who says more than has to be passed on."""
+    scan = root / "sub-01" / "ses-1" / "anat" / "sub-01_ses-1_T1w.nii.gz"
+    scan_at(scan)
+    facts = {"Name": "Jane Roe's scans", "BIDSVersion": "1.10.0", "DatasetDOI": doi}
+    facts["ReferencesAndLinks"] = ["file:///home/jane/scans"]
+    (root / "dataset_description.json").write_text(json.dumps(facts), encoding="utf-8")
+    if changes is not None:
+        (root / "CHANGES").write_text(changes, encoding="utf-8")
+    return scan
+
+
+def test_the_dataset_of_the_scans_is_named_by_its_doi(tmp_path):
+    out = tmp_path / "out"
+    published = dataset(
+        tmp_path / "jane",
+        "doi:10.18112/openneuro.ds000114.v1.0.1",
+        "1.0.1 2018-03-27\n  - Names of jane\n\n1.0.0 2017-01-01\n  - First\n",
+    )
+    predict_scans(StandIn(), [published], out)
+    one = {"DOI": "doi:10.18112/openneuro.ds000114.v1.0.1", "Version": "1.0.1"}
+    assert description(out)["SourceDatasets"] == [one]
+    assert "jane" not in json.dumps(description(out)).lower()
+    # Of another dataset into the same folder: both are its sources, each once.
+    further = dataset(tmp_path / "other", "https://doi.org/10.5281/zenodo.1234")
+    other = further.rename(further.with_name("sub-02_T1w.nii.gz"))
+    predict_scans(StandIn(), [published, other], out, existing="replace")
+    assert description(out)["SourceDatasets"] == [one, {"DOI": "doi:10.5281/zenodo.1234"}]
+
+
+@pytest.mark.parametrize("doi", [None, "", 7, "file:///home/jane", "jane@clinic", "10.1/x y"])
+def test_what_is_no_doi_is_not_passed_on(tmp_path, doi):
+    predict_scans(StandIn(), [dataset(tmp_path / "jane", doi, "1.0.0 2017\n")], tmp_path / "out")
+    assert "SourceDatasets" not in description(tmp_path / "out")
+
+
+def test_a_description_that_cannot_be_read_stops_nothing(tmp_path):
+    scan = dataset(tmp_path / "jane", "doi:10.5281/zenodo.1234")
+    for content in (b"{", b"[1]", b"\xff\xfe", b'{"DatasetDOI": "doi:10.5281/zenodo.1'):
+        (tmp_path / "jane" / "dataset_description.json").write_bytes(content)
+        found = predict_scans(StandIn(), [scan], tmp_path / "out", existing="replace")
+        assert [one.state for one in found] == ["done"]
+        assert "SourceDatasets" not in description(tmp_path / "out")
