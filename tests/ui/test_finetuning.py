@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEd
 
 from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.segmentation.finetuning import FinetuneSettings
+from napari_mrissl.segmentation.finetuning.task_settings import LabelClass
 from napari_mrissl.training import launch
 from napari_mrissl.training.run import Run
 from napari_mrissl.ui import docks
@@ -337,6 +338,34 @@ def test_what_does_not_fit_is_one_sentence_and_leaves_no_run(panel, qtbot):
     assert said(panel) == "The run has no folder; choose one."
     assert not Path(before).exists()
     assert panel.tabs.currentIndex() == LABELS
+
+
+def test_labels_that_are_called_differently_are_not_learned_as_one(panel, qtbot):
+    for number, name in enumerate(("liver", "kidney")):
+        table = {"index": [0, 1, 2], "name": ["background", name, "vessel"]}
+        panel.viewer.layers[f"truth {number}"].features = table
+    rests(panel, qtbot)
+    panel.scene.look()
+    rests(panel, qtbot)
+    expected = "classes: label 1 is 'liver' in truth 0 and 'kidney' in truth 1; expected one name"
+    assert panel.labels_box.names.text().startswith(expected)
+    before = panel.start_box.folder.text()
+    panel.start_box.start.click()
+    assert said(panel).startswith(expected)
+    assert not panel.busy
+    assert not Path(before).exists()
+    # A scan that is not used may call it what it likes; so may the user.
+    box = panel.labels_box.scans.table.cellWidget(1, 1)
+    for use, hidden in (("none", True), ("held out", False)):
+        box.setCurrentIndex(box.findData(use))
+        box.activated.emit(box.currentIndex())
+        assert panel.labels_box.names.isHidden() is hidden
+    panel.labels_box.table.edited.emit(LabelClass(label=1, name="organ"))
+    assert panel.labels_box.names.isHidden()
+    run = Run.open(started(panel, qtbot))
+    assert [one["name"] for one in run.settings.task["classes"]] == [
+        "background", "organ", "vessel",
+    ]  # fmt: skip
 
 
 def test_a_scan_that_cannot_be_segmented_says_why_beside_the_others(panel, qtbot, monkeypatch):
