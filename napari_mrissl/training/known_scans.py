@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import weakref
 from pathlib import Path
 
 from napari_mrissl.errors import MrisslError
@@ -17,6 +18,9 @@ UNTOLD = (
     "it is measured on"
 )
 """Of a run that began from such weights."""
+
+_VALUES: weakref.WeakKeyDictionary[Volume, str] = weakref.WeakKeyDictionary()
+"""Digests of values: a window asks again after every stroke."""
 
 
 def trained_on(place: str | Path) -> frozenset[str]:
@@ -50,7 +54,7 @@ def with_values(identities: frozenset[str]) -> frozenset[str]:
 
 def is_among(volume: Volume, known: frozenset[str]) -> bool:
     """Whether a scan, or a copy of it with another header, is among those that `known` tells."""
-    return bool(known) and (volume.identity in known or values_sha256(volume) in known)
+    return bool(known) and (volume.identity in known or _values_of(volume) in known)
 
 
 def silent(place: str | Path) -> bool:
@@ -64,6 +68,12 @@ def silent(place: str | Path) -> bool:
         If the run's settings, or the weights, cannot be read.
     """
     return not card.says_in(_file(place))
+
+
+def _values_of(volume: Volume) -> str:
+    if volume not in _VALUES:
+        _VALUES[volume] = values_sha256(volume)
+    return _VALUES[volume]
 
 
 def _file(place: str | Path) -> Path:

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEd
 
 from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.segmentation.finetuning import FinetuneSettings
-from napari_mrissl.segmentation.finetuning.task_settings import LabelClass
 from napari_mrissl.training import launch
 from napari_mrissl.training.run import Run
 from napari_mrissl.ui import docks
@@ -21,6 +20,7 @@ from napari_mrissl.ui.finetuning.seen import ACCEPTED, RESULT
 from napari_mrissl.ui.finetuning.widget import LABELS, RESULTS, RUN
 from napari_mrissl.ui.layers import add_labels, add_volume, labels_array
 from napari_mrissl.ui.pretraining import work as runs
+from napari_mrissl.ui.segmenter.class_table import NAME
 from napari_mrissl.ui.segmenter.prompt_layers import ClicksLayer, role_of
 from napari_mrissl.volumes import read
 from tests.segmentation.finetuning.balls import arrays, write
@@ -360,7 +360,7 @@ def test_labels_that_are_called_differently_are_not_learned_as_one(panel, qtbot)
         box.setCurrentIndex(box.findData(use))
         box.activated.emit(box.currentIndex())
         assert panel.labels_box.names.isHidden() is hidden
-    panel.labels_box.table.edited.emit(LabelClass(label=1, name="organ"))
+    panel.labels_box.table.item(0, NAME).setText("organ")
     assert panel.labels_box.names.isHidden()
     run = Run.open(started(panel, qtbot))
     assert [one["name"] for one in run.settings.task["classes"]] == [

@@ -10,8 +10,11 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QImage
 
-from napari_mrissl.segmentation.finetuning import prepare
+from napari_mrissl.networks import weights
+from napari_mrissl.segmentation.finetuning import FinetuneTaskSettings, prepare
+from napari_mrissl.segmentation.finetuning.network import SegmentationNetwork
 from napari_mrissl.segmentation.finetuning.task_settings import LabelClass
+from napari_mrissl.training.card import weights_card
 from napari_mrissl.training.looking import look_of
 from napari_mrissl.ui.finetuning.corrections import Corrections
 from napari_mrissl.ui.finetuning.preview_link import PreviewLink
@@ -22,14 +25,14 @@ from napari_mrissl.ui.finetuning.scans_box import ScansBox
 from napari_mrissl.ui.finetuning.scene import Scene
 from napari_mrissl.ui.finetuning.seen import ScanFacts
 from napari_mrissl.ui.finetuning.table_file import TableRow, write_table
-from napari_mrissl.ui.finetuning.work import Measured, Model, ToMeasure, measure
+from napari_mrissl.ui.finetuning.work import Measured, Model, ToMeasure, measure, model_of
 from napari_mrissl.ui.layers import add_volume, labels_array
 from napari_mrissl.ui.name_box import NameBox
 from napari_mrissl.ui.pretraining.follower import Follower
 from napari_mrissl.ui.pretraining.history import Picture
 from napari_mrissl.ui.segmenter.prompt_layers import role_of
 from napari_mrissl.volumes import Volume, read
-from tests.segmentation.finetuning.balls import tiny, write
+from tests.segmentation.finetuning.balls import arrays, save, tiny, write
 
 pytestmark = pytest.mark.gui
 SHAPE = (6, 8, 7)
@@ -232,6 +235,25 @@ def test_forgetting_is_a_button_that_takes_itself_back(scan, tmp_path, qtbot):
         box.forget.click()
     words = [what for what, _ in asked]
     assert words == ["forget", "restore", "forget"]
+
+
+def test_a_copy_of_a_learned_scan_is_not_called_new(tmp_path):
+    given = write(tmp_path, 2)
+    run = prepare(tiny(), given[:1], tmp_path / "run")
+    weights.save(
+        run.folder / "weights.safetensors",
+        SegmentationNetwork(FinetuneTaskSettings.model_validate(run.settings.task)).state_dict(),
+        weights_card(run.folder, 1),
+    )
+    control = SimpleNamespace(cancelled=lambda: False, progress=lambda *_: None)
+    one = model_of(control, run.folder)
+    volumes = [read(each.image) for each in given]
+    copy = save(tmp_path / "copy.nii.gz", arrays(0)[0], np.diag([2.0, 2, 2, 1]))
+    volumes.append(read(copy))
+    assert volumes[2].identity != volumes[0].identity
+    wanted = [ToMeasure(volume, np.zeros(volume.shape, np.uint8), None) for volume in volumes]
+    found = measure(control, one, wanted, zero_is_nothing=False)
+    assert [each.part for each in found] == ["learned from", "new", "learned from"]
 
 
 def test_dice_of_labelled_voxels_alone_says_so(scan, tmp_path, qtbot):

@@ -21,7 +21,7 @@ from napari_mrissl.segmentation.finetuning.task_settings import LabelClass, Prev
 from napari_mrissl.segmentation.prediction import PredictionSettings
 from napari_mrissl.segmentation.prediction_apart import predict_apart
 from napari_mrissl.training import launch
-from napari_mrissl.training.known_scans import UNTOLD
+from napari_mrissl.training.known_scans import UNTOLD, is_among, with_values
 from napari_mrissl.training.looking import look_at
 from napari_mrissl.training.run import Run
 from napari_mrissl.trajectories.locks import locked
@@ -81,7 +81,7 @@ class Model:
     classes
         Labels with names, background first.
     learned_from, measured_on
-        Identities of scans.
+        What tells scans, see `known_scans.with_values`.
     step
         Of the weights.
     """
@@ -182,8 +182,8 @@ def model_of(control: Control, folder: Path) -> Model:
         run.folder.name,
         f"{INFO.name} {run.identity.uuid[:8]}",
         saved.settings.classes,
-        frozenset(parts["train"]),
-        frozenset(parts["validation"]),
+        with_values(frozenset(parts["train"])),
+        with_values(frozenset(parts["validation"])),
         int(saved.card.get("step", 0)),
     )
 
@@ -283,8 +283,8 @@ def measure(
                 # That a class is nowhere labelled does not say that it is nowhere.
                 there = [label for label in wanted if (one.truth == label).any()]
             scores = dice(predicted, one.truth, there)
-        part = "held out" if identity in model.measured_on else "new"
-        part = "learned from" if identity in model.learned_from else part
+        part = "held out" if is_among(one.volume, model.measured_on) else "new"
+        part = "learned from" if is_among(one.volume, model.learned_from) else part
         sizes = {label: count * voxel_ml for label, count in voxels.items()}
         dice_of = LABELLED if zero_is_nothing else WHOLE
         found.append(Measured(identity, part, voxels, sizes, scores, dice_of, against))
