@@ -58,7 +58,7 @@ def evaluate(
         Print one JSON object, with mean_dice; without --file-names it holds no names of files.
     """
     from napari_mrissl.evaluation import reports
-    from napari_mrissl.evaluation.seen_scans import seen_by, seen_of
+    from napari_mrissl.evaluation.seen_scans import seen_by, seen_of, untold
     from napari_mrissl.evaluation.segmentations import score_folders
 
     folders = [pred] if against is None else [pred, against]
@@ -75,7 +75,7 @@ def evaluate(
         for folder, more in zip(folders, ("", " the others"), strict=False)
     )
     other = others[0] if others else None
-    report = reports.report(scored, other)
+    report = reports.report(scored, other, untold=untold(folders, truth, run))
     if out is not None:
         report.write(out, names=file_names)
     if json:
@@ -85,7 +85,7 @@ def evaluate(
         return
     for line in reports.lines(report.rows):
         say(line)
-    say(reports.about(scored))
+    say(report.about())
     if missing := reports.missing(scored):
         say(missing)
     for name, dice in report.worst():

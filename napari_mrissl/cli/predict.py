@@ -71,7 +71,7 @@ def predict(
     """
     from napari_mrissl.segmentation.finetuning import SavedSegmenter
     from napari_mrissl.segmentation.many_scans import facts_of, predict_scans, scans_of
-    from napari_mrissl.training.card import seen_in
+    from napari_mrissl.training.known_scans import silent, trained_on
 
     if not scans:
         raise MrisslError("no scan given", where="SCAN", expected="files or folders")
@@ -80,6 +80,12 @@ def predict(
     segmenter = SavedSegmenter.load(run)
     model = facts_of(segmenter)
     places = scans_of(scans)
+    untold = silent(run)
+    if untold:
+        say(
+            "Not all is known that this network was trained on, as the weights it began from do "
+            "not say it: scans that are not marked may have been seen."
+        )
     counted = f"{len(places)} scan{'s' * (len(places) > 1)}"
     began = time.monotonic()
 
@@ -96,7 +102,8 @@ def predict(
         existing=existing,
         model=model,
         colors=segmenter.colors,
-        seen=seen_in(run),
+        seen=trained_on(run),
+        untold=untold,
         progress=Progress(f"segmenting {counted}"),
         tell=tell,
     )
@@ -108,6 +115,7 @@ def predict(
                 "settings": settings.model_dump(mode="json"),
                 "classes": {str(label): name for label, name in segmenter.classes.items()},
                 "seconds": round(seconds, 3),
+                "training_unknown": untold,
                 "scans": [_plain(outcome) for outcome in outcomes],
             }
         )

@@ -79,9 +79,9 @@ class Source:
     identity
         See `identity_of`.
     known
-        What tells the scans it was trained on, see `leakage.trained_on`.
+        What tells the scans it was trained on, see `known_scans.trained_on`.
     silent
-        Whether its weights do not say that, see `leakage.silent`.
+        Whether its weights do not say that, see `known_scans.silent`.
     """
 
     name: str

@@ -16,7 +16,6 @@ from napari_mrissl.evaluation.frozen import (
     identity_of,
     plain_source,
 )
-from napari_mrissl.evaluation.leakage import silent, trained_on
 from napari_mrissl.features.network import NetworkSettings, Scales
 from napari_mrissl.features.of_networks import RANDOM
 from napari_mrissl.features.of_weights import KINDS, UNET, NetworkKind, kind_of
@@ -29,6 +28,7 @@ from napari_mrissl.networks.weight_library import (
     network_named,
     weights_named,
 )
+from napari_mrissl.training.known_scans import silent, trained_on
 
 ALL_SCALES = "+scales"
 """Behind the name of a network whose decoder's coarser levels count too."""

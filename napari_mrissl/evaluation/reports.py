@@ -23,6 +23,10 @@ SUBJECTS = "subjects.csv"
 
 _WORST = 3
 _NAMED = 5
+_UNTOLD = (
+    "A network, or the weights it began from, does not say what it was trained on: it may know "
+    "scans that are measured here."
+)
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,13 @@ class Report:
         Subject by subject.
     rows
         Means with intervals, and differences where there is something to compare with.
+    untold
+        Whether networks may have seen scans that are measured, see `seen_scans.untold`.
     """
 
     scored: Scored
     rows: tuple[Row, ...]
+    untold: bool = False
 
     def facts(self, *, names: bool = False) -> dict[str, Any]:
         """All numbers, JSON-ready, without the name of any file.
@@ -66,10 +73,15 @@ class Report:
             "unpredicted": self.scored.unpredicted,
             **({"unpredicted_files": alone} if names else {}),
             "left_out_as_seen": self.scored.left_out,
+            "training_unknown": self.untold,
             "labels_only_predicted": list(self.scored.foreign),
             "rows": [asdict(row) for row in self.rows],
             "scores": [asdict(score) for score in self.scored.scores],
         }
+
+    def about(self) -> str:
+        """What the numbers are of, for below a table."""
+        return about(self.scored) + (f" {_UNTOLD}" if self.untold else "")
 
     def write(self, folder: str | Path, *, names: bool = False) -> None:
         """Write all tables into a folder, which is made.
@@ -95,7 +107,7 @@ class Report:
                 f"could not be made ({error.strerror or type(error).__name__})", where=out
             ) from error
         protocol = {k: v for k, v in self.facts(names=names).items() if k not in ("rows", "scores")}
-        score_tables.write(out, self.rows, protocol, about(self.scored))
+        score_tables.write(out, self.rows, protocol, self.about())
         text = score_tables.as_csv(self.scored.scores)
         if names:
             head, *lines = text.splitlines()
@@ -116,7 +128,9 @@ class Report:
         return [(self.scored.names[scan], mean) for scan, mean in ranked]
 
 
-def report(scored: Scored, other: Scored | None = None, seed: int = 0) -> Report:
+def report(
+    scored: Scored, other: Scored | None = None, seed: int = 0, *, untold: bool = False
+) -> Report:
     """Means, intervals and, against other predictions of the same scans, paired differences.
 
     Parameters
@@ -127,6 +141,8 @@ def report(scored: Scored, other: Scored | None = None, seed: int = 0) -> Report
         Other predictions of the same scans.
     seed
         Of the drawing of subjects.
+    untold
+        See `Report`.
 
     Raises
     ------
@@ -143,7 +159,8 @@ def report(scored: Scored, other: Scored | None = None, seed: int = 0) -> Report
                 expected="the same scans",
             )
         cells[_cell(OTHERS)] = _made(other)
-    return Report(scored, tuple(rows_of(cells, scored.labels, OTHERS if other else None, seed)))
+    rows = rows_of(cells, scored.labels, OTHERS if other else None, seed)
+    return Report(scored, tuple(rows), untold)
 
 
 def about(scored: Scored) -> str:

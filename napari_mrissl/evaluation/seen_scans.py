@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.evaluation import leakage
 from napari_mrissl.evaluation.label_map_pairs import Pair, pairs
 from napari_mrissl.networks.weights import read_card
 from napari_mrissl.segmentation.prediction_files import SCAN, SEEN, facts_beside
-from napari_mrissl.training import card
+from napari_mrissl.training import card, known_scans
 from napari_mrissl.training.data.facts import values_sha256
 from napari_mrissl.training.run import Run
 from napari_mrissl.volumes import read
@@ -27,23 +26,25 @@ _LARGEST_SIDECAR = 1 << 20
 def seen_by(runs: Sequence[Path]) -> frozenset[str]:
     """What tells the scans and label maps that runs, or files of their weights, saw.
 
-    Beside what `leakage.trained_on` gives, the parts that the label maps in a run's folder
-    divide a scan into: a run numbers classes in its own way.
+    Beside what `known_scans.trained_on` gives, the parts that the label maps in a run's folder
+    divide a scan into: a run numbers classes in its own way. A run that began from weights that
+    do not say what they saw gives its own; see `untold`.
 
     Raises
     ------
     MrisslError
-        If one is not there, cannot be read, or does not say what it was trained on.
+        If one is not there, cannot be read, or says nothing of what it was trained on.
     """
     known: set[str] = set()
     for place in runs:
         if not place.exists():
             raise MrisslError("is not there", where=place, expected="a run, or a file of weights")
-        if leakage.silent(place):
+        own = known_scans.trained_on(place)
+        if not own and known_scans.silent(place):
             raise MrisslError(
                 "does not say what it was trained on", where=place, expected="the folder of a run"
             )
-        known |= leakage.trained_on(place)
+        known |= own
         run = Run.open(place) if place.is_dir() else card.run_above(place)
         run = run or card.run_of(read_card(place))
         known |= set() if run is None else _label_maps(run)
@@ -81,6 +82,27 @@ def seen_of(predicted: Iterable[Path], truth: Path, known: frozenset[str]) -> fr
             told[pair.truth] = bool(known) and _told(pair, known)
     people = {pair.person for pair in matched if told[pair.truth]}
     return frozenset(pair.truth for pair in matched if pair.person in people)
+
+
+def untold(predicted: Iterable[Path], truth: Path, runs: Sequence[Path] = ()) -> bool:
+    """Whether a network, or weights that it began from, do not say what they were trained on.
+
+    That a scan is not among those of `seen_of` shows nothing then. Runs tell it, and what
+    ``mrissl predict`` wrote beside predictions.
+
+    Raises
+    ------
+    MrisslError
+        If files do not belong together, or one cannot be read.
+    """
+    if any(known_scans.silent(place) for place in runs):
+        return True
+    return any(
+        SEEN in facts and facts[SEEN] is None
+        for folder in predicted
+        for pair in pairs(folder, truth)[0]
+        for facts in _facts_beside(pair.predicted)
+    )
 
 
 def _told(pair: Pair, known: frozenset[str]) -> bool:
@@ -125,5 +147,5 @@ def _facts_beside(label_map: Path) -> list[dict[str, object]]:
             # A sidecar of somebody else says nothing of scans.
             continue
         if isinstance(content, dict):
-            found.append({name: content.get(name) for name in (SCAN, SEEN)})
-    return [facts for facts in found if isinstance(facts[SCAN], str | None)]
+            found.append({name: content[name] for name in (SCAN, SEEN) if name in content})
+    return [facts for facts in found if isinstance(facts.get(SCAN), str | None)]

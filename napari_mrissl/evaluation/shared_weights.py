@@ -17,8 +17,9 @@ from napari_mrissl.errors import MrisslError, printable
 from napari_mrissl.features.network import PAINTED, PERCENTILES
 from napari_mrissl.networks.weight_library import WeightFile, weights_named
 from napari_mrissl.networks.weights import read_card, save
-from napari_mrissl.training.card import seen, subject_counts
+from napari_mrissl.training.card import SEEN_AT_LEAST, seen, subject_counts, tells
 from napari_mrissl.training.events import ChanceEvent, EventTail, StepEvent, ValidationEvent
+from napari_mrissl.training.known_scans import UNTOLD
 from napari_mrissl.volumes.atomic import write_text
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ def described(
     settings = run.settings
     inside = read_card(source.path)
     data = settings.data
+    # Hashes of contents: they tell what was seen and name nobody.
+    known, whole = sorted(seen(run)), tells(run)
     card: dict[str, Any] = {
         "method": settings.method,
         "step": inside.get("step"),
@@ -125,9 +128,9 @@ def described(
             "about": printable(about)[:_LONGEST_TEXT],
             "engine": data.engine,
             **subject_counts(settings),
-            # Hashes of contents: they tell what was seen and name nobody.
-            "subjects": sorted(seen(run)),
+            **({"subjects": known} if whole else {}),
         },
+        **({} if whole else {SEEN_AT_LEAST: known}),
         "licence": printable(licence)[:200],
         "curves": curves(run.folder),
         "measured": dict(measured) if measured else None,
@@ -285,6 +288,8 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
             "Software": ", ".join(f"{n} {v}" for n, v in card["software"].items()),
         }
     )
+    if SEEN_AT_LEAST in card:
+        yield f"- Not all is known that they saw: {UNTOLD}"
     yield f"- Settings of the task: {_code(card['task'])}"
     yield f"- Settings of the data engine, where not its own: {_code(data['engine'])}"
     yield from _section("Curves")

@@ -16,11 +16,11 @@ from napari_mrissl.evaluation.cells import DICE, Cell, Grid, Made
 from napari_mrissl.evaluation.contenders import FULL, Learned, Lesson, mean_dice
 from napari_mrissl.evaluation.finetuning_runs import Runs
 from napari_mrissl.evaluation.frozen import FILTERS, INTENSITY
-from napari_mrissl.evaluation.leakage import silent, trained_on
 from napari_mrissl.features.cancel import IsCancelled
 from napari_mrissl.features.of_networks import RANDOM
 from napari_mrissl.segmentation.finetuning import INFO, SCRATCH, FinetuneSettings
 from napari_mrissl.segmentation.finetuning.starting import Start, start_of
+from napari_mrissl.training.known_scans import silent, trained_on
 
 if TYPE_CHECKING:
     from napari_mrissl.evaluation.monai_peer import PeerSettings
@@ -49,9 +49,9 @@ class Finetuned:
     runs
         Where they are made.
     known
-        What tells the scans they were pretrained on, see `leakage.trained_on`.
+        What tells the scans they were pretrained on, see `known_scans.trained_on`.
     silent
-        Whether they do not say that, see `leakage.silent`.
+        Whether they do not say that, see `known_scans.silent`.
     """
 
     name: str

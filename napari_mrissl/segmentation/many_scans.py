@@ -22,6 +22,7 @@ from napari_mrissl.segmentation.prediction import (
 )
 from napari_mrissl.segmentation.prediction_files import Names, Target
 from napari_mrissl.training.data.sources import find
+from napari_mrissl.training.known_scans import is_among
 from napari_mrissl.volumes import Volume, read, write_image, write_labels
 from napari_mrissl.volumes.atomic import write_text
 
@@ -109,6 +110,7 @@ def predict_scans(
     model: Mapping[str, Any] | None = None,
     colors: Mapping[int, str] | None = None,
     seen: frozenset[str] = frozenset(),
+    untold: bool = False,
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
     tell: Callable[[Outcome], object] = lambda outcome: None,
@@ -137,8 +139,11 @@ def predict_scans(
     colors
         ``#rrggbb`` by label, for the tables.
     seen
-        Identities of scans that the network saw in training, see `training.card.seen_in`; empty
+        What tells scans that the network saw in training, see `known_scans.trained_on`; empty
         where that is not known. The file beside a label map says whether its scan is among them.
+    untold
+        Whether it may have seen others as well, see `known_scans.silent`: of a scan that is not
+        among those known it is then said to be unknown, as null beside its label map.
     progress
         Called with the part of all scans done and what is being done.
     cancelled
@@ -173,7 +178,9 @@ def predict_scans(
         )
     predictor.prepare()
     made_directory(out, remedy="choose another folder")
-    job = _Job(predictor, out, dict(model or {}), dict(colors or {}), existing == "replace", seen)
+    job = _Job(
+        predictor, out, dict(model or {}), dict(colors or {}), existing == "replace", seen, untold
+    )
     outcomes = []
     for number, (scan, target) in enumerate(zip(scans, targets, strict=True)):
         stop_if(cancelled)
@@ -204,6 +211,7 @@ class _Job:
     colors: dict[int, str]
     overwrite: bool
     seen: frozenset[str]
+    untold: bool
 
     def attempt(
         self, scan: Path, target: Target, progress: Progress, cancelled: IsCancelled | None
@@ -220,7 +228,8 @@ class _Job:
                 cancelled,
             )
             progress(_NETWORK, "writing")
-            self._write(target, found, volume)
+            seen = self._known(volume)
+            self._write(target, found, volume, seen)
             progress(1.0, "done")
         except (MrisslError, MemoryError, OSError) as error:
             said = str(error) if isinstance(error, MrisslError) else _system(scan, error)
@@ -232,13 +241,15 @@ class _Job:
             target.labels,
             found.volumes_ml,
             time.monotonic() - began,
-            seen=self._known(volume),
+            seen=seen,
         )
 
     def _known(self, volume: Volume) -> bool | None:
-        return volume.identity in self.seen if self.seen else None
+        if is_among(volume, self.seen):
+            return True
+        return False if self.seen and not self.untold else None
 
-    def _write(self, target: Target, found: Prediction, volume: Volume) -> None:
+    def _write(self, target: Target, found: Prediction, volume: Volume, seen: bool | None) -> None:
         place = self.out / target.labels
         if place.exists() and not self.overwrite:
             raise MrisslError("is there meanwhile", where=place, remedy="choose another folder")
@@ -254,19 +265,19 @@ class _Job:
             table = prediction_files.table_text(found.classes, self.colors)
             write_text(self.out / target.table, table)
         if target.sidecar is not None:
-            facts = self._facts(found, volume)
+            facts = self._facts(found, volume, seen)
             made_directory((self.out / target.sidecar).parent, remedy="choose another folder")
             write_text(self.out / target.sidecar, prediction_files.sidecar_text(facts))
         write_labels(place, found.labels, volume, overwrite=self.overwrite)
 
-    def _facts(self, found: Prediction, volume: Volume) -> dict[str, Any]:
-        known = self._known(volume)
+    def _facts(self, found: Prediction, volume: Volume, seen: bool | None) -> dict[str, Any]:
+        said = seen is not None or self.untold
         return {
             "Software": f"napari-mrissl {__version__}",
             "Model": self.model,
             "Settings": self.predictor.settings.model_dump(mode="json"),
             prediction_files.SCAN: volume.identity,
-            **({} if known is None else {prediction_files.SEEN: known}),
+            **({prediction_files.SEEN: seen} if said else {}),
             "Volumes": [
                 {"index": label, "name": name, "ml": round(found.volumes_ml[label], 6)}
                 for label, name in found.classes.items()

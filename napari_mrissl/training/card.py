@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from napari_mrissl.training.run import Run
     from napari_mrissl.training.settings import RunSettings
 
+SEEN, SEEN_AT_LEAST = "seen", "seen_at_least"
+"""In a card: all scans that weights saw, or only those that are known of."""
+
 _IDENTITY = re.compile(r"[0-9a-f]{64}")
 _UUID = re.compile(r"[0-9a-f]{32}")
 
@@ -70,7 +73,8 @@ def seen_by(card: Mapping[str, Any], deepest: int = 16) -> frozenset[str]:
     The card of a run's weights names no scan; this machine knows where the run lies.
     """
     data = card.get("data")
-    listed = [data.get("subjects") if isinstance(data, Mapping) else None, card.get("seen")]
+    listed = [data.get("subjects") if isinstance(data, Mapping) else None]
+    listed += [card.get(SEEN), card.get(SEEN_AT_LEAST)]
     found = {
         text
         for one in listed
@@ -115,20 +119,53 @@ def run_above(file: Path) -> Run | None:
     return Run.open(above[0]) if above else None
 
 
-def says(card: Mapping[str, Any]) -> bool:
-    """Whether a card lists the scans that weights saw, if only that there were none.
+def says(card: Mapping[str, Any], deepest: int = 16) -> bool:
+    """Whether a card lists all scans that weights saw, if only that there were none.
 
-    That of a run's weights names no scan; it says as much where this machine knows the run, or
-    where an engine drew all that it saw.
+    That of a run's weights names no scan; it says as much where this machine knows the run and
+    what that began from, or where an engine drew all that it saw.
     """
     data = card.get("data")
     listed = isinstance(data, Mapping) and isinstance(data.get("subjects"), list)
-    return (
+    if (
         listed
-        or isinstance(card.get("seen"), list)
+        or isinstance(card.get(SEEN), list)
         or (data == "ensembles" and card.get("initial") is None)
-        or run_of(card) is not None
-    )
+    ):
+        return True
+    run = run_of(card) if deepest else None
+    return run is not None and tells(run, deepest - 1)
+
+
+def tells(run: Run, deepest: int = 16) -> bool:
+    """Whether all is known that a run saw: also what its first weights were trained on.
+
+    Raises
+    ------
+    MrisslError
+        If the weights that it starts from cannot be read.
+    """
+    begun = initial.card_of(run)
+    return run.settings.initial is None if begun is None else says(begun, deepest)
+
+
+def says_in(place: Path) -> bool:
+    """As `tells` of a run's folder or a file in it, as `says` of another file of weights.
+
+    Raises
+    ------
+    MrisslError
+        If the run's settings, or the weights, cannot be read.
+    """
+    from napari_mrissl.networks.weights import read_card
+    from napari_mrissl.training.run import Run
+
+    if place.is_dir():
+        return tells(Run.open(place))
+    if not place.is_file():
+        return True  # What is not there saw nothing.
+    run = run_above(place)
+    return says(read_card(place)) if run is None else tells(run)
 
 
 def run_of(card: Mapping[str, Any]) -> Run | None:

@@ -10,10 +10,11 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation.frozen import plain_source
 from napari_mrissl.evaluation.frozen_sources import named
 from napari_mrissl.evaluation.labelled_scans import labelled_scans
-from napari_mrissl.evaluation.leakage import refuse_overlap, silent, trained_on
+from napari_mrissl.evaluation.leakage import refuse_overlap
 from napari_mrissl.networks import weight_library, weights
 from napari_mrissl.networks.weight_library import load_unet
 from napari_mrissl.training.card import weights_card
+from napari_mrissl.training.known_scans import silent, trained_on
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.settings import DataSettings, RunSettings, SubjectRecord
 from napari_mrissl.trajectories.scan_index import remember

@@ -10,7 +10,15 @@ from napari_mrissl.evaluation.seen_scans import seen_by, seen_of
 from napari_mrissl.evaluation.segmentations import score_folders
 from napari_mrissl.networks import weights
 from napari_mrissl.networks.weight_library import load_unet
-from napari_mrissl.segmentation.finetuning import labelled_pairs, prepare
+from napari_mrissl.segmentation.finetuning import (
+    FinetuneTaskSettings,
+    labelled_pairs,
+    prepare,
+)
+from napari_mrissl.segmentation.finetuning.network import SegmentationNetwork
+from napari_mrissl.training.card import weights_card
+from napari_mrissl.training.known_scans import silent
+from napari_mrissl.training.run import Run
 from napari_mrissl.volumes import read
 from tests.networks.foreign_weights import SMALL
 from tests.segmentation.finetuning.balls import arrays, save, tiny
@@ -105,6 +113,57 @@ def test_what_does_not_say_what_it_saw_is_refused(folder):
         seen_by([path])
     with pytest.raises(MrisslError, match="is not there"):
         seen_by([folder / "nothing"])
+
+
+def test_a_start_that_says_nothing_is_told_to_the_end(folder, capsys):
+    from napari_mrissl.cli import main
+
+    def said(*words):
+        code = main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        return out, err
+
+    theirs = folder / "theirs.safetensors"
+    weights.save(theirs, load_unet(None, 0, size=SMALL).state_dict(), {"method": "theirs"})
+    run = folder / "run"
+    words = ("--images", folder / "images", "--labels", folder / "truth", "--out", run)
+    more = ("--subjects", f"{NAMES[2]}.nii.gz", "--preset", "tiny", "--prepare")
+    _, err = said("finetune", *words, *more, "--weights", theirs)
+    assert "do not say what they were trained on" in err
+    settings = FinetuneTaskSettings.model_validate(Run.open(run).settings.task)
+    weights.save(
+        run / "weights.safetensors",
+        SegmentationNetwork(settings).state_dict(),
+        weights_card(run, 1),
+    )
+    assert silent(run)
+
+    # Given to others, and taken in by them.
+    said("weights", "export", run, "--out", folder / "given.safetensors")
+    assert silent(folder / "given.safetensors")
+    assert "Not all is known that they saw" in (folder / "given.md").read_text(encoding="utf-8")
+    said("weights", "import", folder / "given.safetensors", "--name", "taken")
+    assert silent("taken")
+
+    scans = [folder / "images" / f"{name}.nii.gz" for name in NAMES[2:]]
+    out = folder / "out"
+    text, err = said("predict", run, *scans, "--out", out, "--names", "same", "--json")
+    assert "scans that are not marked may have been seen" in err
+    found = json.loads(text)
+    assert found["training_unknown"] is True
+    assert [one["seen_in_training"] for one in found["scans"]] == [True, None]
+    for given in ((), ("--run", run)):
+        words = ("evaluate", "--pred", out, "--truth", folder / "truth", *given)
+        text, _ = said(*words, "--json", "--out", folder / "tables")
+        found = json.loads(text)
+        assert (found["training_unknown"], found["scans"]) == (True, 1)
+        _, err = said(*words)
+        assert "does not say what it was trained on" in err
+        table = (folder / "tables" / "table.md").read_text(encoding="utf-8")
+        assert "does not say what it was trained on" in table
+    text, _ = said("evaluate", "--pred", folder / "pred", "--truth", folder / "truth", "--json")
+    assert json.loads(text)["training_unknown"] is False
 
 
 def test_the_command_leaves_them_out_and_says_how_many(folder, capsys):

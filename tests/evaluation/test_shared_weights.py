@@ -11,6 +11,7 @@ from napari_mrissl.networks import weights
 from napari_mrissl.networks.unet import UNetBackbone
 from napari_mrissl.networks.weight_library import load_unet, weights_named
 from napari_mrissl.training.card import weights_card
+from napari_mrissl.training.known_scans import silent
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.settings import RunSettings
 from tests.evaluation.unet_runs import STEPS, unet_run
@@ -63,7 +64,6 @@ def test_the_card_of_painted_images_says_what_was_seen_and_where_it_began(tmp_pa
         {
             "method": "synthesis",
             "task": {"backbone": {"name": "unet", "width": 8}},
-            "initial": "ab" * 32,
             "data": {
                 "kind": "scans",
                 "subjects": [
@@ -79,11 +79,25 @@ def test_the_card_of_painted_images_says_what_was_seen_and_where_it_began(tmp_pa
     share(run, tmp_path / "net.safetensors")
     card = weights.read_card(tmp_path / "net.safetensors")
     assert card["preprocessing"] == {"kind": "percentile", "low": 0.0, "high": 99.99}
-    assert card["data"]["subjects"] == ["1" * 64, "2" * 64, "3" * 64]
+    seen = ["1" * 64, "2" * 64, "3" * 64]
+    assert card["data"]["subjects"] == seen
     text = (tmp_path / "net.md").read_text(encoding="utf-8")
     assert "- Trained on: label maps" in text
     assert "no image of anybody" in text
+    assert "- Started from: random ones" in text
+    assert "Not all is known" not in text
+
+    # Weights to begin with that are not there any more do not say what they saw.
+    begun = Run.create(tmp_path / "begun", settings.model_copy(update={"initial": "ab" * 32}))
+    weights.save(begun.folder / "weights.safetensors", state, weights_card(begun.folder, 3))
+    share(begun, tmp_path / "begun.safetensors")
+    card = weights.read_card(tmp_path / "begun.safetensors")
+    assert ("subjects" in card["data"], card["seen_at_least"]) == (False, seen)
+    assert silent(tmp_path / "begun.safetensors")
+    assert not silent(tmp_path / "net.safetensors")
+    text = (tmp_path / "begun.md").read_text(encoding="utf-8")
     assert "- Started from: weights abababababab" in text
+    assert "Not all is known that they saw" in text
 
 
 def test_curves_are_medians_of_stretches_and_count_a_repeated_step_once(run):

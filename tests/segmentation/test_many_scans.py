@@ -14,6 +14,8 @@ from napari_mrissl.segmentation import many_scans
 from napari_mrissl.segmentation.many_scans import predict_scans, scans_of
 from napari_mrissl.segmentation.prediction import Cancelled, PredictionSettings
 from napari_mrissl.segmentation.prediction_files import facts_beside, table_text, target_of
+from napari_mrissl.training.known_scans import with_values
+from napari_mrissl.trajectories.scan_index import remember
 from napari_mrissl.volumes import read
 
 BASE = "sub-a/anat/sub-a_space-orig_desc-mrissl_dseg"
@@ -281,8 +283,14 @@ def test_what_would_fail_for_all_is_refused_before_any_work(folder, tmp_path):
 def test_a_scan_that_the_network_knew_is_marked(folder, tmp_path, names):
     scans = scans_of([folder])
     known = frozenset({read(scans[0]).identity})
-    for name, seen, wanted in (("yes", known, [True, False]), ("no", frozenset(), [None] * 2)):
-        found = predict_scans(StandIn(), scans, tmp_path / name, names=names, seen=seen)
+    for name, seen, untold, wanted in (
+        ("yes", known, False, [True, False]),
+        ("no", frozenset(), False, [None] * 2),
+        ("partly", known, True, [True, None]),
+    ):
+        found = predict_scans(
+            StandIn(), scans, tmp_path / name, names=names, seen=seen, untold=untold
+        )
         assert [outcome.seen for outcome in found] == wanted
         for scan, outcome, known_here in zip(scans, found, wanted, strict=True):
             (path,) = (
@@ -291,6 +299,7 @@ def test_a_scan_that_the_network_knew_is_marked(folder, tmp_path, names):
             facts = json.loads(path.read_text(encoding="utf-8"))
             assert facts["Scan"] == read(scan).identity
             assert facts.get("SeenInTraining") == known_here
+            assert ("SeenInTraining" in facts) == bool(seen)
 
 
 def description(folder: Path) -> dict:
@@ -340,3 +349,16 @@ def test_a_description_that_cannot_be_read_stops_nothing(tmp_path):
         found = predict_scans(StandIn(), [scan], tmp_path / "out", existing="replace")
         assert [one.state for one in found] == ["done"]
         assert "SourceDatasets" not in description(tmp_path / "out")
+
+
+def test_a_copy_of_a_known_scan_with_another_header_is_marked(tmp_path):
+    scan, copy = tmp_path / "scan.nii", tmp_path / "copy.nii"
+    values = np.random.default_rng(0).integers(0, 90, (16, 16, 16)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), scan)
+    nibabel.save(nibabel.Nifti1Image(values.astype(np.float32), np.diag([2.0, 2, 2, 1])), copy)
+    identity = read(scan).identity
+    assert identity != read(copy).identity
+    remember(identity, scan)
+    known = with_values(frozenset({identity}))
+    found = predict_scans(StandIn(), [copy], tmp_path / "out", names="same", seen=known)
+    assert [outcome.seen for outcome in found] == [True]

@@ -20,6 +20,7 @@ from napari_mrissl.ui.finetuning.seen import ACCEPTED, RESULT
 from napari_mrissl.ui.finetuning.widget import LABELS, RESULTS, RUN
 from napari_mrissl.ui.layers import add_labels, add_volume, labels_array
 from napari_mrissl.ui.pretraining import work as runs
+from napari_mrissl.ui.segmenter.class_table import NAME
 from napari_mrissl.ui.segmenter.prompt_layers import ClicksLayer, role_of
 from napari_mrissl.volumes import read
 from tests.segmentation.finetuning.balls import arrays, write
@@ -337,6 +338,34 @@ def test_what_does_not_fit_is_one_sentence_and_leaves_no_run(panel, qtbot):
     assert said(panel) == "The run has no folder; choose one."
     assert not Path(before).exists()
     assert panel.tabs.currentIndex() == LABELS
+
+
+def test_labels_that_are_called_differently_are_not_learned_as_one(panel, qtbot):
+    for number, name in enumerate(("liver", "kidney")):
+        table = {"index": [0, 1, 2], "name": ["background", name, "vessel"]}
+        panel.viewer.layers[f"truth {number}"].features = table
+    rests(panel, qtbot)
+    panel.scene.look()
+    rests(panel, qtbot)
+    expected = "classes: label 1 is 'liver' in truth 0 and 'kidney' in truth 1; expected one name"
+    assert panel.labels_box.names.text().startswith(expected)
+    before = panel.start_box.folder.text()
+    panel.start_box.start.click()
+    assert said(panel).startswith(expected)
+    assert not panel.busy
+    assert not Path(before).exists()
+    # A scan that is not used may call it what it likes; so may the user.
+    box = panel.labels_box.scans.table.cellWidget(1, 1)
+    for use, hidden in (("none", True), ("held out", False)):
+        box.setCurrentIndex(box.findData(use))
+        box.activated.emit(box.currentIndex())
+        assert panel.labels_box.names.isHidden() is hidden
+    panel.labels_box.table.item(0, NAME).setText("organ")
+    assert panel.labels_box.names.isHidden()
+    run = Run.open(started(panel, qtbot))
+    assert [one["name"] for one in run.settings.task["classes"]] == [
+        "background", "organ", "vessel",
+    ]  # fmt: skip
 
 
 def test_a_scan_that_cannot_be_segmented_says_why_beside_the_others(panel, qtbot, monkeypatch):

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from qtpy.QtGui import QImage
 
+from napari_mrissl.errors import MrisslError
 from napari_mrissl.segmentation.finetuning.task_settings import LabelClass
 from napari_mrissl.segmentation.prompts import PromptClass
 from napari_mrissl.training.pictures import tiled
 from napari_mrissl.ui.finetuning.corrections import Corrections, changed
 from napari_mrissl.ui.finetuning.learning import NOTHING, Given, labelled, table_for
+from napari_mrissl.ui.finetuning.naming import Named, check_names
 from napari_mrissl.ui.finetuning.painted import Packed
 from napari_mrissl.ui.finetuning.run_tab import coloured
 from napari_mrissl.ui.finetuning.seen import Marks
@@ -98,6 +100,29 @@ def test_marks_alone_leave_all_else_unknown_and_unmarked_classes_are_said():
     assert "cyst" in notes[0]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "given", "reason"),
+    [
+        ({1: "liver"}, {1: "kidney"}, (), "label 1 is 'liver' in a and 'kidney' in b"),
+        ({1: "liver"}, {2: "liver"}, (), "'liver' is label 1 in a and label 2 in b"),
+        ({1: "liver"}, {1: "kidney"}, (1,), None),
+        ({1: "liver"}, {2: "liver"}, (2,), None),
+        ({1: "liver"}, {1: "class 1", 2: ""}, (), None),
+        ({1: "liver", 2: "kidney"}, {1: "liver", 3: "spleen"}, (), None),
+        # An atlas may call both sides the same, and a scan hold one of them only.
+        ({1: "hippocampus", 2: "hippocampus"}, {2: "hippocampus"}, (), None),
+    ],
+)
+def test_one_label_has_one_name_in_all_scans(first, second, given, reason):
+    places = [Named("a", first), Named("b", second)]
+    if reason is None:
+        check_names(places, given)
+    else:
+        with pytest.raises(MrisslError) as caught:
+            check_names(places, given)
+        assert f"classes: {reason}; expected one" in str(caught.value)
+
+
 def test_the_picture_of_a_run_is_painted_over_the_scan():
     tiles = np.zeros((3, 6, 6), np.float32)
     tiles[0] = 0.4
@@ -127,11 +152,16 @@ def test_a_table_names_scans_by_file_and_no_cell_is_a_formula(tmp_path):
         frozenset(), frozenset(), 5,
     )  # fmt: skip
     scan = volume()
-    sizes = Measured(scan.identity, "new", {2: 10}, {2: 0.24}, {2: 0.5})
+    sizes = Measured(
+        scan.identity, "new", {2: 10}, {2: 0.24}, {2: 0.5}, dice_against="corrected result"
+    )
     path = write_table(tmp_path / "a.csv", model, [TableRow(scan, sizes, "corrected")])
     lines = path.read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "scan,identity,part,state,label,class,voxels,volume_ml,dice,dice_of,model"
+    assert lines[0] == (
+        "scan,identity,part,state,label,class,voxels,volume_ml,dice,dice_of,dice_against,model"
+    )
     assert lines[1] == (
-        f"made,{scan.identity},new,corrected,2,'=1+1,10,0.24,0.500000,whole scan,finetune 12345678"
+        f"made,{scan.identity},new,corrected,2,'=1+1,10,0.24,0.500000,whole scan,corrected result,"
+        "finetune 12345678"
     )
     assert "secret" not in path.read_text(encoding="utf-8")

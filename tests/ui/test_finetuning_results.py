@@ -1,6 +1,7 @@
 """Results, corrections and where the user looks, in a viewer without a window."""
 
 import csv
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,24 +10,29 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QImage
 
-from napari_mrissl.segmentation.finetuning import prepare
+from napari_mrissl.networks import weights
+from napari_mrissl.segmentation.finetuning import FinetuneTaskSettings, prepare
+from napari_mrissl.segmentation.finetuning.network import SegmentationNetwork
 from napari_mrissl.segmentation.finetuning.task_settings import LabelClass
+from napari_mrissl.training.card import weights_card
 from napari_mrissl.training.looking import look_of
 from napari_mrissl.ui.finetuning.corrections import Corrections
 from napari_mrissl.ui.finetuning.preview_link import PreviewLink
 from napari_mrissl.ui.finetuning.results import Results
 from napari_mrissl.ui.finetuning.results_box import Line, ResultsBox
 from napari_mrissl.ui.finetuning.run_tab import FinetuneRunBox
+from napari_mrissl.ui.finetuning.scans_box import ScansBox
 from napari_mrissl.ui.finetuning.scene import Scene
 from napari_mrissl.ui.finetuning.seen import ScanFacts
 from napari_mrissl.ui.finetuning.table_file import TableRow, write_table
-from napari_mrissl.ui.finetuning.work import Measured, Model, ToMeasure, measure
+from napari_mrissl.ui.finetuning.work import Measured, Model, ToMeasure, measure, model_of
 from napari_mrissl.ui.layers import add_volume, labels_array
 from napari_mrissl.ui.name_box import NameBox
 from napari_mrissl.ui.pretraining.follower import Follower
 from napari_mrissl.ui.pretraining.history import Picture
+from napari_mrissl.ui.segmenter.prompt_layers import role_of
 from napari_mrissl.volumes import Volume, read
-from tests.segmentation.finetuning.balls import tiny, write
+from tests.segmentation.finetuning.balls import arrays, save, tiny, write
 
 pytestmark = pytest.mark.gui
 SHAPE = (6, 8, 7)
@@ -231,6 +237,25 @@ def test_forgetting_is_a_button_that_takes_itself_back(scan, tmp_path, qtbot):
     assert words == ["forget", "restore", "forget"]
 
 
+def test_a_copy_of_a_learned_scan_is_not_called_new(tmp_path):
+    given = write(tmp_path, 2)
+    run = prepare(tiny(), given[:1], tmp_path / "run")
+    weights.save(
+        run.folder / "weights.safetensors",
+        SegmentationNetwork(FinetuneTaskSettings.model_validate(run.settings.task)).state_dict(),
+        weights_card(run.folder, 1),
+    )
+    control = SimpleNamespace(cancelled=lambda: False, progress=lambda *_: None)
+    one = model_of(control, run.folder)
+    volumes = [read(each.image) for each in given]
+    copy = save(tmp_path / "copy.nii.gz", arrays(0)[0], np.diag([2.0, 2, 2, 1]))
+    volumes.append(read(copy))
+    assert volumes[2].identity != volumes[0].identity
+    wanted = [ToMeasure(volume, np.zeros(volume.shape, np.uint8), None) for volume in volumes]
+    found = measure(control, one, wanted, zero_is_nothing=False)
+    assert [each.part for each in found] == ["learned from", "new", "learned from"]
+
+
 def test_dice_of_labelled_voxels_alone_says_so(scan, tmp_path, qtbot):
     truth = answer(1)
     control = SimpleNamespace(cancelled=lambda: False, progress=lambda *_: None)
@@ -251,6 +276,100 @@ def test_dice_of_labelled_voxels_alone_says_so(scan, tmp_path, qtbot):
     with path.open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
     assert [row["dice_of"] for row in table] == ["whole scan", "labelled voxels"]
+
+
+def test_a_class_that_is_not_labelled_in_a_scan_has_no_dice_there(scan, tmp_path, qtbot):
+    classes = tuple(LabelClass(label=n, name=name) for n, name in enumerate(("bg", "one", "two")))
+    one = replace(model(tmp_path), classes=classes)
+    truth = np.zeros(SHAPE[::-1], np.uint8)
+    truth[:4, :, :3] = 1
+    control = SimpleNamespace(cancelled=lambda: False, progress=lambda *_: None)
+    (found,) = measure(control, one, [ToMeasure(scan[1], answer(3), truth)], zero_is_nothing=True)
+    # Three of four labelled layers: 2 * 3 / (3 + 4).
+    assert found.dice == {1: pytest.approx(6 / 7)}
+    assert found.mean_dice == pytest.approx(6 / 7)
+    box = ResultsBox()
+    qtbot.addWidget(box)
+    box.present([Line(scan[0], "scan", found)], one, can_undo=False, can_redo=False)
+    item = box.tree.topLevelItem(0)
+    assert [item.text(2), *(item.child(n).text(2) for n in range(2))] == ["0.857*", "0.857*", "–"]
+    assert "Not measured" in item.child(1).toolTip(2)
+    path = write_table(tmp_path / "a.csv", one, [TableRow(scan[1], found, "predicted")])
+    with path.open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [(row["dice"], row["dice_of"], row["dice_against"]) for row in table] == [
+        ("0.857143", "labelled voxels", "labels"),
+        ("", "", ""),
+    ]
+    # Where 0 is background, empty in both is right.
+    (found,) = measure(control, one, [ToMeasure(scan[1], answer(3), truth)], zero_is_nothing=False)
+    assert found.dice[2] == 1
+    (found,) = measure(
+        control, one, [ToMeasure(scan[1], answer(3), 0 * truth)], zero_is_nothing=True
+    )
+    assert (found.dice, found.mean_dice) == ({}, None)
+
+
+def test_dice_against_an_accepted_result_is_said_to_be_agreement(viewer, scan, tmp_path, qtbot):
+    scene, box, scans = Scene(viewer), ResultsBox(), ScansBox()
+    for widget in (box, scans):
+        qtbot.addWidget(widget)
+
+    def looked():
+        scene.look()
+        qtbot.waitUntil(lambda: not scene.busy, timeout=WAIT)
+        box.present(scene.lines, scene.results.model, can_undo=True, can_redo=False)
+        scans.present(scene.rows)
+        measured = scene.lines[0].measured
+        return measured and measured.dice_against, box.tree.topLevelItem(0).text(2)
+
+    looked()
+    scene.results.adopt(model(tmp_path / "first"), [scan])
+    scene.results.show(*scan, answer(3))
+    assert looked() == (None, "")
+    accepted = scene.results.accept(*scan)
+    scene.choices.set_map(scan[0], accepted)
+    second = replace(model(tmp_path / "second"), measured_on=frozenset({scan[1].identity}))
+    scene.results.adopt(second, [scan])
+    scene.results.show(*scan, answer(5))
+    # Three layers of both: 2 * 3 / (3 + 5).
+    assert looked() == ("accepted result", "0.750†")
+    assert "accepted result" in box.tree.topLevelItem(0).toolTip(2)
+    assert not box.agreement.isHidden()
+    assert "held-out" in box.agreement.text()
+    assert scans.untested.isHidden()
+    scene.choices.set_use(scan[0], "held out")
+    looked()
+    assert scans.untested.text().startswith("scan is held out, but labelled by an accepted result")
+    path = write_table(tmp_path / "a.csv", second, scene.table)
+    with path.open(encoding="utf-8", newline="") as file:
+        assert [row["dice_against"] for row in csv.DictReader(file)] == ["accepted result"]
+
+    # What is painted on it afterwards is somebody's word, until it is undone.
+    stroke(accepted, (5, 5, 4), 1)
+    assert looked()[0] == "corrected result"
+    assert "†" not in box.tree.topLevelItem(0).text(2)
+    assert "corrected result" in box.tree.topLevelItem(0).toolTip(2)
+    assert (box.agreement.isHidden(), scans.untested.isHidden()) == (True, True)
+    accepted.undo()
+    assert looked()[0] == "accepted result"
+    # Under another name it is still what a network made.
+    scene.results.take_back(*scan)
+    assert role_of(accepted)[0] is None
+    assert looked()[0] == "accepted result"
+    scene.close()
+
+
+def test_a_result_that_was_corrected_before_it_was_accepted_is_a_corrected_one(
+    viewer, results, scan, qtbot
+):
+    stroke(results.layer_of(scan[1]), (5, 5, 4), 1)
+    accepted = results.accept(*scan)
+    scene = Scene(viewer)
+    scene.look()
+    qtbot.waitUntil(lambda: not scene.busy, timeout=WAIT)
+    assert scene.scans[0].map_of(accepted).origin == "corrected result"
+    scene.close()
 
 
 def test_without_labels_there_is_no_dice_to_be_explained(scan, tmp_path):

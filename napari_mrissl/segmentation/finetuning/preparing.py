@@ -30,11 +30,12 @@ from napari_mrissl.segmentation.finetuning.settings import (
 )
 from napari_mrissl.segmentation.finetuning.starting import Start, backbone_arrays, start_of
 from napari_mrissl.segmentation.finetuning.task_settings import INFO, REGISTRY, LabelClass
+from napari_mrissl.training import card as cards
 from napari_mrissl.training import initial
 from napari_mrissl.training.building import checked, settings_for
-from napari_mrissl.training.card import seen_by
 from napari_mrissl.training.data.places import note_place
 from napari_mrissl.training.data.preprocessing import CT_WINDOW
+from napari_mrissl.training.known_scans import UNTOLD
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.settings import (
     DataSettings,
@@ -215,17 +216,24 @@ def _fitting_scale(scans: Sequence[ReadScan]) -> Preprocessing:
 def _with_weights(settings: RunSettings, start: Start, place: Path) -> RunSettings:
     """The settings with the identity of the starting weights, which are written as a run's."""
     path = place / _WEIGHTS
-    seen = frozenset() if start.path is None else seen_by(weights.read_card(start.path))
+    seen = frozenset() if start.path is None else cards.seen_in(start.path)
+    # A list that may lack some scans must not pass for a whole one.
+    told = cards.SEEN if _says(start) else cards.SEEN_AT_LEAST
     card = {
         "method": INFO.name,
         "started_from": start.name,
-        "seen": sorted(seen),
+        told: sorted(seen),
         "preprocessing": settings.data.preprocessing.model_dump(mode="json"),
         "task": {"backbone": settings.task["backbone"]},
     }
     weights.save_arrays(path, backbone_arrays(start), card)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return settings.model_copy(update={"initial": sha256})
+
+
+def _says(start: Start) -> bool:
+    """Whether the weights say what they were trained on; drawn ones saw nothing."""
+    return start.path is None or cards.says_in(start.path)
 
 
 def _keep_labels(run: Run, place: Path) -> None:
@@ -240,6 +248,8 @@ def _keep_labels(run: Run, place: Path) -> None:
 def _remarks(scans: Sequence[ReadScan], classes: Sequence[LabelClass], start: Start) -> list[str]:
     """What is worth knowing of the data, with counts and without names of files."""
     said = [f"started from {start.name}"]
+    if not _says(start):
+        said.append(UNTOLD)
     for number, entry in enumerate(classes):
         voxels = [
             int((scan.labels == entry.label).sum()) for scan in scans if scan.split == "train"

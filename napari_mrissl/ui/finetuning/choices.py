@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from napari_mrissl.segmentation.finetuning.task_settings import LabelClass
 from napari_mrissl.segmentation.prompts import PromptClass
+from napari_mrissl.ui.finetuning.naming import Named
 from napari_mrissl.ui.finetuning.seen import ACCEPTED, LabelMap, ScanFacts
 from napari_mrissl.ui.segmenter.presets import is_background
 from napari_mrissl.ui.segmenter.prompt_layers import role_of
@@ -77,6 +78,22 @@ class Choices:
     def forget_map(self, layer: Image) -> None:
         """No choice of a scan's label layer: it follows from what there is."""
         self._maps.pop(layer, None)
+
+    def named(self, scans: Iterable[ScanFacts]) -> Iterator[Named]:
+        """What classes are called where they are labelled, background left out."""
+        for scan in scans:
+            chosen = self.map_of(scan)
+            if chosen is not None:
+                there = {
+                    n: name for n, name in chosen.names.items() if n > 0 and n in chosen.counts
+                }
+                yield Named(chosen.layer.name, there)
+            marked = {
+                one.label: one.name
+                for one in scan.marks.classes
+                if one.label in scan.mark_counts and not is_background(one)
+            }
+            yield Named(f"marks of {scan.name}", marked)
 
     def class_table(
         self, scans: Sequence[ScanFacts], labels: Iterable[int] = ()

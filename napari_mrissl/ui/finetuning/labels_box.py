@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_mrissl.errors import MrisslError
 from napari_mrissl.segmentation.finetuning.task_settings import LabelClass
 from napari_mrissl.ui.finetuning.scans_box import ScansBox
 from napari_mrissl.ui.navigator.bars import section
@@ -34,12 +35,14 @@ class LabelsBox(QWidget):
         self.table = ClassTable()
         self.table.setToolTip("Classes of all marks and label layers; background is not listed")
         self.background = sentence("Where background comes from")
+        self.names = sentence("What is called differently in two scans")
         classes = QWidget()
         inner = QVBoxLayout(classes)
         inner.setContentsMargins(0, 0, 0, 0)
         inner.setSpacing(2)
         inner.addWidget(self.table)
         inner.addWidget(self.background)
+        inner.addWidget(self.names)
         self.scans = ScansBox()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -72,6 +75,14 @@ class LabelsBox(QWidget):
             else "No background is labelled: mark some as a class called background, or open a "
             "label map."
         )
+
+        try:
+            scene.check_names()
+            contradiction = ""
+        except MrisslError as error:
+            contradiction = str(error)
+        self.names.setText(contradiction)
+        self.names.setVisible(bool(contradiction))
 
     def _on_edited(self, changed: LabelClass) -> None:
         self._scene.choices.classes[changed.label] = changed

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from napari_mrissl.ui.finetuning.corrections import Corrections
 from napari_mrissl.ui.finetuning.painted import Packed, Painted, Under
-from napari_mrissl.ui.finetuning.seen import ACCEPTED, RESULT
+from napari_mrissl.ui.finetuning.seen import ACCEPTED, RESULT, as_accepted
 from napari_mrissl.ui.finetuning.work import Model
 from napari_mrissl.ui.history import SettingsHistory
 from napari_mrissl.ui.layers import METADATA_KEY, add_labels, labels_array, set_labels
 from napari_mrissl.ui.segmenter.colors import label_colors
 from napari_mrissl.ui.segmenter.prompt_layers import ROLE, find_layer, role_of
+from napari_mrissl.ui.segmenter.result_layers import RECORD
 from napari_mrissl.volumes import Volume
 
 if TYPE_CHECKING:
@@ -203,7 +204,11 @@ class Results:
         layer = self.layer_of(volume)
         if layer is not None:
             self.harvest(scan, volume)
-            layer.metadata[METADATA_KEY][ROLE] = ACCEPTED
+            corrected = len(self.corrections.get(scan, ()))
+            layer.metadata[METADATA_KEY] |= {
+                ROLE: ACCEPTED,
+                RECORD: as_accepted(labels_array(layer), corrected),
+            }
             layer.name = f"accepted: {scan.name}"
         return layer
 
@@ -213,8 +218,10 @@ class Results:
         if layer is not None:
             if self.layer_of(volume) is None:
                 layer.metadata[METADATA_KEY][ROLE] = RESULT
+                layer.metadata[METADATA_KEY].pop(RECORD, None)
                 layer.name = _title(scan)
             else:
+                # Its record stays: it is what a network made, whatever it is called.
                 layer.metadata[METADATA_KEY].pop(ROLE)
                 layer.name = f"labels: {scan.name}"
         return layer

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_mrissl.errors import printable
+from napari_mrissl.ui.finetuning import dice_words
 from napari_mrissl.ui.finetuning.work import LABELLED, Measured, Model
 from napari_mrissl.ui.recorder.parts import button, column, row, sentence
 
@@ -36,7 +37,7 @@ _BRING_BACK = (
 _TIPS = (
     "Scans with a tick are segmented; unfold one to see its classes",
     "Volume of the class as the layer shows it, corrections included",
-    "Against the scan's label layer; no test where that was learned. *: only where it is not 0",
+    dice_words.TIP,
     "learned from, held out or new to the network; corrected; accepted; failed",
 )
 
@@ -124,7 +125,8 @@ class ResultsBox(QWidget):
             header.setSectionResizeMode(number, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.partial = sentence("Which voxels Dice is of")
-        self.partial.setText("* Dice of labelled voxels only: wrong labels elsewhere do not count.")
+        self.partial.setText(dice_words.PARTIAL)
+        self.agreement = sentence("What Dice is against")
         self.problem = sentence("Why the selected scan has no result")
         self.problem.setVisible(False)
         self.segment = button("Segment", "Segment all scans with a tick, as new or changed layers")
@@ -149,6 +151,7 @@ class ResultsBox(QWidget):
         layout.addLayout(row((self.undo, 1), (self.redo, 1)))
         layout.addWidget(self.tree, 1)
         layout.addWidget(self.partial)
+        layout.addWidget(self.agreement)
         layout.addWidget(self.problem)
         layout.addLayout(row((self.segment, 1), self.by_itself))
         layout.addLayout(row((self.accept, 1), (self.take_back, 1)))
@@ -222,15 +225,13 @@ class ResultsBox(QWidget):
     def _item(self, one: Line, model: Model | None) -> QTreeWidgetItem:
         found = one.measured
         dice = found.mean_dice if found is not None else None
-        mark = "*" if found is not None and found.dice_of == LABELLED else ""
-        words = (one.name, "", "" if dice is None else f"{dice:.3f}{mark}", one.state)
+        words = (one.name, "", dice_words.marked(found, dice), one.state)
         item = QTreeWidgetItem([printable(word) for word in words])
         item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
         unticked = one.scan in self._unticked
         item.setCheckState(0, Qt.CheckState.Unchecked if unticked else Qt.CheckState.Checked)
         item.setToolTip(0, printable(one.problem or one.name))
-        of_what = f", of {LABELLED} only" if mark else ""
-        item.setToolTip(2, f"Mean over the classes{of_what}")
+        item.setToolTip(2, dice_words.of_what(found))
         item.setToolTip(3, printable(one.state))
         if found is not None and model is not None:
             for each in model.foreground:
@@ -239,11 +240,13 @@ class ResultsBox(QWidget):
                     [
                         printable(each.name),
                         f"{found.volumes_ml[each.label]:.2f}",
-                        "" if score is None else f"{score:.3f}{mark}",
+                        dice_words.marked(found, score),
                         "",
                     ]
                 )
                 of_class.setToolTip(0, f"label {each.label}: {printable(each.name)}")
+                if score is None and found.dice_against is not None:
+                    of_class.setToolTip(2, dice_words.NOT_LABELLED)
                 of_class.setToolTip(1, f"{found.voxels[each.label]:,} voxels")
                 item.addChild(of_class)
         for part in (item, *(item.child(n) for n in range(item.childCount()))):
@@ -271,6 +274,9 @@ class ResultsBox(QWidget):
         self.forget.setEnabled(can_forget and not accepted and free)
         scores = [one.measured for one in self._lines if one.measured is not None]
         self.partial.setVisible(any(one.dice and one.dice_of == LABELLED for one in scores))
+        agreement = dice_words.agreement(scores)
+        self.agreement.setVisible(bool(agreement))
+        self.agreement.setText(agreement)
         self.export.setEnabled(any(one.measured is not None for one in self._lines))
         self.problem.setVisible(line is not None and bool(line.problem))
         self.problem.setText(printable(line.problem) if line is not None else "")

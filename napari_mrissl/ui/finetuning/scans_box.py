@@ -105,9 +105,12 @@ class ScansBox(QWidget):
             "For label layers in which only some places were painted; without it 0 is background"
         )
         self.facts = sentence("How many scans are learned from and measured on")
+        self.untested = sentence("Held-out scans whose labels a network made")
+        self.untested.setVisible(False)
         layout = column(self)
         layout.addWidget(self.table)
         layout.addWidget(self.facts)
+        layout.addWidget(self.untested)
         layout.addWidget(self.zero)
         self.zero.clicked.connect(self.zero_changed)
         self.present(())
@@ -183,6 +186,15 @@ class ScansBox(QWidget):
     def _say(self) -> None:
         learned = sum(one.use == "learn" for one in self.rows)
         held = sum(one.use == "held out" for one in self.rows)
+        accepted = [
+            one.scan.name
+            for one in self.rows
+            if one.use == "held out"
+            and (found := one.scan.map_of(one.chosen)) is not None
+            and found.origin == "accepted result"
+        ]
+        self.untested.setVisible(bool(accepted))
+        self.untested.setText(_untested(accepted))
         broken = next((one.scan for one in self.rows if one.scan.problem), None)
         if not self.rows:
             self.facts.setText("Open a scan, and mark places of its classes or open a label map.")
@@ -190,6 +202,16 @@ class ScansBox(QWidget):
             self.facts.setText(f"{printable(broken.name)}: {printable(broken.problem)}")
         else:
             self.facts.setText(f"{learned} to learn from, {held} held out, {len(self.rows)} open.")
+
+
+def _untested(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    are = "is" if len(names) == 1 else "are"
+    return (
+        f"{', '.join(map(printable, names))} {are} held out, but labelled by an accepted result: "
+        "Dice there is agreement with an earlier network, not a test."
+    )
 
 
 def _box(words: Mapping[object, str], tip: str, box: QComboBox | None = None) -> QComboBox:

@@ -12,6 +12,7 @@ from napari_mrissl.ui.finetuning import work
 from napari_mrissl.ui.finetuning.choices import Choices
 from napari_mrissl.ui.finetuning.corrections import Corrections
 from napari_mrissl.ui.finetuning.learning import Given
+from napari_mrissl.ui.finetuning.naming import check_names
 from napari_mrissl.ui.finetuning.results import Results
 from napari_mrissl.ui.finetuning.results_box import Line
 from napari_mrissl.ui.finetuning.scans_box import Row
@@ -168,6 +169,19 @@ class Scene(QObject):
             found.append(TableRow(one.volume, line.measured, state))
         return tuple(found)
 
+    def check_names(self) -> None:
+        """Refuse classes that are called differently in scans that are learned or measured on.
+
+        Raises
+        ------
+        MrisslError
+            If a label has two names there, or a name two labels.
+        """
+        check_names(
+            self.choices.named(row.scan for row in self.rows if row.use != "none"),
+            self.choices.classes,
+        )
+
     def name_of(self, identity: str) -> str:
         """What the user calls the open scan of an identity; empty if there is none."""
         return next((one.name for one in self.scans if identity and one.identity == identity), "")
@@ -266,8 +280,8 @@ class Scene(QObject):
             layer = self.results.layer_of(one.volume) if one.volume is not None else None
             if layer is not None:
                 chosen = self.choices.map_of(one)
-                truth = chosen.labels if chosen is not None else None
-                wanted.append(work.ToMeasure(one.volume, labels_array(layer), truth))
+                truth = (chosen.labels, chosen.origin) if chosen is not None else (None,)
+                wanted.append(work.ToMeasure(one.volume, labels_array(layer), *truth))
                 layers.append(one.layer)
         if model is None or not wanted:
             self._measuring.cancel()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from napari_mrissl.segmentation.prompts import PromptClass
 from napari_mrissl.ui.layers import METADATA_KEY, labels_array, reading_of
 from napari_mrissl.ui.segmenter.presets import is_background
 from napari_mrissl.ui.segmenter.prompt_layers import CLICKS, SCRIBBLES, ClicksLayer, role_of
+from napari_mrissl.ui.segmenter.result_layers import RECORD
 from napari_mrissl.ui.segmenter.result_layers import RESULT as CLICK_RESULT
 from napari_mrissl.ui.segmenter.state import Click
 from napari_mrissl.volumes import Volume
@@ -28,7 +30,11 @@ if TYPE_CHECKING:
 RESULT, ACCEPTED = "finetuned", "accepted"
 """Roles of layers: what a finetuned network made, and such a result as labels to learn from."""
 
+Origin = Literal["labels", "accepted result", "corrected result"]
+"""Of a label layer: from somebody else, from a network as it is, or corrected by the user."""
+
 _CLASSES = "classes"
+_ACCEPTED_AS, _CORRECTED = "accepted", "corrected"
 _SAME_MM = 1e-3
 
 
@@ -70,12 +76,15 @@ class LabelMap:
         Voxels by label.
     names
         By label, where the layer's features say them.
+    origin
+        Whether a finetuned network made it: what agrees with it then agrees with that network.
     """
 
     layer: Labels
     labels: NDArray[Any]
     counts: Mapping[int, int]
     names: Mapping[int, str]
+    origin: Origin = "labels"
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +156,8 @@ class Seen:
                 continue  # a layer of which no volume can be had is no label map of a scan
             labels = array if volume is own else volume.data
             if labels.shape == volume.shape and labels.dtype.kind in "bui":
-                found = LabelMap(layer, labels, counted(labels), _names(layer))
+                origin = _origin(layer, labels)
+                found = LabelMap(layer, labels, counted(labels), _names(layer), origin)
                 maps.append((volume, found))
         facts = [self._facts_of(*one, maps, control) for one in self._scans]
         volumes = [one.volume for one in facts if one.volume is not None]
@@ -192,6 +202,33 @@ def counted(labels: NDArray[Any]) -> dict[int, int]:
         return {int(label): int(counts[label]) for label in np.flatnonzero(counts)}
     values, counts = np.unique(labels, return_counts=True)
     return {int(value): int(count) for value, count in zip(values, counts, strict=True)}
+
+
+def as_accepted(labels: NDArray[Any], corrected: int) -> dict[str, Any]:
+    """What an accepted result's layer keeps: what it held then, by which later strokes are told.
+
+    Parameters
+    ----------
+    labels
+        The result.
+    corrected
+        In how many of its voxels the user had corrected it before.
+    """
+    return {_ACCEPTED_AS: _checksum(labels), _CORRECTED: corrected}
+
+
+def _origin(layer: Labels, labels: NDArray[Any]) -> Origin:
+    made = layer.metadata.get(METADATA_KEY, {}).get(RECORD)
+    accepted = made.get(_ACCEPTED_AS) if isinstance(made, dict) else None
+    if accepted is None:
+        # One of an earlier version says no more than its role.
+        return "accepted result" if role_of(layer)[0] == ACCEPTED else "labels"
+    as_it_was = not made.get(_CORRECTED) and accepted == _checksum(labels)
+    return "accepted result" if as_it_was else "corrected result"
+
+
+def _checksum(labels: NDArray[Any]) -> int:
+    return zlib.crc32(np.ascontiguousarray(labels).view(np.uint8).reshape(-1))
 
 
 def _marked(marks: Marks) -> dict[int, int]:

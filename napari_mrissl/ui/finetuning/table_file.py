@@ -14,7 +14,7 @@ from napari_mrissl.volumes import Volume
 
 COLUMNS = (
     "scan", "identity", "part", "state", "label", "class", "voxels", "volume_ml", "dice", "dice_of",
-    "model",
+    "dice_against", "model",
 )  # fmt: skip
 
 
@@ -33,7 +33,10 @@ class TableRow(NamedTuple):
 
 
 def write_table(path: Path, model: Model, rows: Sequence[TableRow]) -> Path:
-    """One line for each scan and class; ``dice_of`` says which voxels Dice is of.
+    """One line for each scan and class.
+
+    ``dice_of`` says which voxels Dice is of, ``dice_against`` whether of somebody's labels, or of
+    an accepted or corrected result of an earlier network. What was not measured is empty.
 
     Scans are named as their files are, without folders, and by identity; what was made
     without a file by its own name.
@@ -64,6 +67,7 @@ def write_table(path: Path, model: Model, rows: Sequence[TableRow]) -> Path:
                     f"{found.volumes_ml[one.label]:.6g}",
                     "" if score is None else f"{score:.6f}",
                     "" if score is None else found.dice_of,
+                    "" if score is None else found.dice_against or "",
                     model.key,
                 )
             )

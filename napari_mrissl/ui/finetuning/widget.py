@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import napari.viewer
 from qtpy.QtWidgets import QWidget
 
-from napari_mrissl.errors import printable
+from napari_mrissl.errors import MrisslError, printable
 from napari_mrissl.segmentation.finetuning import INFO
 from napari_mrissl.ui.finetuning import work
 from napari_mrissl.ui.finetuning.actions import FinetuneActions
@@ -197,6 +197,11 @@ class Finetuning(RunDock):
         if not self._usable(self.start_box.more):
             return None
         scene = self.scene
+        try:
+            scene.check_names()
+        except MrisslError as error:
+            self.status.say_failure(str(error))
+            return None
         return work.Wanted(
             self.start_box.settings,
             scene.given(),

@@ -21,10 +21,12 @@ from napari_mrissl.segmentation.finetuning.task_settings import LabelClass, Prev
 from napari_mrissl.segmentation.prediction import PredictionSettings
 from napari_mrissl.segmentation.prediction_apart import predict_apart
 from napari_mrissl.training import launch
+from napari_mrissl.training.known_scans import UNTOLD, is_among, with_values
 from napari_mrissl.training.looking import look_at
 from napari_mrissl.training.run import Run
 from napari_mrissl.trajectories.locks import locked
 from napari_mrissl.ui.finetuning.learning import NOTHING, Given, labelled, table_for
+from napari_mrissl.ui.finetuning.seen import Origin
 from napari_mrissl.ui.jobs import Control
 from napari_mrissl.ui.pretraining import work as runs
 from napari_mrissl.volumes import Volume
@@ -79,7 +81,7 @@ class Model:
     classes
         Labels with names, background first.
     learned_from, measured_on
-        Identities of scans.
+        What tells scans, see `known_scans.with_values`.
     step
         Of the weights.
     """
@@ -180,8 +182,8 @@ def model_of(control: Control, folder: Path) -> Model:
         run.folder.name,
         f"{INFO.name} {run.identity.uuid[:8]}",
         saved.settings.classes,
-        frozenset(parts["train"]),
-        frozenset(parts["validation"]),
+        with_values(frozenset(parts["train"])),
+        with_values(frozenset(parts["validation"])),
         int(saved.card.get("step", 0)),
     )
 
@@ -228,7 +230,10 @@ class Measured(NamedTuple):
         By label, where the scan has a label layer.
     dice_of
         Which voxels that is of: ``"whole scan"``, or ``"labelled voxels"`` where 0 in the label
-        layer means "not labelled" and answers there are not counted.
+        layer means "not labelled": answers there are not counted, and a class that the layer
+        does not hold has no Dice.
+    dice_against
+        What the label layer is; None without one.
     """
 
     identity: str
@@ -237,19 +242,21 @@ class Measured(NamedTuple):
     volumes_ml: Mapping[int, float]
     dice: Mapping[int, float]
     dice_of: str = WHOLE
+    dice_against: Origin | None = None
 
     @property
     def mean_dice(self) -> float | None:
-        """Over the classes; None without labels."""
+        """Over the classes that have one; None without labels."""
         return float(np.mean(list(self.dice.values()))) if self.dice else None
 
 
 class ToMeasure(NamedTuple):
-    """A scan's result as it is shown now, and its label layer where it has one."""
+    """A scan's result as it is shown now; its label layer where it has one, and what that is."""
 
     volume: Volume
     labels: NDArray[Any]
     truth: NDArray[Any] | None
+    origin: Origin = "labels"
 
 
 def measure(
@@ -268,16 +275,19 @@ def measure(
         voxels = {label: int(counts[label]) for label in wanted}
         voxel_ml = abs(float(np.linalg.det(one.volume.affine[:3, :3]))) / 1000
         scores: dict[int, float] = {}
+        against: Origin | None = None
         if one.truth is not None and one.truth.shape == one.labels.shape:
-            predicted = one.labels
+            predicted, there, against = one.labels, wanted, one.origin
             if zero_is_nothing:
                 predicted = np.where(one.truth == 0, 0, predicted).astype(predicted.dtype)
-            scores = dice(predicted, one.truth, wanted)
-        part = "held out" if identity in model.measured_on else "new"
-        part = "learned from" if identity in model.learned_from else part
+                # That a class is nowhere labelled does not say that it is nowhere.
+                there = [label for label in wanted if (one.truth == label).any()]
+            scores = dice(predicted, one.truth, there)
+        part = "held out" if is_among(one.volume, model.measured_on) else "new"
+        part = "learned from" if is_among(one.volume, model.learned_from) else part
         sizes = {label: count * voxel_ml for label, count in voxels.items()}
         dice_of = LABELLED if zero_is_nothing else WHOLE
-        found.append(Measured(identity, part, voxels, sizes, scores, dice_of))
+        found.append(Measured(identity, part, voxels, sizes, scores, dice_of, against))
     return tuple(found)
 
 
@@ -301,7 +311,8 @@ def _prepared(control: Control, wanted: Wanted, folder: Path) -> tuple[Run, tupl
     settings = wanted.settings.model_copy(
         update={"classes": classes, "changes": changes, "unlabelled": NOTHING}
     )
-    return prepare(settings, inputs, folder, progress=partial(_tell, control)), notes
+    run = prepare(settings, inputs, folder, progress=partial(_tell, control))
+    return run, (*notes, *(note for note in run.identity.notes if note == UNTOLD))
 
 
 def _tell(control: Control, part: float, said: str) -> None:

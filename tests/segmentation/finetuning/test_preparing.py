@@ -21,7 +21,9 @@ from napari_mrissl.segmentation.finetuning import (
     prepare,
 )
 from napari_mrissl.training import initial
+from napari_mrissl.training.card import weights_card
 from napari_mrissl.training.data.scans import ScanSubjects
+from napari_mrissl.training.known_scans import silent
 from napari_mrissl.training.run import Run
 from tests.segmentation.finetuning.balls import arrays, save, tiny, write
 from tests.segmentation.finetuning.test_starting import SCALE, state
@@ -54,6 +56,37 @@ def test_a_run_that_was_moved_finds_its_labels_again(tmp_path, monkeypatch):
         ScanSubjects(run.settings.data.subjects, run.settings.data)
     place_labels(run)
     assert ScanSubjects(run.settings.data.subjects, run.settings.data).scan(0).labels.any()
+
+
+def test_weights_that_do_not_say_what_they_saw_stay_silent(tmp_path):
+    inputs = write(tmp_path, 2)
+    theirs, told = tmp_path / "theirs.safetensors", tmp_path / "told.safetensors"
+    weights.save_arrays(theirs, state(), {"method": "theirs", "preprocessing": SCALE})
+    saw = {"data": {"subjects": ["3" * 64]}, "preprocessing": SCALE}
+    weights.save_arrays(told, state(), saw)
+    runs = {}
+    for path in (theirs, told):
+        settings = FinetuneSettings(weights=str(path), preset="tiny", device="cpu")
+        runs[path] = prepare(settings, inputs[:1], tmp_path / path.stem)
+    card = initial.card_of(runs[told])
+    assert card["seen"] == ["3" * 64]
+    assert not silent(runs[told].folder)
+    assert not any("do not say" in note for note in runs[told].identity.notes)
+    assert "seen" not in initial.card_of(runs[theirs])
+    assert silent(runs[theirs].folder)
+    assert sum("do not say what they were trained on" in n for n in runs[theirs].identity.notes)
+
+    # Nor does what begins from the run in turn, which names its own scan.
+    folder = runs[theirs].folder
+    weights.save_arrays(
+        folder / "weights.safetensors", state(prefix="backbone."), weights_card(folder, 1)
+    )
+    settings = FinetuneSettings(weights=str(folder), preset="tiny", device="cpu")
+    again = prepare(settings, inputs[1:], tmp_path / "again")
+    own = {record.identity for record in runs[theirs].settings.data.subjects}
+    assert own <= set(initial.card_of(again)["seen_at_least"])
+    assert "seen" not in initial.card_of(again)
+    assert silent(again.folder)
 
 
 def test_nothing_is_left_of_a_refused_run_and_nothing_is_written_over(tmp_path):
