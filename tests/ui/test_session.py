@@ -10,6 +10,8 @@ import pytest
 
 from napari_mrissl.segmentation import SegmentSettings
 from napari_mrissl.ui import docks
+from napari_mrissl.ui.finetuning.scene import Scene
+from napari_mrissl.ui.finetuning.seen import as_accepted
 from napari_mrissl.ui.layers import add_labels, labels_array, volume_of
 from napari_mrissl.ui.session import keep, reopen, store
 from napari_mrissl.ui.session.offer import OfferRow
@@ -384,3 +386,29 @@ def test_labels_too_large_to_be_kept_are_named(window, scan, qtbot, monkeypatch)
     qtbot.wait(20)
     keeper.look()
     assert keeper.unkept.isHidden()
+
+
+def test_what_was_accepted_is_still_told_from_what_was_corrected(window, scan, qtbot):
+    def origins(viewer):
+        scene = Scene(viewer)
+        scene.look()
+        qtbot.waitUntil(lambda: not scene.busy, timeout=60_000)
+        (facts,) = scene.scans
+        scene.close()
+        return {one.layer.name: one.origin for one in facts.maps}
+
+    viewer = window()
+    (one,) = opened(viewer, scan("one", 1))
+    volume = volume_of(one)
+    for name in ("as it was", "painted on"):
+        layer = add_labels(viewer, volume, np.ones(volume.shape, np.uint8), name)
+        # Plain labels again, as a result is that was taken back.
+        layer.metadata["mrissl"]["segmentation"] = as_accepted(labels_array(layer), 0)
+    layer.paint((3, 3, 3), 2)
+    expected = {"as it was": "accepted result", "painted on": "corrected result"}
+    assert origins(viewer) == expected
+    on_disk(viewer)
+    left(viewer)
+    viewer = window()
+    assert back(viewer, qtbot).problems == []
+    assert origins(viewer) == expected
