@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from napari_mrissl.assets import asset
+from napari_mrissl.cli import main as main_command
 from napari_mrissl.features.recolouring import Recolouring, recoloured
 from napari_mrissl.segmentation.finetuning import FinetuneSettings
 from napari_mrissl.synthesis.deformation import DeformationSettings, Sampler, draw_deformation
@@ -168,6 +169,28 @@ def inspector(target: Path, run: Path) -> None:
     viewer.close()
 
 
+def observable(target: Path, scratch: Path) -> None:
+    """The gap matrix of a short run, with the views of one cell in the scan."""
+    run = scratch / "observable"
+    words = ["pretrain", "observable", "--data", "heads", "--preset", "tiny"]
+    if main_command([*words, "--steps", str(3 * STEPS), "--out", str(run)]):
+        raise RuntimeError("the run did not end well")
+    viewer = opened("dark")
+    add_volume(viewer, mni152(2))
+    open_workspace(viewer, "inspect")
+    panel = panel_of(viewer, "Inspector")
+    panel.load(run)
+    demo.wait_until(lambda: panel.panel is not None, "the panel of the method")
+    demo.wait_until(lambda: not panel.busy and panel.panel.seen is not None, "the views")
+    viewer.dims.ndisplay = 3
+    panel.panel.matrix_tab.count.setValue(8)
+    demo.wait_until(lambda: not panel.busy, "more views")
+    panel.panel.choose(panel.panel.choice.at(2, 5))
+    demo.wait_until(lambda: not panel.busy, "the pair")
+    shoot(viewer, target)
+    viewer.close()
+
+
 def finetuning(target: Path, scratch: Path) -> None:
     """Three brains made of the template, and one of the two that were segmented by the third."""
     viewer = opened("dark")
@@ -218,6 +241,7 @@ def main(folder: Path) -> None:
         recorder(folder / "recorder_light.png", scratch)
         run = pretraining(folder / "pretraining_dark.png")
         inspector(folder / "inspector_dark.png", run)
+        observable(folder / "observable_dark.png", scratch)
         finetuning(folder / "finetuning_dark.png", scratch)
 
 
