@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from napari_mrissl.ui.inspector import Inspector
 from napari_mrissl.ui.inspector.observable import boxes, hints
 from napari_mrissl.ui.inspector.observable.choice import Choice
-from napari_mrissl.ui.inspector.observable.panel import CHUNKS, LAYOUT, MATRIX, ROUTES
+from napari_mrissl.ui.inspector.observable.panel import CHUNKS, LAYOUT, MATRIX, ROUTES, SLICES
 from napari_mrissl.ui.inspector.observable.routes_tab import ZERO
 from napari_mrissl.ui.layers import add_volume
 from tests.observed import EDGE_MM, observable_run
@@ -133,6 +133,24 @@ def test_layers_and_scans_may_be_renamed_moved_and_deleted(panel, inspector, qtb
     assert all(len(layer.data) == 0 for layer in viewer.layers)
     inspector.shut_down()
     assert len(viewer.layers) == 0
+
+
+def test_only_what_is_drawn_comes_into_the_viewer(panel, inspector, qtbot):
+    viewer = panel.viewer
+    there = [layer.name for layer in viewer.layers]
+    assert len(there) == 5
+    # No pair of slices is chosen yet: there is nothing to draw, and nothing is brought.
+    panel.slices_tab.count.setValue(4)
+    panel.tabs.setCurrentIndex(SLICES)
+    settle(inspector, qtbot)
+    assert panel.rows_shown is not None
+    assert [layer.name for layer in viewer.layers] == there
+    assert len(panel.layers.layers[boxes.VIEW_I].data) == 0
+    viewer.layers.remove(panel.layers.layers[boxes.TRUE_GAP])
+    panel.tabs.setCurrentIndex(ROUTES)
+    panel.tabs.setCurrentIndex(SLICES)
+    settle(inspector, qtbot)
+    assert panel.layers.layers[boxes.TRUE_GAP] not in viewer.layers
 
 
 @pytest.fixture
