@@ -172,6 +172,26 @@ def test_boxes_and_arrows_are_where_the_affine_says(panel, loaded, qtbot):
     assert ((there > low - 20 - steps) & (there < high + 20 + steps)).all()
 
 
+@pytest.mark.parametrize("ndisplay", [2, 3])
+def test_a_bad_prediction_does_not_pull_the_main_view_off_the_pair(panel, loaded, ndisplay):
+    viewer = loaded._viewer
+    viewer.dims.ndisplay = ndisplay
+    matrix = panel.seen.matrices["gaps"]
+    kept = matrix.predicted_mm[1, 2].copy()
+    try:
+        matrix.predicted_mm[1, 2] = (300.0, -400.0, 500.0)
+        panel.choose(FIRST.at(1, 2))
+    finally:
+        matrix.predicted_mm[1, 2] = kept
+    assert np.linalg.norm(drawn(panel, boxes.PREDICTED_GAP)[0, 1]) > 300
+    centers = CENTER + panel.seen.views.centers_mm[[1, 2]] @ turned(17.0).T
+    middle = centers.mean(axis=0)[::-1]
+    steps = np.array([one.step for one in viewer.dims.range])
+    assert (np.abs(np.array(viewer.dims.point) - middle) <= 0.51 * steps).all()
+    camera = np.array(viewer.scene.camera.center)[-ndisplay:]
+    assert np.abs(camera - middle[-ndisplay:]).max() < 3
+
+
 def test_the_matrix_is_shown_hovered_and_walked(panel, loaded, qtbot):
     tab, matrix = panel.matrix_tab, panel.seen.matrices["gaps"]
     true, predicted = matrix.true_mm, matrix.predicted_mm
@@ -441,8 +461,16 @@ def test_chunks_have_four_boxes_and_verdicts_beside_controls(panel, loaded, qtbo
     chosen = drawn(panel, boxes.CHOSEN).reshape(2, 12, 2, 3)
     found = [corners_of(box).mean(axis=0) for box in chosen]
     np.testing.assert_allclose(found, middles[[1, 2]], atol=1e-2)
+    # The main view goes to these two, not to all that is drawn.
+    there = np.array(loaded._viewer.dims.point)[::-1]
+    steps = np.array([one.step for one in loaded._viewer.dims.range])[::-1]
+    assert (np.abs(there - middles[[1, 2]].mean(axis=0)) <= 0.51 * steps + 0.1).all()
+    assert np.linalg.norm(middles[[1, 2]].mean(axis=0) - middles.mean(axis=0)) > 2
     assert tab.pictures.pictures[0].caption == f"j: view {one.j}, facing"
     np.testing.assert_allclose(tab.pictures.blocks[1].center_world, middles[2], atol=1e-2)
+    tab.maps[0].cell_chosen.emit(0, 0)
+    there = np.array(loaded._viewer.dims.point)[::-1]
+    assert (np.abs(there - middles[0]) <= 0.51 * steps + 0.1).all()
 
 
 def test_checks_are_beside_chance(panel, loaded, qtbot):
