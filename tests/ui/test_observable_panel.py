@@ -376,7 +376,7 @@ def test_the_layout_draws_ghosts_beside_the_views(panel, loaded, qtbot):
         assert_same_points(corners_of(ghost), corners_by_hand(CENTER + turn @ place, EDGE_MM, turn))
     error = np.sqrt(np.mean(np.sum((places - true) ** 2, axis=1)))
     assert f"off by {error:.1f} mm" in tab.facts.text()
-    assert "Stress 0.00" in tab.facts.text()
+    assert "Stress 0 by construction" in tab.facts.text()
     assert tab.table.item(2, 3).text() == f"{np.linalg.norm(places[2] - true[2]):.1f}"
     tab.table.selectRow(2)
     assert panel.choice.cell[1] == 2
@@ -486,11 +486,12 @@ def test_checks_are_beside_chance(panel, loaded, qtbot):
         assert tab.truth.item(1, axis).text() == f"{chance:.1f}"
         rank = spearmanr(true[:, axis], predicted[:, axis]).statistic
         assert float(tab.truth.item(2, axis).text()) == pytest.approx(rank, abs=0.006)
-    assert tab.itself.item(0, 0).text() == "0.0 mm"
-    assert tab.itself.item(0, 1).text() == "0.0 mm"
-    # Dealt out by chance a diagonal is as long as any gap.
-    dealt = float(tab.itself.item(1, 0).text().split()[0])
-    assert dealt == pytest.approx(np.linalg.norm(matrix.true_mm, axis=-1).mean(), rel=0.35)
+    # What cannot be anything but 0 is beside no chance.
+    assert tab.itself.rowCount() == 1
+    for place in range(3):
+        assert tab.itself.item(0, place).text() == "0"
+        assert tab.itself.item(0, place).toolTip().startswith("0 by construction")
+    assert "0 by construction" in tab.facts.text()
     x, y = tab.plot.items["pairs"].getData()
     np.testing.assert_allclose(x, np.linalg.norm(true, axis=1))
     np.testing.assert_allclose(y, np.linalg.norm(predicted, axis=1))
@@ -501,6 +502,13 @@ def test_checks_are_beside_chance(panel, loaded, qtbot):
     both = np.linalg.norm(vectors + vectors.swapaxes(0, 1), axis=-1)[others].mean()
     assert both > 0
     assert tab.itself.item(0, 1).text() == f"{both:.1f} mm"
+    assert "by construction" not in tab.facts.text()
+    # Dealt out by chance a diagonal is as long as any gap.
+    dealt = float(tab.itself.item(1, 0).text().split()[0])
+    assert dealt == pytest.approx(np.linalg.norm(matrix.true_mm, axis=-1).mean(), rel=0.35)
+    front(loaded, qtbot, LAYOUT)
+    assert "by construction" not in panel.layout_tab.facts.text()
+    assert "Stress" in panel.layout_tab.facts.text()
     assert "vector head" in tab.facts.text()
 
 

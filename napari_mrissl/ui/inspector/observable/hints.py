@@ -14,6 +14,7 @@ from napari_mrissl.ui.inspector.observable.work import Loaded, RowsSeen, ViewsSe
 
 NO_VECTORS = "This run predicts no vectors: it was trained on gaps only."
 NO_CHUNKS = "This run compares no chunks."
+ZERO = "0 by construction: the answers of this head are differences of places"
 
 _EMPTY = 0.05
 _UNEVEN = 1.5

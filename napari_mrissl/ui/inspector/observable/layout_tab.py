@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QComboBox, QWidget
 from napari_mrissl.pretext.observable.layout import Layout, Source
 from napari_mrissl.pretext.observable.observations import GapMatrix
 from napari_mrissl.ui.inspector.observable import boxes
+from napari_mrissl.ui.inspector.observable.hints import ZERO
 from napari_mrissl.ui.inspector.observable.legend import legend
 from napari_mrissl.ui.inspector.observable.tables import fill, number_table
 from napari_mrissl.ui.recorder.parts import column, label_of, row, sentence
@@ -83,10 +84,11 @@ class LayoutTab(QWidget):
         true = matrix.views.centers_mm
         # Who knows nothing best says that all views are in the middle of them.
         chance = float(np.sqrt(np.mean(np.sum((true - true.mean(axis=0)) ** 2, axis=1))))
+        stress = f"{found.stress:.2f}: 0 where places explain all predictions"
         self.facts.setText(
             f"By the {head}: off by {found.error_mm:.1f} mm (root mean square; all views in one "
-            f"point: {chance:.1f} mm). Stress {found.stress:.2f}: 0 where places explain all "
-            f"predictions. {_ABOUT[found.source]}"
+            f"point: {chance:.1f} mm). Stress {ZERO if matrix.closed else stress}. "
+            f"{_ABOUT[found.source]}"
         )
         away = found.points_mm - true
         fill(
