@@ -317,7 +317,7 @@ class ObservablePanel(NetworkPanel):
 
     def _show_rows(self, rows: work.RowsSeen) -> None:
         self.slices_tab.show_matrix(showing.matrix_of(self, rows))
-        said = hints.row_hints(rows)
+        said = hints.row_hints(rows, showing.head_of(self, rows))
         if said:
             self.said.emit(" ".join(said))
         showing.draw(self)
