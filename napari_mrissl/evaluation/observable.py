@@ -253,6 +253,7 @@ def _drawn(
     numbers["layout"] = {
         source: {
             "error_mm": one.error_mm,
+            "chance_error_mm": one.chance_mm,
             "stress": one.stress,
             # Differences of places, and their lengths, are explained by those places.
             "zero_by_construction": ["stress"] if matrix.closed else [],

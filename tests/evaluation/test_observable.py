@@ -80,6 +80,7 @@ def test_a_report_holds_every_number_beside_chance(network, part, tmp_path) -> N
         for one in numbers["layout"].values():
             assert one["zero_by_construction"] == ["stress"]
             assert one["stress"] < 1e-4
+            assert one["chance_error_mm"] > 0
     cells = _rows(tmp_path / "out" / "matrix.csv")
     assert len(cells) == 25
     errors = [

@@ -387,6 +387,11 @@ def test_the_layout_draws_ghosts_beside_the_views(panel, loaded, qtbot):
     tab.source.setCurrentIndex(1)
     assert tab.found.source == "norm"
     assert "mirrored" in tab.facts.text()
+    # Four places that may be turned come nearer to the true ones than one point does.
+    assert tab.found.chance_mm < np.sqrt(np.mean(np.sum((true - true.mean(axis=0)) ** 2, axis=1)))
+    assert f"dealt out at random, or all in one point: {tab.found.chance_mm:.1f} mm" in (
+        tab.facts.text()
+    )
 
 
 def test_routes_are_walked_by_the_predicted_vectors(panel, loaded, qtbot):
