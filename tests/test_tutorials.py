@@ -118,7 +118,13 @@ def test_does_the_network_know_where_it_is(tmp_path):
             line = f"{name}: {report[name]:.3f}, by chance {report[f'chance_{name}']:.3f}"
             assert line in said
     assert "chunk_accuracy of raw_intensity: " in said
-    assert "there and back: " in said
+    # Of answers that can contradict themselves, and after two steps do.
+    shown = json.loads((tmp_path / "routes" / "report.json").read_text("utf-8"))["shown"]
+    assert shown["antisymmetry_mm"] > 0.01
+    assert f"there and back: {shown['antisymmetry_mm']:.2f} mm" in said
+    assert "0 by construction, of gaps: diagonal_mm, antisymmetry_mm" in said
+    text = (TUTORIALS / "does_the_network_know_where_it_is.py").read_text("utf-8")
+    assert "never saw" not in text
 
 
 def test_imagine_slices(tmp_path):

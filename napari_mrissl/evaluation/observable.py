@@ -251,7 +251,14 @@ def _drawn(
     along = network.matrix(network.features(scan, network.row(scan, rows)))
     layouts = {source: matrix.layout(source) for source in ("vectors", "norm")}
     numbers["layout"] = {
-        source: {"error_mm": one.error_mm, "stress": one.stress} for source, one in layouts.items()
+        source: {
+            "error_mm": one.error_mm,
+            "chance_error_mm": one.chance_mm,
+            "stress": one.stress,
+            # Differences of places, and their lengths, are explained by those places.
+            "zero_by_construction": ["stress"] if matrix.closed else [],
+        }
+        for source, one in layouts.items()
     }
     numbers["rows"] = along.consistency.plain()
     return Report(scan, part, numbers, matrix, rows=along)

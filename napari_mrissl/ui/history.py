@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 S = TypeVar("S")
@@ -57,3 +58,24 @@ class SettingsHistory(Generic[S]):
         self._before.append(self.present)
         self.present = self._after.pop()
         return True
+
+    def give_up(self, wanted: Callable[[S], bool], otherwise: S) -> None:
+        """Leave the present settings, which came to nothing; they can be taken again.
+
+        Parameters
+        ----------
+        wanted
+            Settings that did come to something: the nearest before, else the nearest that were
+            taken back.
+        otherwise
+            Taken where none are wanted.
+        """
+        if any(map(wanted, self._before)):
+            while not wanted(self.present):
+                self.undo()
+        elif any(map(wanted, self._after)):
+            while not wanted(self.present):
+                self.redo()
+        else:
+            self._after.append(self.present)
+            self.present = otherwise

@@ -34,6 +34,9 @@ SETTINGS = ObservableSettings.model_validate(
 )
 
 
+CONTRADICTIONS = {"diagonal_mm", "antisymmetry_mm", "triangle_violations"}
+
+
 @pytest.fixture(scope="module")
 def network() -> Inspector:
     torch.manual_seed(3)
@@ -63,6 +66,21 @@ def test_a_report_holds_every_number_beside_chance(network, part, tmp_path) -> N
     # Never trained: no better than the best constant.
     assert numbers["mae_mm"] > 0.9 * numbers["chance_mae_mm"]
     assert numbers["loop_drift_mm"] > 0
+    # Gaps without a bias cannot contradict themselves; vectors of the edge head can.
+    zero = set(numbers["shown"]["zero_by_construction"])
+    own = {name: numbers["shown"][name] for name in CONTRADICTIONS}
+    if part == "routes":
+        assert not zero
+        assert own["diagonal_mm"] > 0
+        assert own["antisymmetry_mm"] > 0
+    else:
+        assert zero == CONTRADICTIONS
+        assert max(own.values()) < 1e-4
+    if part == "gap":
+        for one in numbers["layout"].values():
+            assert one["zero_by_construction"] == ["stress"]
+            assert one["stress"] < 1e-4
+            assert one["chance_error_mm"] > 0
     cells = _rows(tmp_path / "out" / "matrix.csv")
     assert len(cells) == 25
     errors = [

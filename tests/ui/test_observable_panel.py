@@ -172,6 +172,26 @@ def test_boxes_and_arrows_are_where_the_affine_says(panel, loaded, qtbot):
     assert ((there > low - 20 - steps) & (there < high + 20 + steps)).all()
 
 
+@pytest.mark.parametrize("ndisplay", [2, 3])
+def test_a_bad_prediction_does_not_pull_the_main_view_off_the_pair(panel, loaded, ndisplay):
+    viewer = loaded._viewer
+    viewer.dims.ndisplay = ndisplay
+    matrix = panel.seen.matrices["gaps"]
+    kept = matrix.predicted_mm[1, 2].copy()
+    try:
+        matrix.predicted_mm[1, 2] = (300.0, -400.0, 500.0)
+        panel.choose(FIRST.at(1, 2))
+    finally:
+        matrix.predicted_mm[1, 2] = kept
+    assert np.linalg.norm(drawn(panel, boxes.PREDICTED_GAP)[0, 1]) > 300
+    centers = CENTER + panel.seen.views.centers_mm[[1, 2]] @ turned(17.0).T
+    middle = centers.mean(axis=0)[::-1]
+    steps = np.array([one.step for one in viewer.dims.range])
+    assert (np.abs(np.array(viewer.dims.point) - middle) <= 0.51 * steps).all()
+    camera = np.array(viewer.scene.camera.center)[-ndisplay:]
+    assert np.abs(camera - middle[-ndisplay:]).max() < 3
+
+
 def test_the_matrix_is_shown_hovered_and_walked(panel, loaded, qtbot):
     tab, matrix = panel.matrix_tab, panel.seen.matrices["gaps"]
     true, predicted = matrix.true_mm, matrix.predicted_mm
@@ -356,7 +376,7 @@ def test_the_layout_draws_ghosts_beside_the_views(panel, loaded, qtbot):
         assert_same_points(corners_of(ghost), corners_by_hand(CENTER + turn @ place, EDGE_MM, turn))
     error = np.sqrt(np.mean(np.sum((places - true) ** 2, axis=1)))
     assert f"off by {error:.1f} mm" in tab.facts.text()
-    assert "Stress 0.00" in tab.facts.text()
+    assert "Stress 0 by construction" in tab.facts.text()
     assert tab.table.item(2, 3).text() == f"{np.linalg.norm(places[2] - true[2]):.1f}"
     tab.table.selectRow(2)
     assert panel.choice.cell[1] == 2
@@ -367,6 +387,11 @@ def test_the_layout_draws_ghosts_beside_the_views(panel, loaded, qtbot):
     tab.source.setCurrentIndex(1)
     assert tab.found.source == "norm"
     assert "mirrored" in tab.facts.text()
+    # Four places that may be turned come nearer to the true ones than one point does.
+    assert tab.found.chance_mm < np.sqrt(np.mean(np.sum((true - true.mean(axis=0)) ** 2, axis=1)))
+    assert f"dealt out at random, or all in one point: {tab.found.chance_mm:.1f} mm" in (
+        tab.facts.text()
+    )
 
 
 def test_routes_are_walked_by_the_predicted_vectors(panel, loaded, qtbot):
@@ -441,8 +466,16 @@ def test_chunks_have_four_boxes_and_verdicts_beside_controls(panel, loaded, qtbo
     chosen = drawn(panel, boxes.CHOSEN).reshape(2, 12, 2, 3)
     found = [corners_of(box).mean(axis=0) for box in chosen]
     np.testing.assert_allclose(found, middles[[1, 2]], atol=1e-2)
+    # The main view goes to these two, not to all that is drawn.
+    there = np.array(loaded._viewer.dims.point)[::-1]
+    steps = np.array([one.step for one in loaded._viewer.dims.range])[::-1]
+    assert (np.abs(there - middles[[1, 2]].mean(axis=0)) <= 0.51 * steps + 0.1).all()
+    assert np.linalg.norm(middles[[1, 2]].mean(axis=0) - middles.mean(axis=0)) > 2
     assert tab.pictures.pictures[0].caption == f"j: view {one.j}, facing"
     np.testing.assert_allclose(tab.pictures.blocks[1].center_world, middles[2], atol=1e-2)
+    tab.maps[0].cell_chosen.emit(0, 0)
+    there = np.array(loaded._viewer.dims.point)[::-1]
+    assert (np.abs(there - middles[0]) <= 0.51 * steps + 0.1).all()
 
 
 def test_checks_are_beside_chance(panel, loaded, qtbot):
@@ -458,11 +491,12 @@ def test_checks_are_beside_chance(panel, loaded, qtbot):
         assert tab.truth.item(1, axis).text() == f"{chance:.1f}"
         rank = spearmanr(true[:, axis], predicted[:, axis]).statistic
         assert float(tab.truth.item(2, axis).text()) == pytest.approx(rank, abs=0.006)
-    assert tab.itself.item(0, 0).text() == "0.0 mm"
-    assert tab.itself.item(0, 1).text() == "0.0 mm"
-    # Dealt out by chance a diagonal is as long as any gap.
-    dealt = float(tab.itself.item(1, 0).text().split()[0])
-    assert dealt == pytest.approx(np.linalg.norm(matrix.true_mm, axis=-1).mean(), rel=0.35)
+    # What cannot be anything but 0 is beside no chance.
+    assert tab.itself.rowCount() == 1
+    for place in range(3):
+        assert tab.itself.item(0, place).text() == "0"
+        assert tab.itself.item(0, place).toolTip().startswith("0 by construction")
+    assert "0 by construction" in tab.facts.text()
     x, y = tab.plot.items["pairs"].getData()
     np.testing.assert_allclose(x, np.linalg.norm(true, axis=1))
     np.testing.assert_allclose(y, np.linalg.norm(predicted, axis=1))
@@ -473,6 +507,13 @@ def test_checks_are_beside_chance(panel, loaded, qtbot):
     both = np.linalg.norm(vectors + vectors.swapaxes(0, 1), axis=-1)[others].mean()
     assert both > 0
     assert tab.itself.item(0, 1).text() == f"{both:.1f} mm"
+    assert "by construction" not in tab.facts.text()
+    # Dealt out by chance a diagonal is as long as any gap.
+    dealt = float(tab.itself.item(1, 0).text().split()[0])
+    assert dealt == pytest.approx(np.linalg.norm(matrix.true_mm, axis=-1).mean(), rel=0.35)
+    front(loaded, qtbot, LAYOUT)
+    assert "by construction" not in panel.layout_tab.facts.text()
+    assert "Stress" in panel.layout_tab.facts.text()
     assert "vector head" in tab.facts.text()
 
 

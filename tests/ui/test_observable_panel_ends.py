@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from napari_mrissl.ui.inspector import Inspector
 from napari_mrissl.ui.inspector.observable import boxes, hints
 from napari_mrissl.ui.inspector.observable.choice import Choice
-from napari_mrissl.ui.inspector.observable.panel import CHUNKS, LAYOUT, MATRIX, ROUTES
+from napari_mrissl.ui.inspector.observable.panel import CHUNKS, LAYOUT, MATRIX, ROUTES, SLICES
 from napari_mrissl.ui.inspector.observable.routes_tab import ZERO
 from napari_mrissl.ui.layers import add_volume
 from tests.observed import EDGE_MM, observable_run
@@ -135,6 +135,24 @@ def test_layers_and_scans_may_be_renamed_moved_and_deleted(panel, inspector, qtb
     assert len(viewer.layers) == 0
 
 
+def test_only_what_is_drawn_comes_into_the_viewer(panel, inspector, qtbot):
+    viewer = panel.viewer
+    there = [layer.name for layer in viewer.layers]
+    assert len(there) == 5
+    # No pair of slices is chosen yet: there is nothing to draw, and nothing is brought.
+    panel.slices_tab.count.setValue(4)
+    panel.tabs.setCurrentIndex(SLICES)
+    settle(inspector, qtbot)
+    assert panel.rows_shown is not None
+    assert [layer.name for layer in viewer.layers] == there
+    assert len(panel.layers.layers[boxes.VIEW_I].data) == 0
+    viewer.layers.remove(panel.layers.layers[boxes.TRUE_GAP])
+    panel.tabs.setCurrentIndex(ROUTES)
+    panel.tabs.setCurrentIndex(SLICES)
+    settle(inspector, qtbot)
+    assert panel.layers.layers[boxes.TRUE_GAP] not in viewer.layers
+
+
 @pytest.fixture
 def scan_moved_mm():
     return (4.0, -3.0, 10.0)
@@ -185,9 +203,62 @@ def test_work_is_cancelled_and_taken_up_again(panel, inspector, qtbot, monkeypat
     settle(inspector, qtbot)
     assert panel.seen is before
     assert "Cancelled" in inspector.status.message.text()
+    # What is wished for is what is shown; the next cell asks for nothing.
+    tab = panel.matrix_tab
+    assert panel.choice == before.choice
+    assert tab.count.value() == len(tab.maps[0].values) == len(before.views)
+    assert not tab.back.isEnabled()
+    assert tab.forward.isEnabled()
+    told.clear()
+    tab.maps[0].cell_chosen.emit(2, 3)
+    assert not inspector.busy
+    assert panel.choice.cell == (2, 3)
     panel.matrix_tab.back.click()
+    # Back to older views, which is cancelled as well: forward again to those that are shown.
+    for seed in (1, 9):
+        panel.choose(Choice(3, seed))
+        if seed == 1:
+            settle(inspector, qtbot)
+    qtbot.waitUntil(lambda: bool(told), timeout=SECONDS)
+    inspector.status.cancel.click()
     settle(inspector, qtbot)
-    assert panel.seen.choice.views == panel.choice.views
+    assert panel.choice == panel.seen.choice == Choice(3, 1)
+    tab.forward.click()
+    told.clear()
+    qtbot.waitUntil(lambda: bool(told), timeout=SECONDS)
+    assert panel.choice == Choice(3, 9)
+    tab.back.click()
+    tab.back.click()
+    settle(inspector, qtbot)
+    assert panel.seen.choice.views == panel.choice.views == before.choice.views
+
+
+def test_a_cancelled_row_of_slices_leaves_the_one_that_is_shown(panel, inspector, qtbot,
+                                                                monkeypatch):  # fmt: skip
+    from napari_mrissl.ui.inspector.observable import work
+
+    tab, made = panel.slices_tab, work.rows
+    tab.count.setValue(4)
+    panel.tabs.setCurrentIndex(SLICES)
+    settle(inspector, qtbot)
+    shown = panel.rows_shown
+    assert shown is not None
+    begun = []
+
+    def slow(control, loaded, count, axis):
+        begun.append(count)
+        while not control.cancelled():
+            time.sleep(0.01)
+        return made(control, loaded, count, axis)
+
+    monkeypatch.setattr(work, "rows", slow)
+    tab.count.setValue(9)
+    qtbot.waitUntil(lambda: bool(begun), timeout=SECONDS)
+    inspector.status.cancel.click()
+    settle(inspector, qtbot)
+    assert tab.wish == (4, 2)
+    assert panel.rows_shown is shown
+    assert tab.map.values.shape == (4, 4)
 
 
 def test_of_the_potential_head_drift_is_zero_by_construction(panel, inspector, qtbot):

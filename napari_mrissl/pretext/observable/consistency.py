@@ -16,6 +16,8 @@ from napari_mrissl.pretext.observable.gaps import CHANNELS, channel, norms, off_
 Floats = NDArray[np.float64]
 
 BINS = 6
+BY_CONSTRUCTION = ("diagonal_mm", "antisymmetry_mm", "triangle_violations")
+"""What is 0, but for rounding, of all differences of places."""
 _SLACK = 1e-6
 
 
@@ -66,6 +68,8 @@ class Consistency:
         right; NaN where no views are apart.
     bins
         By true distance.
+    closed
+        Whether `BY_CONSTRUCTION` are 0 whatever was learned, and say nothing of the network.
     """
 
     diagonal_mm: float
@@ -76,6 +80,7 @@ class Consistency:
     spearman: Mapping[str, float]
     slope: Mapping[str, float]
     bins: tuple[Bin, ...]
+    closed: bool = False
 
     def plain(self) -> dict[str, Any]:
         """JSON-ready; what is not known is None."""
@@ -88,11 +93,22 @@ class Consistency:
             "spearman_by_axis": _known(self.spearman),
             "slope_by_axis": _known(self.slope),
             "reliability": [vars(one) for one in self.bins],
+            "zero_by_construction": list(BY_CONSTRUCTION) if self.closed else [],
         }
 
 
-def consistency(predicted_mm: ArrayLike, true_mm: ArrayLike) -> Consistency:
-    """Compare gaps (V, V, 3) in mm with themselves and with the true ones."""
+def consistency(
+    predicted_mm: ArrayLike, true_mm: ArrayLike, *, closed: bool = False
+) -> Consistency:
+    """Compare gaps (V, V, 3) in mm with themselves and with the true ones.
+
+    Parameters
+    ----------
+    predicted_mm, true_mm
+        From view i to view j.
+    closed
+        Whether the predicted ones are differences of places by construction.
+    """
     predicted = np.asarray(predicted_mm, np.float64)
     true = np.asarray(true_mm, np.float64)
     others = off_diagonal(len(predicted))
@@ -110,6 +126,7 @@ def consistency(predicted_mm: ArrayLike, true_mm: ArrayLike) -> Consistency:
         spearman={name: spearman(p, t) for name, (p, t) in values.items()},
         slope={name: _slope(p, t) for name, (p, t) in values.items()},
         bins=_bins(*values["norm"]),
+        closed=closed,
     )
 
 

@@ -33,14 +33,6 @@ def norms(gaps: ArrayLike) -> Floats:
     return found
 
 
-def relative(gaps: ArrayLike) -> Floats:
-    """Gaps over the largest one of all pairs along each axis; 0 where no pair differs."""
-    given = np.asarray(gaps, np.float64)
-    largest = np.abs(given).max(axis=(-3, -2), keepdims=True)
-    share: Floats = np.divide(given, largest, out=np.zeros_like(given), where=largest > 0)
-    return share
-
-
 def channel(gaps: ArrayLike, name: Channel) -> Floats:
     """One component (..., V, V) of gaps, or their length."""
     if name == "norm":

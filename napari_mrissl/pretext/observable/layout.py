@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Literal
 
 import numpy as np
@@ -14,6 +16,8 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.pretext.observable.gaps import norms, off_diagonal
 
 Floats = NDArray[np.float64]
+
+_DEALS = 64
 Source = Literal["norm", "vectors"]
 """Distances alone, which leave turn and mirror image open; or vectors, which do not."""
 
@@ -33,18 +37,24 @@ class Layout:
         (V,) distance from each true position.
     stress
         How badly any positions in space can explain the matrix: root of the squared misfits
-        over the squared predictions (Kruskal's stress 1); 0 where they explain it wholly.
+        over the squared predictions; 0 where they explain it wholly. Kruskal's stress 1 is over
+        the squared distances of the positions, which may all be 0.
+    chance_mm
+        What `error_mm` is worth without a network: of all views in one point, or where that is
+        less and positions may be turned, the mean over true positions dealt out to the views at
+        random and laid over the true ones alike.
     """
 
     source: Source
     points_mm: Floats
     errors_mm: Floats
     stress: float
+    chance_mm: float
 
     @property
     def error_mm(self) -> float:
         """Root mean square distance from the true positions."""
-        return float(np.sqrt(np.mean(self.errors_mm**2)))
+        return _size(self.errors_mm)
 
 
 def by_distances(distances: ArrayLike) -> Floats:
@@ -130,7 +140,30 @@ def layout(vectors_mm: ArrayLike, true_mm: ArrayLike, source: Source = "vectors"
         placed,
         np.linalg.norm(placed - true, axis=1),
         float(np.sqrt(np.sum(misfit**2) / total)) if total else 0.0,
+        _chance(true, turn=source == "norm"),
     )
+
+
+def _chance(true: Floats, *, turn: bool) -> float:
+    """Root mean square error of who knows nothing, see `Layout.chance_mm`."""
+    one_point = _size(np.linalg.norm(true - true.mean(axis=0), axis=1))
+    if not turn:
+        return one_point
+    # Turned onto the true ones, any few points come near them.
+    if math.factorial(len(true)) <= _DEALS:
+        orders = [list(order) for order in permutations(range(len(true)))]
+    else:
+        rng = np.random.default_rng(0)
+        orders = [rng.permutation(len(true)).tolist() for _ in range(_DEALS)]
+    dealt = [
+        _size(np.linalg.norm(laid_over(true[order], true, turn=True) - true, axis=1))
+        for order in orders
+    ]
+    return min(one_point, float(np.mean(dealt)))
+
+
+def _size(errors: Floats) -> float:
+    return float(np.sqrt(np.mean(errors**2)))
 
 
 def _square(matrix: ArrayLike) -> Floats:

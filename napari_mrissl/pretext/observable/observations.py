@@ -142,7 +142,7 @@ class GapMatrix:
         (V, V, 3) from view i to view j along (R, A, S).
     closed
         Whether they are differences of positions by construction: of the potential head, and
-        of gaps without a bias. Then loops cannot drift.
+        of gaps without a bias. Then loops cannot drift, nor can they contradict themselves.
     """
 
     views: Views
@@ -165,7 +165,7 @@ class GapMatrix:
     @cached_property
     def consistency(self) -> Consistency:
         """How far it agrees with itself and with the truth."""
-        return consistency(self.predicted_mm, self.true_mm)
+        return consistency(self.predicted_mm, self.true_mm, closed=self.closed)
 
     def pair(self, i: int, j: int) -> ViewPair:
         """What a cell stands for.

@@ -88,7 +88,9 @@ class DrawnVectors:
         units = matching_units(beside)
         for layer in self.layers.values():
             layer.units = units
-        attach(self._viewer, [self.layers[name] for name in names or self.layers])
+        attach(
+            self._viewer, [self.layers[name] for name in (self.layers if names is None else names)]
+        )
         self._draw()
 
     def clear(self) -> None:

@@ -8,7 +8,7 @@ from napari_mrissl.pretext.observable.consistency import (
     spearman,
     triangle_violations,
 )
-from napari_mrissl.pretext.observable.gaps import channel, gap_matrix, norms, relative
+from napari_mrissl.pretext.observable.gaps import channel, gap_matrix, norms
 
 
 def test_gaps_point_from_the_first_view_to_the_second():
@@ -23,14 +23,6 @@ def test_gaps_point_from_the_first_view_to_the_second():
                 assert channel(found, "A")[sample, i, j] == gap[1]
     np.testing.assert_array_equal(found, -found.swapaxes(1, 2))
     assert not np.diagonal(found, axis1=1, axis2=2).any()
-
-
-def test_relative_gaps_are_shares_of_the_largest_along_each_axis():
-    positions = np.array([[0.0, 0, 5], [1, 10, 5], [4, -30, 5]])
-    found = relative(gap_matrix(positions))
-    assert found[0, 1, 0] == pytest.approx(1 / 4)
-    assert found[1, 2, 1] == pytest.approx(-1)
-    assert not found[..., 2].any()
 
 
 def test_even_positions_are_a_third_of_their_range_apart():

@@ -52,6 +52,31 @@ def test_turned_and_mirrored_places_are_laid_over_unless_told_not_to(points):
     assert np.abs(laid_over(turned, points, turn=False) - points).max() > 5
 
 
+def _rms(off):
+    return np.sqrt((off**2).sum(axis=1).mean())
+
+
+@pytest.mark.parametrize("views", [3, 4, 6, 8])
+def test_chance_of_distances_is_turned_onto_the_true_places_as_well(views):
+    """By SciPy's own alignment, over other deals than the layout's."""
+    rng = np.random.default_rng(views)
+    true = rng.uniform(-40, 40, (views, 3))
+    middle = true - true.mean(axis=0)
+    found = {source: layout(gap_matrix(true), true, source) for source in ("norm", "vectors")}
+    assert found["vectors"].chance_mm == pytest.approx(_rms(middle))
+    dealt = []
+    for _ in range(400):
+        mixed = rng.permutation(middle)
+        turned = mixed @ Rotation.align_vectors(middle, mixed)[0].as_matrix().T
+        mirrored = mixed * (-1, 1, 1)
+        other = mirrored @ Rotation.align_vectors(middle, mirrored)[0].as_matrix().T
+        dealt.append(min(_rms(turned - middle), _rms(other - middle)))
+    wanted = min(np.mean(dealt), _rms(middle))
+    assert found["norm"].chance_mm == pytest.approx(wanted, rel=0.08)
+    if views < 6:
+        assert found["norm"].chance_mm < 0.8 * _rms(middle)
+
+
 def test_scale_errors_stay_and_contradictions_are_stress(points):
     half = layout(gap_matrix(points) / 2, points)
     np.testing.assert_allclose(half.points_mm - points.mean(0), (points - points.mean(0)) / 2)

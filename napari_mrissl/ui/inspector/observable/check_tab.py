@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QWidget
 from napari_mrissl.pretext.observable.gaps import CHANNELS, off_diagonal
 from napari_mrissl.pretext.observable.observations import GapMatrix
 from napari_mrissl.ui.inspector.observable.dealt import dealt
+from napari_mrissl.ui.inspector.observable.hints import ZERO
 from napari_mrissl.ui.inspector.observable.reliability_plot import ReliabilityPlot
 from napari_mrissl.ui.inspector.observable.tables import fill, number_table
 from napari_mrissl.ui.inspector.vectorpose.parts import fit_height
@@ -40,7 +41,8 @@ class CheckTab(QWidget):
                 ("there + back", "Mean length of a gap plus the one back, in mm; 0 is right"),
                 ("triangles", "Share of triples whose longest side exceeds the other two; 0"),
             ),
-            "Against itself; chance: the true gaps, dealt out to the cells at random",
+            "Against itself; chance: the true gaps, dealt out to the cells at random. No chance is "
+            "shown where a head cannot contradict itself",
             chosen=False,
         )
         self.plot = ReliabilityPlot()
@@ -56,7 +58,7 @@ class CheckTab(QWidget):
 
     def show_matrix(self, matrix: GapMatrix, head: str, hints: Sequence[str]) -> None:
         """Show the numbers of the answers of a head."""
-        found, chance = matrix.consistency, dealt(matrix)
+        found = matrix.consistency
         names = list(CHANNELS)
         fill(
             self.truth,
@@ -69,20 +71,27 @@ class CheckTab(QWidget):
             ],
             LINES,
         )
-        fill(
-            self.itself,
-            [
-                _own(one.diagonal_mm, one.antisymmetry_mm, one.triangle_violations)
-                for one in (found, chance)
-            ],
-            _ITSELF,
-        )
+        if matrix.closed:
+            # Beside chance these would look like something that was learned.
+            fill(self.itself, [["0"] * 3], _ITSELF[:1])
+            for place in range(3):
+                self.itself.item(0, place).setToolTip(ZERO)
+        else:
+            fill(
+                self.itself,
+                [
+                    _own(one.diagonal_mm, one.antisymmetry_mm, one.triangle_violations)
+                    for one in (found, dealt(matrix))
+                ],
+                _ITSELF,
+            )
         for table in (self.truth, self.itself):
             fit_height(table)
         others = off_diagonal(len(matrix))
         true, predicted, _ = matrix.channel("norm")
         self.plot.present(true[others], predicted[others], found.bins)
-        self.facts.setText(f"By the {head}, {len(matrix)} views, {int(others.sum())} pairs.")
+        zero = f" Against itself it is {ZERO}." if matrix.closed else ""
+        self.facts.setText(f"By the {head}, {len(matrix)} views, {int(others.sum())} pairs.{zero}")
         self.hints.setText("\n".join(f"• {hint}" for hint in hints))
 
     def clear(self, words: str = "") -> None:

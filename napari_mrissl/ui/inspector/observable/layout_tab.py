@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
 from napari_mrissl.pretext.observable.layout import Layout, Source
 from napari_mrissl.pretext.observable.observations import GapMatrix
 from napari_mrissl.ui.inspector.observable import boxes
+from napari_mrissl.ui.inspector.observable.hints import ZERO
 from napari_mrissl.ui.inspector.observable.legend import legend
 from napari_mrissl.ui.inspector.observable.tables import fill, number_table
 from napari_mrissl.ui.recorder.parts import column, label_of, row, sentence
@@ -19,6 +19,10 @@ _ABOUT = {
     "vectors": "Moved onto the true places, not turned, not scaled.",
     "norm": "Distances leave open how the views are turned: they are moved, turned and mirrored "
     "onto the true places, never scaled.",
+}
+_CHANCE = {
+    "vectors": "all views in one point",
+    "norm": "true places dealt out at random, or all in one point",
 }
 
 
@@ -81,12 +85,11 @@ class LayoutTab(QWidget):
         """Show places rebuilt from the answers of a head."""
         self.found = found
         true = matrix.views.centers_mm
-        # Who knows nothing best says that all views are in the middle of them.
-        chance = float(np.sqrt(np.mean(np.sum((true - true.mean(axis=0)) ** 2, axis=1))))
+        stress = f"{found.stress:.2f}: 0 where places explain all predictions"
         self.facts.setText(
-            f"By the {head}: off by {found.error_mm:.1f} mm (root mean square; all views in one "
-            f"point: {chance:.1f} mm). Stress {found.stress:.2f}: 0 where places explain all "
-            f"predictions. {_ABOUT[found.source]}"
+            f"By the {head}: off by {found.error_mm:.1f} mm (root mean square; "
+            f"{_CHANCE[found.source]}: {found.chance_mm:.1f} mm). "
+            f"Stress {ZERO if matrix.closed else stress}. {_ABOUT[found.source]}"
         )
         away = found.points_mm - true
         fill(

@@ -132,10 +132,18 @@ class ObservablePanel(NetworkPanel):
         self.check_tab.plot.set_look(look)
 
     def cancel(self) -> None:
-        """Stop what goes on in the background."""
-        if self.looking.running:
-            self.said.emit("Cancelled; choose a tab or other views to go on.")
+        """Stop what goes on in the background, and go back to what is shown."""
+        running, seen = self.looking.running, self.seen
         super().cancel()
+        if running:
+            self.said.emit("Cancelled; choose a tab or other views to go on.")
+        self.slices_tab.give_up()
+        if seen is not None and seen.choice.views != self.choice.views:
+            # Else the next click on a cell would ask for the same views again.
+            self._history.give_up(lambda one: one.views == seen.choice.views, seen.choice)
+            self._allow()
+            showing.show_cell(self)
+            showing.draw(self)
 
     def forget(self) -> None:
         """Stop, and clear, what is about another network or scan."""
@@ -309,7 +317,7 @@ class ObservablePanel(NetworkPanel):
 
     def _show_rows(self, rows: work.RowsSeen) -> None:
         self.slices_tab.show_matrix(showing.matrix_of(self, rows))
-        said = hints.row_hints(rows)
+        said = hints.row_hints(rows, showing.head_of(self, rows))
         if said:
             self.said.emit(" ".join(said))
         showing.draw(self)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl.geometry import Pose
-from napari_mrissl.pretext.observable.observations import GapMatrix
+from napari_mrissl.pretext.observable.observations import GapMatrix, ViewPair
 from napari_mrissl.pretext.observable.routes import routes
 from napari_mrissl.pretext.observable.views import Views
 from napari_mrissl.ui.inspector.observable import boxes, hints
@@ -116,17 +116,26 @@ def show_chunk_cell(panel: ObservablePanel) -> None:
     tab.pictures.present(first, second, flipped=panel.flipped)
 
 
+def pair_of(panel: ObservablePanel) -> ViewPair | None:
+    """The two views that the tab in front is about; None where it is about more, or none."""
+    seen, tab = panel.seen, panel.tabs.currentIndex()
+    if seen is None:
+        return None
+    if tab == SLICES:
+        rows, cell = panel.rows_shown, panel.slices_tab.cell
+        return None if rows is None or cell is None else matrix_of(panel, rows).pair(*cell)
+    return matrix_of(panel, seen).pair(*cell_of(panel, seen)) if tab in (MATRIX, CHECK) else None
+
+
 def drawing(panel: ObservablePanel) -> boxes.Drawing:
     """What the tab in front has drawn in the viewer."""
     seen, tab = panel.seen, panel.tabs.currentIndex()
     if seen is None:
         return {}
+    pair = pair_of(panel)
+    if pair is not None:
+        return boxes.pair(pair)
     corners = seen.views.corners_world
-    if tab == SLICES:
-        rows, cell = panel.rows_shown, panel.slices_tab.cell
-        return (
-            {} if rows is None or cell is None else boxes.pair(matrix_of(panel, rows).pair(*cell))
-        )
     if tab == LAYOUT and panel.layout_tab.found is not None:
         matrix = matrix_of(panel, seen)
         ghosts = matrix.ghosts_world(panel.layout_tab.found)
@@ -139,8 +148,6 @@ def drawing(panel: ObservablePanel) -> boxes.Drawing:
             return {}
         both = corners[[one.view.i, one.view.j]]
         return boxes.chunk_boxes(one.view, panel.chunks_tab.cell, both)
-    if tab in (MATRIX, CHECK):
-        return boxes.pair(matrix_of(panel, seen).pair(*cell_of(panel, seen)))
     return {}
 
 
@@ -153,20 +160,25 @@ def draw(panel: ObservablePanel, *, frame: bool = False) -> None:
     found = drawing(panel)
     panel.layers.draw(found, layer, tuple(found))
     if frame and found and panel.matrix_tab.camera.isChecked():
-        # Of all views the chosen one is looked at.
-        only = boxes.CHOSEN if panel.tabs.currentIndex() == LAYOUT else None
-        _frame(panel, found if only is None else {only: found[only]})
+        _frame(panel, found)
 
 
 def _frame(panel: ObservablePanel, found: boxes.Drawing) -> None:
-    """Bring the main view to the middle of what is drawn, and zoom to it."""
-    viewer = panel.viewer
-    ends = np.concatenate([np.concatenate([one[:, 0], one.sum(axis=1)]) for one in found.values()])
-    middle = (ends.min(axis=0) + ends.max(axis=0)) / 2
+    """Bring the main view to the middle of what was chosen, and zoom to it."""
+    viewer, pair = panel.viewer, pair_of(panel)
+    # The chosen boxes are looked at, not all that is drawn: a bad prediction leads anywhere.
+    wanted = {boxes.CHOSEN} if pair is None else {boxes.VIEW_I, boxes.VIEW_J}
+    names = [name for name in found if name in wanted] or list(found)
+    if pair is None:
+        ends = np.concatenate([found[name] for name in names])
+        ends = np.concatenate([ends[:, 0], ends.sum(axis=1)])
+        middle = (ends.min(axis=0) + ends.max(axis=0)) / 2
+    else:
+        middle = pair.midpoint_world
     dims = viewer.dims
     if dims.ndim >= 3:
         dims.set_point(range(dims.ndim - 3, dims.ndim), position_of(viewer, middle))
-    drawn = [panel.layers.layers[name] for name in found]
+    drawn = [panel.layers.layers[name] for name in names]
     viewer.fit_to_view(layers=[one for one in drawn if one in viewer.layers], margin=_MARGIN)
 
 

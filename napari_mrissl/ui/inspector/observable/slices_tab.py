@@ -47,6 +47,7 @@ class SlicesTab(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._matrix: GapMatrix | None = None
+        self._shown: tuple[int, int] | None = None
         self._at_second = False
         self._last: tuple[int, int] | None = None
         self.axis = QComboBox()
@@ -99,7 +100,7 @@ class SlicesTab(QWidget):
 
     def show_matrix(self, matrix: GapMatrix) -> None:
         """Draw the matrix of a row of views."""
-        self._matrix = matrix
+        self._matrix, self._shown = matrix, self.wish
         self._draw()
         found, axis = matrix.consistency, AXES[self.axis.currentIndex()]
         self.facts.setText(
@@ -108,9 +109,16 @@ class SlicesTab(QWidget):
             f"{found.spearman[axis]:.2f} (chance 0)."
         )
 
+    def give_up(self) -> None:
+        """Wish for what is shown: anything else was cancelled."""
+        if self._shown is not None:
+            with QSignalBlocker(self.count), QSignalBlocker(self.axis):
+                self.count.setValue(self._shown[0])
+                self.axis.setCurrentIndex(self._shown[1])
+
     def clear(self, words: str = "") -> None:
         """Show nothing, and why."""
-        self._matrix = None
+        self._matrix = self._shown = None
         self.map.clear()
         self.hover.setText("")
         self.facts.setText(words)
