@@ -31,7 +31,7 @@ def observable_arms(
 ) -> None:
     """Ablation of the observable tasks: gaps, + chunks, + vectors, + routes, at equal steps.
 
-    Routes come with both heads of vectors. Ctrl-C stops after the running step; the same
+    Vectors and routes come with both heads. Ctrl-C stops after the running step; the same
     command goes on from there. The tables ablation.csv and ablation.md compare errors on
     held-out subjects with answers that learned nothing, with a run on shuffled targets, with
     the network untrained, and for chunks with grey values alone.

@@ -82,6 +82,7 @@ def test_all_arms_and_controls_in_one_table(run, tmp_path):
         "chunks",
         "vectors",
         "routes",
+        "vectors_edge",
         "routes_edge",
         "shuffled",
         "untrained",

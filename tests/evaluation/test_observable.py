@@ -148,8 +148,11 @@ def test_controls_are_measured_on_the_samples_of_the_arms() -> None:
 def test_arms_differ_in_their_tasks_alone() -> None:
     runs = observable_arms.arms(None, "tiny", {"steps": 7})
     assert list(runs) == [*ARMS, "shuffled"]
-    assert [run.shuffled for run in runs.values()] == [False] * 5 + [True]
+    assert [run.shuffled for run in runs.values()] == [False] * 6 + [True]
     assert runs["shuffled"].task == runs["routes"].task
+    assert runs["vectors_edge"].task == {**runs["routes_edge"].task, "routes": False}
+    # Neither the head nor routes change together with the other.
+    assert runs["vectors_edge"].task == {**runs["vectors"].task, "vector_head": "edge"}
     changed = {"chunks", "vectors", "routes", "vector_head"}
     plain = [{k: v for k, v in run.task.items() if k not in changed} for run in runs.values()]
     assert all(one == plain[0] for one in plain)
