@@ -34,7 +34,8 @@ def observable_arms(
     Vectors and routes come with both heads. Ctrl-C stops after the running step; the same
     command goes on from there. The tables ablation.csv and ablation.md compare errors on
     held-out subjects with answers that learned nothing, with a run on shuffled targets, with
-    the network untrained, and for chunks with grey values alone.
+    the network untrained (mean and best of several draws of its weights), and for chunks with
+    grey values alone.
 
     Parameters
     ----------

@@ -28,7 +28,8 @@ def gap(
 
     Writes report.json, the matrix of random views and that of equidistant ones along S as CSV,
     and both as maps: true, predicted, error. Beside each number is what the best constant
-    answer is worth (chance); controls are the same network untrained, and grey values alone.
+    answer is worth (chance); controls are the same network untrained (mean and best of several
+    draws of its weights), and grey values alone.
 
     Parameters
     ----------
@@ -98,7 +99,8 @@ def chunks(
     """Measure whether a network finds the parts of two views that face each other, beside chance.
 
     Writes report.json, the cosines of the four chunks of each pair of views as CSV, and
-    pictures. Controls are the same network untrained, and correlations of grey values.
+    pictures. Controls are the same network untrained (mean and best of several draws of its
+    weights), and correlations of grey values.
 
     Parameters
     ----------

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_mrissl import __version__
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.pretext.observable import chunks
+from napari_mrissl.pretext.observable.ablation import UNTRAINED_DRAWS
 from napari_mrissl.pretext.observable.consistency import spearman
 from napari_mrissl.pretext.observable.gaps import AXES, off_diagonal
 from napari_mrissl.pretext.observable.observations import ChunkView, GapMatrix, RouteView
@@ -26,12 +27,15 @@ if TYPE_CHECKING:
 Part = Literal["gap", "routes", "chunks"]
 Progress = Callable[[float], object]
 Floats = NDArray[np.float64]
+Numbers = dict[str, float | None]
 
 _VIEWS = 5
 CONTROLS = (
-    "untrained: the same network, its weights drawn; raw_intensity: correlations of grey values, "
-    "without a network"
+    "untrained: the same network, its weights drawn, mean of {draws} draws; untrained_best: the "
+    "best draw of each number, which is to be beaten; raw_intensity: "
+    "correlations of grey values, without a network"
 )
+_HIGH_IS_GOOD = ("spearman", "accuracy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,22 +110,54 @@ def examine(
     if shuffled is not None and shuffled.settings.view != settings.view:
         raise MrisslError("the shuffled run has other views", where="null control")
     drawn = [network.draw(scan, _VIEWS, seed + number) for number in range(sets)]
-    others = {"untrained": network.untrained(seed)}
-    if shuffled is not None:
-        others["shuffled_run"] = shuffled
-    share = 0.8 / (1 + len(others))
+    draws = UNTRAINED_DRAWS
+    share = 0.8 / (1 + draws + (shuffled is not None))
     own = measure(network, scan, drawn, lambda one: progress(share * one))
     numbers = _about(network, scan, sets, seed) | own | chance(drawn, own)
-    controls: dict[str, dict[str, float | None]] = {}
-    for count, (name, other) in enumerate(others.items(), 1):
-        done = share * count
-        controls[name] = measure(other, scan, drawn, partial(_within, progress, done, share))
+    fresh = [
+        measure(
+            network.untrained(seed, number),
+            scan,
+            drawn,
+            partial(_within, progress, share * (1 + number), share),
+        )
+        for number in range(draws)
+    ]
+    controls = {"untrained": mean_of(fresh), "untrained_best": best_of(fresh)}
+    if shuffled is not None:
+        within = partial(_within, progress, share * (1 + draws), share)
+        controls["shuffled_run"] = measure(shuffled, scan, drawn, within)
     if settings.chunks:
         controls["raw_intensity"] = raw_intensity(network, scan, drawn)
-    numbers |= {"controls": controls, "about_controls": CONTROLS}
+    numbers |= {"controls": controls, "about_controls": CONTROLS.format(draws=draws)}
     report = _drawn(network, scan, part, numbers, views, rows, seed)
     progress(1.0)
     return report
+
+
+def mean_of(measured: Sequence[Numbers]) -> Numbers:
+    """Each number's mean over several networks; None where one has none."""
+    return {name: _over(np.mean, measured, name) for name in measured[0]}
+
+
+def best_of(measured: Sequence[Numbers]) -> Numbers:
+    """The best of each number over several networks: accuracies and ranks are best when high,
+    errors when low. Different numbers may be of different networks.
+    """
+    return {
+        name: _over(
+            np.max if any(word in name for word in _HIGH_IS_GOOD) else np.min, measured, name
+        )
+        for name in measured[0]
+    }
+
+
+def _over(
+    how: Callable[[list[float]], np.floating], measured: Sequence[Numbers], name: str
+) -> float | None:
+    values = [one[name] for one in measured]
+    known = [value for value in values if value is not None]
+    return float(how(known)) if len(known) == len(values) else None
 
 
 def _within(progress: Progress, done: float, share: float, part: float) -> None:
@@ -133,7 +169,7 @@ def measure(
     scan: Scan,
     drawn: Sequence[Views],
     progress: Progress = lambda part: None,
-) -> dict[str, float | None]:
+) -> Numbers:
     """What a network's answers on sets of views are worth: errors in mm, ranks, accuracies.
 
     ``mae_mm`` is the mean absolute error along the axes, of gaps of different views, and
@@ -168,9 +204,7 @@ def measure(
     return numbers
 
 
-def raw_intensity(
-    network: Inspector, scan: Scan, drawn: Sequence[Views]
-) -> dict[str, float | None]:
+def raw_intensity(network: Inspector, scan: Scan, drawn: Sequence[Views]) -> Numbers:
     """Accuracies of correlated grey values on the same chunks."""
     seen: list[ChunkView] = []
     for views in drawn:
@@ -184,7 +218,7 @@ def raw_intensity(
     }
 
 
-def chance(drawn: Sequence[Views], own: dict[str, float | None]) -> dict[str, float]:
+def chance(drawn: Sequence[Views], own: Numbers) -> dict[str, float]:
     """What each of a network's numbers is worth for one that learned nothing, as ``chance_``.
 
     Errors are those of the best constants for these very views; a rank correlation is 0, and
@@ -208,7 +242,7 @@ def chance(drawn: Sequence[Views], own: dict[str, float | None]) -> dict[str, fl
     return {f"chance_{name}": value for name, value in found.items() if own.get(name) is not None}
 
 
-def _of_matrices(matrices: Sequence[GapMatrix]) -> dict[str, float | None]:
+def _of_matrices(matrices: Sequence[GapMatrix]) -> Numbers:
     predicted, true = (
         np.concatenate([_others(one) for one in each])
         for each in (
@@ -218,7 +252,7 @@ def _of_matrices(matrices: Sequence[GapMatrix]) -> dict[str, float | None]:
     )
     error = np.abs(predicted - true)
     lengths, true_lengths = (np.linalg.norm(one, axis=1) for one in (predicted, true))
-    numbers: dict[str, float | None] = {
+    numbers: Numbers = {
         "mae_mm": float(error.mean()),
         "norm_mae_mm": float(np.abs(lengths - true_lengths).mean()),
         "spearman": _known(spearman(lengths, true_lengths)),

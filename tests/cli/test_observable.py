@@ -86,6 +86,7 @@ def test_all_arms_and_controls_in_one_table(run, tmp_path):
         "routes_edge",
         "shuffled",
         "untrained",
+        "untrained_best",
         "raw_intensity",
     ]
     assert set(table["coarse"]) == {"axis", "norm", "gap_mm"}

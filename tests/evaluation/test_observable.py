@@ -16,12 +16,12 @@ from napari_mrissl.evaluation import observable, observable_arms, observable_fig
 from napari_mrissl.evaluation.observable_files import write
 from napari_mrissl.pretext.observable import chunks
 from napari_mrissl.pretext.observable.ablation import ARMS
-from napari_mrissl.pretext.observable.inspection import Inspector
+from napari_mrissl.pretext.observable.inspection import Inspector, untrained_network
 from napari_mrissl.pretext.observable.network import ObservableNetwork
 from napari_mrissl.pretext.observable.settings import ObservableSettings
 from napari_mrissl.pretext.observable.task import Observable
 from napari_mrissl.pretext.task import SampleKey
-from napari_mrissl.training.measuring import _NOT_A_STEP
+from napari_mrissl.training.measuring import _NOT_A_STEP, worth
 from tests.pretext.painted import Blobs, blob
 
 SETTINGS = ObservableSettings.model_validate(
@@ -59,7 +59,11 @@ def test_a_report_holds_every_number_beside_chance(network, part, tmp_path) -> N
     for name in ("mae_mm", "spearman", "chunk_accuracy", "vector_mae_mm", "route_end_error_mm"):
         assert np.isfinite(numbers[name])
         assert np.isfinite(numbers[f"chance_{name}"])
-    assert set(numbers["controls"]) == {"untrained", "raw_intensity"}
+    assert set(numbers["controls"]) == {"untrained", "untrained_best", "raw_intensity"}
+    mean, best = (numbers["controls"][name] for name in ("untrained", "untrained_best"))
+    assert best["mae_mm"] < mean["mae_mm"]
+    assert best["spearman"] > mean["spearman"]
+    assert best["chunk_accuracy"] > mean["chunk_accuracy"]
     # Never trained: no better than the best constant.
     assert numbers["mae_mm"] > 0.9 * numbers["chance_mae_mm"]
     assert numbers["loop_drift_mm"] > 0
@@ -109,6 +113,30 @@ def test_the_same_seed_gives_the_same_report(network) -> None:
     assert first["mae_mm"] != other["mae_mm"]
 
 
+def test_the_untrained_control_is_of_several_draws(network) -> None:
+    """One draw of weights may be twice as good as another: the best is what is to be beaten."""
+    scan = blob(0)
+    controls = observable.examine(network, scan, "gap", views=3, rows=3, sets=1, seed=2).numbers[
+        "controls"
+    ]
+    drawn = [network.draw(scan, 5, 2)]
+    found = [observable.measure(network.untrained(2, n), scan, drawn) for n in range(5)]
+    for name in ("mae_mm", "chunk_accuracy", "vector_spearman"):
+        values = [one[name] for one in found]
+        assert len(set(values)) > 1
+        assert controls["untrained"][name] == pytest.approx(np.mean(values))
+        best = min(values) if name == "mae_mm" else max(values)
+        assert controls["untrained_best"][name] == best
+    assert controls["untrained"]["loop_drift_mm"] > controls["untrained_best"]["loop_drift_mm"]
+    # Neighbouring seeds share no draw.
+    weights = {
+        float(network.untrained(seed, n)._network.gap_head.axis.weight.detach().sum())
+        for seed in (2, 3)
+        for n in range(5)
+    }
+    assert len(weights) == 10
+
+
 def test_a_report_on_what_was_not_learned_is_refused(network, tmp_path) -> None:
     coarse = SETTINGS.model_copy(update={"chunks": False, "vectors": False, "routes": False})
     other = Inspector(coarse, ObservableNetwork(coarse))
@@ -126,9 +154,19 @@ def test_a_report_on_what_was_not_learned_is_refused(network, tmp_path) -> None:
 
 def test_controls_are_measured_on_the_samples_of_the_arms() -> None:
     task = Observable(SETTINGS)
-    untrained, raw = observable_arms.controls(task, Blobs(), 6, 0)
-    assert (untrained.name, raw.name) == ("untrained", "raw_intensity")
-    assert untrained.terms["gap_mm"].chance is not None
+    untrained, best, raw = observable_arms.controls(task, Blobs(), 6, 0)
+    assert [arm.name for arm in (untrained, best, raw)] == [
+        "untrained",
+        "untrained_best",
+        "raw_intensity",
+    ]
+    assert untrained.terms["gap_mm"].chance == best.terms["gap_mm"].chance is not None
+    draws = [
+        worth(task, untrained_network(SETTINGS, 0, n), Blobs(), 6, 0)["chunk_error"].value
+        for n in range(5)
+    ]
+    assert untrained.terms["chunk_error"].value == pytest.approx(np.mean(draws))
+    assert best.terms["chunk_error"].value == min(draws) < np.mean(draws)
     wrong = pairs = 0
     for number in range(6):
         arrays = task.sample(Blobs(), SampleKey(0, _NOT_A_STEP, number)).arrays

@@ -100,11 +100,12 @@ class Inspector:
         )
         return cls(settings, network, card)
 
-    def untrained(self, seed: int = 0) -> Inspector:
-        """The same network with weights drawn anew: what its layout alone is worth."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = ObservableNetwork(self.settings).to(self._device)
+    def untrained(self, seed: int = 0, number: int = 0) -> Inspector:
+        """The same network with weights drawn anew: what its layout alone is worth.
+
+        One draw says little, see `ablation.UNTRAINED_DRAWS`; others have another number.
+        """
+        network = untrained_network(self.settings, seed, number).to(self._device)
         return Inspector(self.settings, network, {"preprocessing": self.card.get("preprocessing")})
 
     def draw(self, scan: Scan, count: int, seed: int = 0) -> Views:
@@ -276,6 +277,16 @@ class Inspector:
         starts = [0, *range(1, count, many)] if lagging else list(range(0, count, many))
         ends = [*starts[1:], count]
         return [list(range(a, b)) for a, b in zip(starts, ends, strict=True)]
+
+
+def untrained_network(
+    settings: ObservableSettings, seed: int = 0, number: int = 0
+) -> ObservableNetwork:
+    """A network before its first step; draws depend on seed and number together."""
+    drawn = int(generator(seed, number, "untrained network").integers(2**63))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(drawn)
+        return ObservableNetwork(settings)
 
 
 def correlations(images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
