@@ -109,7 +109,7 @@ def examine(
     _check(network, part)
     if shuffled is not None and shuffled.settings.view != settings.view:
         raise MrisslError("the shuffled run has other views", where="null control")
-    drawn = [network.draw(scan, _VIEWS, seed + number) for number in range(sets)]
+    drawn = [network.draw(scan, _VIEWS, seed, number) for number in range(sets)]
     draws = UNTRAINED_DRAWS
     share = 0.8 / (1 + draws + (shuffled is not None))
     own = measure(network, scan, drawn, lambda one: progress(share * one))

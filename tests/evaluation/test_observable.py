@@ -113,6 +113,23 @@ def test_the_same_seed_gives_the_same_report(network) -> None:
     assert first["mae_mm"] != other["mae_mm"]
 
 
+def test_neighbouring_seeds_measure_other_views(network, monkeypatch) -> None:
+    sets: dict[int, list[bytes]] = {}
+    coarse = SETTINGS.model_copy(update={"chunks": False, "vectors": False, "routes": False})
+    small = Inspector(coarse, ObservableNetwork(coarse))
+    for seed in (4, 5):
+        seen: list[bytes] = []
+
+        def noted(network, scan, drawn, progress=None, seen=seen):
+            seen += [views.centers_mm.tobytes() for views in drawn]
+            return {}
+
+        monkeypatch.setattr(observable, "measure", noted)
+        observable.examine(small, blob(0), "gap", views=2, rows=2, sets=3, seed=seed)
+        sets[seed] = seen[:3]
+    assert len({*sets[4], *sets[5]}) == 6
+
+
 def test_the_untrained_control_is_of_several_draws(network) -> None:
     """One draw of weights may be twice as good as another: the best is what is to be beaten."""
     scan = blob(0)

@@ -108,9 +108,12 @@ class Inspector:
         network = untrained_network(self.settings, seed, number).to(self._device)
         return Inspector(self.settings, network, {"preprocessing": self.card.get("preprocessing")})
 
-    def draw(self, scan: Scan, count: int, seed: int = 0) -> Views:
-        """Random views, drawn as in training; more of them than in training if wanted."""
-        return self.task.draw(generator(seed, 0, "inspected views"), scan, count)
+    def draw(self, scan: Scan, count: int, seed: int = 0, number: int = 0) -> Views:
+        """Random views, drawn as in training; more of them than in training if wanted.
+
+        Sets of one seed have different numbers; those of other seeds are others.
+        """
+        return self.task.draw(generator(seed, number, "inspected views"), scan, count)
 
     def row(self, scan: Scan, count: int = 64, axis: int = 2) -> Views:
         """Equidistant views along an axis (0 R, 1 A, 2 S): for the slice-by-slice matrix.
