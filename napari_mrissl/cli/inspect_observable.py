@@ -45,7 +45,7 @@ def gap(
     sets
         Of five random views each, that the numbers are measured on.
     shuffled
-        A run trained with shuffled targets, as one more control.
+        A run of the same settings, trained with shuffled targets, as one more control.
     """
     within("--views", views, 2, 64)
     within("--rows", rows, 2, 256)
@@ -80,7 +80,7 @@ def routes(
     sets
         Of five random views each, that the numbers are measured on.
     shuffled
-        A run trained with shuffled targets, as one more control.
+        A run of the same settings, trained with shuffled targets, as one more control.
     """
     within("--views", views, 2, 64)
     _examine("routes", run, scan, asked, {"views": views}, sets, shuffled)
@@ -114,7 +114,7 @@ def chunks(
     sets
         Of five random views each, that the numbers are measured on.
     shuffled
-        A run trained with shuffled targets, as one more control.
+        A run of the same settings, trained with shuffled targets, as one more control.
     """
     within("--views", views, 2, 64)
     _examine("chunks", run, scan, asked, {"views": views}, sets, shuffled)

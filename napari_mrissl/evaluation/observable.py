@@ -103,12 +103,13 @@ def examine(
     Raises
     ------
     MrisslError
-        If the network was not trained for this part, or the shuffled one sees other views.
+        If the network was not trained for this part, or the null control was trained on its
+        own places, or has other views, chunks or scale.
     """
     settings = network.settings
     _check(network, part)
-    if shuffled is not None and shuffled.settings.view != settings.view:
-        raise MrisslError("the shuffled run has other views", where="null control")
+    if shuffled is not None:
+        _check_null(network, shuffled)
     drawn = [network.draw(scan, _VIEWS, seed, number) for number in range(sets)]
     draws = UNTRAINED_DRAWS
     share = 0.8 / (1 + draws + (shuffled is not None))
@@ -299,6 +300,27 @@ def _check(network: Inspector, part: Part) -> None:
             where="observable",
             remedy="train one with vectors and chunks",
         )
+
+
+def _check_null(network: Inspector, shuffled: Inspector) -> None:
+    """A null control differs in its targets alone from what it is compared with."""
+    remedy = "train one with --shuffled and the other settings of this run"
+    if shuffled.card.get("shuffled") is not True:
+        raise MrisslError(
+            "this run was not trained on shuffled targets", where="null control", remedy=remedy
+        )
+    own, other = network.settings, shuffled.settings
+    alike = {
+        "views": own.view == other.view,
+        "scale": own.scale_mm == other.scale_mm,
+        "chunks": not own.chunks
+        or (own.chunks, own.chunk, own.pool) == (other.chunks, other.chunk, other.pool),
+    }
+    for name, same in alike.items():
+        if not same:
+            raise MrisslError(
+                f"the shuffled run has other {name}", where="null control", remedy=remedy
+            )
 
 
 def _about(network: Inspector, scan: Scan, sets: int, seed: int) -> dict[str, Any]:

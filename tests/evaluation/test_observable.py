@@ -164,9 +164,26 @@ def test_a_report_on_what_was_not_learned_is_refused(network, tmp_path) -> None:
     assert "chunk_accuracy" not in report.numbers
     assert "raw_intensity" not in report.numbers["controls"]
     large = SETTINGS.model_copy(update={"view": SETTINGS.view.model_copy(update={"edge_mm": 50.0})})
-    stranger = Inspector(large, ObservableNetwork(large))
-    with pytest.raises(MrisslError, match="other views"):
-        observable.examine(network, blob(0), "gap", sets=1, shuffled=stranger)
+    null = {"shuffled": True}
+    for changed, said in (
+        (large, "other views"),
+        (SETTINGS.model_copy(update={"chunk": 0.5}), "other chunks"),
+        (SETTINGS.model_copy(update={"chunks": False}), "other chunks"),
+        (SETTINGS.model_copy(update={"pool": True}), "other chunks"),
+        (SETTINGS.model_copy(update={"scale_mm": 50.0}), "other scale"),
+    ):
+        stranger = Inspector(changed, ObservableNetwork(changed), null)
+        with pytest.raises(MrisslError, match=said):
+            observable.examine(network, blob(0), "gap", sets=1, shuffled=stranger)
+    for card in ({}, {"shuffled": False}, {"shuffled": "no"}):
+        with pytest.raises(MrisslError, match="not trained on shuffled targets"):
+            observable.examine(
+                network,
+                blob(0),
+                "gap",
+                sets=1,
+                shuffled=Inspector(SETTINGS, network._network, card),
+            )
 
 
 def test_controls_are_measured_on_the_samples_of_the_arms() -> None:
