@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,7 +35,7 @@ Progress = Callable[[float], object]
 
 _AT_ONCE, _LARGE_AT_ONCE = 16, 2
 _LARGE_SIDE = 48
-_KEPT = 4
+_KEPT = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +144,9 @@ class Inspector:
     ) -> ViewFeatures:
         """Look at views; those of the last few calls are kept, and are not looked at again.
 
+        Maps are kept of one call alone, the last that asked for them: those of 12 views of 64
+        voxels and 32 channels take 0.4 GB.
+
         Parameters
         ----------
         scan, views
@@ -194,7 +197,11 @@ class Inspector:
             torch.cat(vector) if vector else None,
             torch.cat(maps) if dense else None,
         )
+        if dense:
+            for other, kept in self._kept.items():
+                self._kept[other] = replace(kept, dense=None)
         self._kept[key] = features
+        self._kept.move_to_end(key)
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return features

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -128,6 +131,19 @@ def test_views_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(Cancelled):
         inspector.features(scan, inspector.row(scan, 3), progress=stop)
+
+
+def test_maps_are_kept_of_the_last_views_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    scan, inspector = blob(0), Inspector(SETTINGS, _network())
+    several = [inspector.draw(scan, 3, 0, number) for number in range(4)]
+    maps = [weakref.ref(inspector.features(scan, one, dense=True).dense) for one in several]
+    gc.collect()
+    assert [found() is None for found in maps] == [True, True, True, False]
+    # What else was seen of them is there still.
+    monkeypatch.setattr(ObservableNetwork, "dense", None)
+    for one in several:
+        assert inspector.features(scan, one).gap.shape[0] == 3
+    assert inspector.features(scan, several[-1], dense=True).dense is maps[-1]()
 
 
 def test_answers_are_those_of_the_network_itself() -> None:
