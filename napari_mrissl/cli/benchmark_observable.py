@@ -35,7 +35,8 @@ def observable_arms(
     command goes on from there. The tables ablation.csv and ablation.md compare errors on
     held-out subjects with answers that learned nothing, with a run on shuffled targets, with
     the network untrained (mean and best of several draws of its weights), and for chunks with
-    grey values alone.
+    grey values alone. What is to be known of the held-out subjects, as that painted heads all
+    have one anatomy, is said before and under the table.
 
     Parameters
     ----------

@@ -90,7 +90,7 @@ def compare(
     if not isinstance(task, Observable):
         raise MrisslError(f"method {settings.method}", expected="observable")
     rows += controls(task, held_out, samples, settings.seed)
-    ablation.write_tables(folder, rows)
+    ablation.write_tables(folder, rows, ablation.notes_on(runs))
     return rows
 
 
