@@ -155,7 +155,7 @@ def _examine(
 def _lines(numbers: dict[str, Any]) -> dict[str, object]:
     lines = {"sets of views": numbers["sets"]} | beside_chance(numbers)
     for control, values in numbers["controls"].items():
-        for name in ("mae_mm", "chunk_accuracy"):
+        for name in ("mae_mm", "chunk_accuracy", "chunk_accuracy_separate"):
             if values.get(name) is not None:
                 lines[f"{name} of {control}".replace("_", " ")] = f"{values[name]:.4g}"
     return lines

@@ -13,6 +13,13 @@ from numpy.typing import NDArray
 
 from napari_mrissl import __version__
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.evaluation.observable_controls import (
+    CONTROLS,
+    Numbers,
+    best_of,
+    check_null,
+    mean_of,
+)
 from napari_mrissl.pretext.observable import chunks
 from napari_mrissl.pretext.observable.ablation import UNTRAINED_DRAWS
 from napari_mrissl.pretext.observable.consistency import spearman
@@ -27,15 +34,8 @@ if TYPE_CHECKING:
 Part = Literal["gap", "routes", "chunks"]
 Progress = Callable[[float], object]
 Floats = NDArray[np.float64]
-Numbers = dict[str, float | None]
 
 _VIEWS = 5
-CONTROLS = (
-    "untrained: the same network, its weights drawn, mean of {draws} draws; untrained_best: the "
-    "best draw of each number, which is to be beaten; raw_intensity: "
-    "correlations of grey values, without a network"
-)
-_HIGH_IS_GOOD = ("spearman", "accuracy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ def examine(
     settings = network.settings
     _check(network, part)
     if shuffled is not None:
-        _check_null(network, shuffled)
+        check_null(network, shuffled)
     drawn = [network.draw(scan, _VIEWS, seed, number) for number in range(sets)]
     draws = UNTRAINED_DRAWS
     share = 0.8 / (1 + draws + (shuffled is not None))
@@ -129,6 +129,7 @@ def examine(
         within = partial(_within, progress, share * (1 + draws), share)
         controls["shuffled_run"] = measure(shuffled, scan, drawn, within)
     if settings.chunks:
+        numbers["chunk_pairs"] = _pairs(network, drawn)
         controls["raw_intensity"] = raw_intensity(network, scan, drawn)
     numbers |= {"controls": controls, "about_controls": CONTROLS.format(draws=draws)}
     report = _drawn(network, scan, part, numbers, views, rows, seed)
@@ -136,29 +137,12 @@ def examine(
     return report
 
 
-def mean_of(measured: Sequence[Numbers]) -> Numbers:
-    """Each number's mean over several networks; None where one has none."""
-    return {name: _over(np.mean, measured, name) for name in measured[0]}
-
-
-def best_of(measured: Sequence[Numbers]) -> Numbers:
-    """The best of each number over several networks: accuracies and ranks are best when high,
-    errors when low. Different numbers may be of different networks.
-    """
-    return {
-        name: _over(
-            np.max if any(word in name for word in _HIGH_IS_GOOD) else np.min, measured, name
-        )
-        for name in measured[0]
-    }
-
-
-def _over(
-    how: Callable[[list[float]], np.floating], measured: Sequence[Numbers], name: str
-) -> float | None:
-    values = [one[name] for one in measured]
-    known = [value for value in values if value is not None]
-    return float(how(known)) if len(known) == len(values) else None
+def _pairs(network: Inspector, drawn: Sequence[Views]) -> dict[str, int]:
+    """How many pairs of views the accuracies of chunks are of."""
+    plans = [network.task.plan(views) for views in drawn]
+    separate = sum(int((one.kept & one.separate).sum()) for one in plans)
+    kept = sum(int(one.kept.sum()) for one in plans)
+    return {"all": kept, "separate": separate, "sharing": kept - separate}
 
 
 def _within(progress: Progress, done: float, share: float, part: float) -> None:
@@ -175,6 +159,8 @@ def measure(
 
     ``mae_mm`` is the mean absolute error along the axes, of gaps of different views, and
     ``spearman`` the rank correlation of their lengths; what was not learned is left out.
+    ``chunk_accuracy`` is of all pairs of views that are far enough apart, ``_separate`` of those
+    whose chunks share no voxel, ``_sharing`` of the others; None where there is no such pair.
     """
     settings = network.settings
     gaps: list[GapMatrix] = []
@@ -197,8 +183,9 @@ def measure(
         drifts = [one.drift_mm for one in walked if one.drift_mm is not None]
         numbers["loop_drift_mm"] = _mean(drifts)
     if settings.chunks:
+        near, apart = [one.adjacent_right for one in seen], [one.separate for one in seen]
+        numbers |= _accuracies(near, apart)
         numbers |= {
-            "chunk_accuracy": _mean([float(one.adjacent_right) for one in seen]),
             "distant_chunk_accuracy": _mean([float(one.distant_right) for one in seen]),
             "chunk_accuracy_of_six": _mean([float(one.adjacent_right_of_six) for one in seen]),
         }
@@ -206,16 +193,23 @@ def measure(
 
 
 def raw_intensity(network: Inspector, scan: Scan, drawn: Sequence[Views]) -> Numbers:
-    """Accuracies of correlated grey values on the same chunks."""
-    seen: list[ChunkView] = []
-    for views in drawn:
-        seen += network.chunks(scan, network.features(scan, views, dense=True))
-    right = [chunks.verdicts(one.raw) for one in seen]
-    of_six = [chunks.verdicts(one.raw, chunks.SIX)[0] for one in seen]
+    """Accuracies of correlated grey values on the same chunks; the network looks at nothing."""
+    seen = [pair for views in drawn for pair in network.raw(scan, views)]
+    near = [chunks.verdicts(alike)[0] for alike, _ in seen]
+    apart = [separate for _, separate in seen]
+    numbers = _accuracies(near, apart)
+    numbers["distant_chunk_accuracy"] = _mean([float(chunks.verdicts(one)[1]) for one, _ in seen])
+    of_six = [float(chunks.verdicts(one, chunks.SIX)[0]) for one, _ in seen]
+    return numbers | {"chunk_accuracy_of_six": _mean(of_six)}
+
+
+def _accuracies(right: Sequence[Any], separate: Sequence[bool]) -> Numbers:
+    """Of all pairs of views, of those whose chunks share no voxel, and of the others."""
+    both = list(zip(map(float, right), separate, strict=True))
     return {
-        "chunk_accuracy": _mean([float(near) for near, _ in right]),
-        "distant_chunk_accuracy": _mean([float(far) for _, far in right]),
-        "chunk_accuracy_of_six": _mean([float(near) for near in of_six]),
+        "chunk_accuracy": _mean([one for one, _ in both]),
+        "chunk_accuracy_separate": _mean([one for one, apart in both if apart]),
+        "chunk_accuracy_sharing": _mean([one for one, apart in both if not apart]),
     }
 
 
@@ -238,7 +232,9 @@ def chance(drawn: Sequence[Views], own: Numbers) -> dict[str, float]:
     found = {**base, **{f"vector_{name}": value for name, value in base.items()}}
     # All ends are equally likely: a route that leads nowhere misses by its gap.
     found["route_end_error_mm"] = float(lengths.mean())
-    found |= dict.fromkeys(("chunk_accuracy", "distant_chunk_accuracy"), chunks.CHANCE)
+    accuracies = ("", "_separate", "_sharing")
+    found |= dict.fromkeys((f"chunk_accuracy{pairs}" for pairs in accuracies), chunks.CHANCE)
+    found["distant_chunk_accuracy"] = chunks.CHANCE
     found["chunk_accuracy_of_six"] = chunks.CHANCE_OF_SIX
     return {f"chance_{name}": value for name, value in found.items() if own.get(name) is not None}
 
@@ -300,27 +296,6 @@ def _check(network: Inspector, part: Part) -> None:
             where="observable",
             remedy="train one with vectors and chunks",
         )
-
-
-def _check_null(network: Inspector, shuffled: Inspector) -> None:
-    """A null control differs in its targets alone from what it is compared with."""
-    remedy = "train one with --shuffled and the other settings of this run"
-    if shuffled.card.get("shuffled") is not True:
-        raise MrisslError(
-            "this run was not trained on shuffled targets", where="null control", remedy=remedy
-        )
-    own, other = network.settings, shuffled.settings
-    alike = {
-        "views": own.view == other.view,
-        "scale": own.scale_mm == other.scale_mm,
-        "chunks": not own.chunks
-        or (own.chunks, own.chunk, own.pool) == (other.chunks, other.chunk, other.pool),
-    }
-    for name, same in alike.items():
-        if not same:
-            raise MrisslError(
-                f"the shuffled run has other {name}", where="null control", remedy=remedy
-            )
 
 
 def _about(network: Inspector, scan: Scan, sets: int, seed: int) -> dict[str, Any]:

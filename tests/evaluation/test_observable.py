@@ -20,7 +20,9 @@ from napari_mrissl.pretext.observable.inspection import Inspector, untrained_net
 from napari_mrissl.pretext.observable.network import ObservableNetwork
 from napari_mrissl.pretext.observable.settings import ObservableSettings
 from napari_mrissl.pretext.observable.task import Observable
+from napari_mrissl.pretext.registry import TASKS
 from napari_mrissl.pretext.task import SampleKey
+from napari_mrissl.training.data import cohort
 from napari_mrissl.training.measuring import _NOT_A_STEP, worth
 from tests.pretext.painted import Blobs, blob
 
@@ -60,6 +62,15 @@ def test_a_report_holds_every_number_beside_chance(network, part, tmp_path) -> N
         assert np.isfinite(numbers[name])
         assert np.isfinite(numbers[f"chance_{name}"])
     assert set(numbers["controls"]) == {"untrained", "untrained_best", "raw_intensity"}
+    accuracies, pairs = (
+        ("chunk_accuracy_separate", "chunk_accuracy_sharing"),
+        numbers["chunk_pairs"],
+    )
+    for name in accuracies:
+        assert all(name in control for control in numbers["controls"].values())
+    assert pairs["separate"] + pairs["sharing"] == pairs["all"] > 0
+    parts = [(numbers[n] or 0) * pairs[n.rsplit("_")[-1]] for n in accuracies]
+    assert sum(parts) == pytest.approx(numbers["chunk_accuracy"] * pairs["all"])
     mean, best = (numbers["controls"][name] for name in ("untrained", "untrained_best"))
     assert best["mae_mm"] < mean["mae_mm"]
     assert best["spearman"] > mean["spearman"]
@@ -229,6 +240,21 @@ def test_arms_differ_in_their_tasks_alone() -> None:
     plain = [{k: v for k, v in run.task.items() if k not in changed} for run in runs.values()]
     assert all(one == plain[0] for one in plain)
     assert {run.optimisation.steps for run in runs.values()} == {7}
+
+
+def test_the_ablation_of_heads_says_whose_anatomy_is_held_out(tmp_path, monkeypatch) -> None:
+    """Under the table with all controls."""
+    runs = observable_arms.arms({"kind": "heads"}, "tiny", {"steps": 1})
+
+    def none_trained(folder, arms, registry, train, samples, tell):
+        return []
+
+    monkeypatch.setattr(observable_arms.ablation, "ablate", none_trained)
+    monkeypatch.setattr(cohort, "subjects", lambda settings, part: Blobs())
+    monkeypatch.setattr(observable_arms, "controls", lambda *given: [])
+    observable_arms.compare(tmp_path, runs, TASKS, lambda run: None, samples=1)
+    text = (tmp_path / "ablation.md").read_text(encoding="utf-8")
+    assert "Note: heads for validation have the same MNI152 anatomy" in text
 
 
 def test_heat_maps_are_white_at_zero_and_black_at_nothing() -> None:

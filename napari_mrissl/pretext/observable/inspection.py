@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.pretext.observable import sampling
+from napari_mrissl.pretext.observable.chunks import ChunkPlan
 from napari_mrissl.pretext.observable.network import ObservableNetwork, similarities
 from napari_mrissl.pretext.observable.observations import (
     ChunkView,
@@ -257,16 +258,15 @@ class Inspector:
             raise MrisslError("features without maps", expected="features(..., dense=True)")
         plan = self.task.plan(features.views)
         corners = chunk_corners_world(features.views, plan)
-        images = cut(scan, features.views)
+        raw = self.raw(scan, features.views)
         found = []
-        for number in np.flatnonzero(plan.kept):
+        for number, (grey, separate) in zip(np.flatnonzero(plan.kept), raw, strict=True):
             if progress is not None:
                 progress(int(number) / len(plan.kept))
-            maps, grey = [], []
+            maps = []
             for view, start in zip(plan.of_view[number], plan.starts[number], strict=True):
                 z, y, x = _slices(start, plan.size)
                 maps.append(features.dense[int(view), :, z, y, x])
-                grey.append(images[int(view), z, y, x])
             alike = similarities(encoder(torch.stack(maps)), pool=self.settings.pool)
             found.append(
                 ChunkView(
@@ -274,12 +274,23 @@ class Inspector:
                     int(plan.pairs[number, 1]),
                     corners[number],
                     alike.double().cpu().numpy(),
-                    correlations(grey),
+                    grey,
+                    separate,
                 )
             )
         if progress is not None:
             progress(1.0)
         return tuple(found)
+
+    def raw(self, scan: Scan, views: Views) -> list[tuple[NDArray[np.float64], bool]]:
+        """Of each pair that `chunks` compares, (4, 4) correlations of the chunks' grey values, and
+        whether chunks of different views share no voxel.
+        """
+        plan, images = self.task.plan(views), cut(scan, views)
+        return [
+            (correlations(_of_chunks(images, plan, number)), bool(plan.separate[number]))
+            for number in np.flatnonzero(plan.kept)
+        ]
 
     @staticmethod
     def _parts(count: int, many: int, *, lagging: bool) -> list[list[int]]:
@@ -307,6 +318,14 @@ def correlations(images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
     rows = np.divide(rows, size, out=np.zeros_like(rows), where=size > 1e-9)
     alike: NDArray[np.float64] = rows @ rows.T
     return alike
+
+
+def _of_chunks(
+    images: NDArray[np.float32], plan: ChunkPlan, number: int
+) -> list[NDArray[np.float32]]:
+    """What the four chunks of a pair of views show."""
+    places = zip(plan.of_view[number], plan.starts[number], strict=True)
+    return [images[(int(view), *_slices(start, plan.size))] for view, start in places]
 
 
 def _slices(start: NDArray[np.int64], size: tuple[int, int, int]) -> tuple[slice, ...]:

@@ -70,13 +70,15 @@ def test_a_network_that_knows_errs_by_nothing_and_faces_every_chunk() -> None:
         assert numbers[name] == pytest.approx(0, abs=1e-9), name
     assert numbers["spearman"] == pytest.approx(1)
     assert numbers["chunk_accuracy"] == numbers["distant_chunk_accuracy"] == 1
+    assert numbers["chunk_accuracy_separate"] == numbers["chunk_accuracy_sharing"] == 1
     assert numbers["loop_drift_mm"] is None
     beside = chance(drawn, numbers)
     assert {name.removeprefix("chance_") for name in beside} == {
         name for name, value in numbers.items() if value is not None
     }
     assert beside["chance_mae_mm"] > 5
-    assert beside["chance_chunk_accuracy"] == pytest.approx(1 / 4)
+    for name in ("chunk_accuracy", "chunk_accuracy_separate", "chunk_accuracy_sharing"):
+        assert beside[f"chance_{name}"] == pytest.approx(1 / 4)
     # Chunks of one view are nearer to each other: knowing places does not answer this.
     assert numbers["chunk_accuracy_of_six"] < 0.5
 
