@@ -31,10 +31,12 @@ def observable_arms(
 ) -> None:
     """Ablation of the observable tasks: gaps, + chunks, + vectors, + routes, at equal steps.
 
-    Routes come with both heads of vectors. Ctrl-C stops after the running step; the same
+    Vectors and routes come with both heads. Ctrl-C stops after the running step; the same
     command goes on from there. The tables ablation.csv and ablation.md compare errors on
     held-out subjects with answers that learned nothing, with a run on shuffled targets, with
-    the network untrained, and for chunks with grey values alone.
+    the network untrained (mean and best of several draws of its weights), and for chunks with
+    grey values alone. What is to be known of the held-out subjects, as that painted heads all
+    have one anatomy, is said before and under the table.
 
     Parameters
     ----------

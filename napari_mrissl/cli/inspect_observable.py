@@ -28,7 +28,8 @@ def gap(
 
     Writes report.json, the matrix of random views and that of equidistant ones along S as CSV,
     and both as maps: true, predicted, error. Beside each number is what the best constant
-    answer is worth (chance); controls are the same network untrained, and grey values alone.
+    answer is worth (chance); controls are the same network untrained (mean and best of several
+    draws of its weights), and grey values alone.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def gap(
     sets
         Of five random views each, that the numbers are measured on.
     shuffled
-        A run trained with shuffled targets, as one more control.
+        A run of the same settings, trained with shuffled targets, as one more control.
     """
     within("--views", views, 2, 64)
     within("--rows", rows, 2, 256)
@@ -79,7 +80,7 @@ def routes(
     sets
         Of five random views each, that the numbers are measured on.
     shuffled
-        A run trained with shuffled targets, as one more control.
+        A run of the same settings, trained with shuffled targets, as one more control.
     """
     within("--views", views, 2, 64)
     _examine("routes", run, scan, asked, {"views": views}, sets, shuffled)
@@ -98,7 +99,8 @@ def chunks(
     """Measure whether a network finds the parts of two views that face each other, beside chance.
 
     Writes report.json, the cosines of the four chunks of each pair of views as CSV, and
-    pictures. Controls are the same network untrained, and correlations of grey values.
+    pictures. Controls are the same network untrained (mean and best of several draws of its
+    weights), and correlations of grey values.
 
     Parameters
     ----------
@@ -112,7 +114,7 @@ def chunks(
     sets
         Of five random views each, that the numbers are measured on.
     shuffled
-        A run trained with shuffled targets, as one more control.
+        A run of the same settings, trained with shuffled targets, as one more control.
     """
     within("--views", views, 2, 64)
     _examine("chunks", run, scan, asked, {"views": views}, sets, shuffled)
@@ -153,7 +155,7 @@ def _examine(
 def _lines(numbers: dict[str, Any]) -> dict[str, object]:
     lines = {"sets of views": numbers["sets"]} | beside_chance(numbers)
     for control, values in numbers["controls"].items():
-        for name in ("mae_mm", "chunk_accuracy"):
+        for name in ("mae_mm", "chunk_accuracy", "chunk_accuracy_separate"):
             if values.get(name) is not None:
                 lines[f"{name} of {control}".replace("_", " ")] = f"{values[name]:.4g}"
     return lines

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from napari_mrissl import __version__
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.evaluation.observable_controls import (
+    CONTROLS,
+    Numbers,
+    best_of,
+    check_null,
+    mean_of,
+)
 from napari_mrissl.pretext.observable import chunks
+from napari_mrissl.pretext.observable.ablation import UNTRAINED_DRAWS
 from napari_mrissl.pretext.observable.consistency import spearman
 from napari_mrissl.pretext.observable.gaps import AXES, off_diagonal
 from napari_mrissl.pretext.observable.observations import ChunkView, GapMatrix, RouteView
@@ -28,10 +36,6 @@ Progress = Callable[[float], object]
 Floats = NDArray[np.float64]
 
 _VIEWS = 5
-CONTROLS = (
-    "untrained: the same network, its weights drawn; raw_intensity: correlations of grey values, "
-    "without a network"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,29 +103,46 @@ def examine(
     Raises
     ------
     MrisslError
-        If the network was not trained for this part, or the shuffled one sees other views.
+        If the network was not trained for this part, or the null control was trained on its
+        own places, or has other views, chunks or scale.
     """
     settings = network.settings
     _check(network, part)
-    if shuffled is not None and shuffled.settings.view != settings.view:
-        raise MrisslError("the shuffled run has other views", where="null control")
-    drawn = [network.draw(scan, _VIEWS, seed + number) for number in range(sets)]
-    others = {"untrained": network.untrained(seed)}
     if shuffled is not None:
-        others["shuffled_run"] = shuffled
-    share = 0.8 / (1 + len(others))
+        check_null(network, shuffled)
+    drawn = [network.draw(scan, _VIEWS, seed, number) for number in range(sets)]
+    draws = UNTRAINED_DRAWS
+    share = 0.8 / (1 + draws + (shuffled is not None))
     own = measure(network, scan, drawn, lambda one: progress(share * one))
     numbers = _about(network, scan, sets, seed) | own | chance(drawn, own)
-    controls: dict[str, dict[str, float | None]] = {}
-    for count, (name, other) in enumerate(others.items(), 1):
-        done = share * count
-        controls[name] = measure(other, scan, drawn, partial(_within, progress, done, share))
+    fresh = [
+        measure(
+            network.untrained(seed, number),
+            scan,
+            drawn,
+            partial(_within, progress, share * (1 + number), share),
+        )
+        for number in range(draws)
+    ]
+    controls = {"untrained": mean_of(fresh), "untrained_best": best_of(fresh)}
+    if shuffled is not None:
+        within = partial(_within, progress, share * (1 + draws), share)
+        controls["shuffled_run"] = measure(shuffled, scan, drawn, within)
     if settings.chunks:
+        numbers["chunk_pairs"] = _pairs(network, drawn)
         controls["raw_intensity"] = raw_intensity(network, scan, drawn)
-    numbers |= {"controls": controls, "about_controls": CONTROLS}
+    numbers |= {"controls": controls, "about_controls": CONTROLS.format(draws=draws)}
     report = _drawn(network, scan, part, numbers, views, rows, seed)
     progress(1.0)
     return report
+
+
+def _pairs(network: Inspector, drawn: Sequence[Views]) -> dict[str, int]:
+    """How many pairs of views the accuracies of chunks are of."""
+    plans = [network.task.plan(views) for views in drawn]
+    separate = sum(int((one.kept & one.separate).sum()) for one in plans)
+    kept = sum(int(one.kept.sum()) for one in plans)
+    return {"all": kept, "separate": separate, "sharing": kept - separate}
 
 
 def _within(progress: Progress, done: float, share: float, part: float) -> None:
@@ -133,11 +154,13 @@ def measure(
     scan: Scan,
     drawn: Sequence[Views],
     progress: Progress = lambda part: None,
-) -> dict[str, float | None]:
+) -> Numbers:
     """What a network's answers on sets of views are worth: errors in mm, ranks, accuracies.
 
     ``mae_mm`` is the mean absolute error along the axes, of gaps of different views, and
     ``spearman`` the rank correlation of their lengths; what was not learned is left out.
+    ``chunk_accuracy`` is of all pairs of views that are far enough apart, ``_separate`` of those
+    whose chunks share no voxel, ``_sharing`` of the others; None where there is no such pair.
     """
     settings = network.settings
     gaps: list[GapMatrix] = []
@@ -160,31 +183,37 @@ def measure(
         drifts = [one.drift_mm for one in walked if one.drift_mm is not None]
         numbers["loop_drift_mm"] = _mean(drifts)
     if settings.chunks:
+        near, apart = [one.adjacent_right for one in seen], [one.separate for one in seen]
+        numbers |= _accuracies(near, apart)
         numbers |= {
-            "chunk_accuracy": _mean([float(one.adjacent_right) for one in seen]),
             "distant_chunk_accuracy": _mean([float(one.distant_right) for one in seen]),
             "chunk_accuracy_of_six": _mean([float(one.adjacent_right_of_six) for one in seen]),
         }
     return numbers
 
 
-def raw_intensity(
-    network: Inspector, scan: Scan, drawn: Sequence[Views]
-) -> dict[str, float | None]:
-    """Accuracies of correlated grey values on the same chunks."""
-    seen: list[ChunkView] = []
-    for views in drawn:
-        seen += network.chunks(scan, network.features(scan, views, dense=True))
-    right = [chunks.verdicts(one.raw) for one in seen]
-    of_six = [chunks.verdicts(one.raw, chunks.SIX)[0] for one in seen]
+def raw_intensity(network: Inspector, scan: Scan, drawn: Sequence[Views]) -> Numbers:
+    """Accuracies of correlated grey values on the same chunks; the network looks at nothing."""
+    seen = [pair for views in drawn for pair in network.raw(scan, views)]
+    near = [chunks.verdicts(alike)[0] for alike, _ in seen]
+    apart = [separate for _, separate in seen]
+    numbers = _accuracies(near, apart)
+    numbers["distant_chunk_accuracy"] = _mean([float(chunks.verdicts(one)[1]) for one, _ in seen])
+    of_six = [float(chunks.verdicts(one, chunks.SIX)[0]) for one, _ in seen]
+    return numbers | {"chunk_accuracy_of_six": _mean(of_six)}
+
+
+def _accuracies(right: Sequence[Any], separate: Sequence[bool]) -> Numbers:
+    """Of all pairs of views, of those whose chunks share no voxel, and of the others."""
+    both = list(zip(map(float, right), separate, strict=True))
     return {
-        "chunk_accuracy": _mean([float(near) for near, _ in right]),
-        "distant_chunk_accuracy": _mean([float(far) for _, far in right]),
-        "chunk_accuracy_of_six": _mean([float(near) for near in of_six]),
+        "chunk_accuracy": _mean([one for one, _ in both]),
+        "chunk_accuracy_separate": _mean([one for one, apart in both if apart]),
+        "chunk_accuracy_sharing": _mean([one for one, apart in both if not apart]),
     }
 
 
-def chance(drawn: Sequence[Views], own: dict[str, float | None]) -> dict[str, float]:
+def chance(drawn: Sequence[Views], own: Numbers) -> dict[str, float]:
     """What each of a network's numbers is worth for one that learned nothing, as ``chance_``.
 
     Errors are those of the best constants for these very views; a rank correlation is 0, and
@@ -203,12 +232,14 @@ def chance(drawn: Sequence[Views], own: dict[str, float | None]) -> dict[str, fl
     found = {**base, **{f"vector_{name}": value for name, value in base.items()}}
     # All ends are equally likely: a route that leads nowhere misses by its gap.
     found["route_end_error_mm"] = float(lengths.mean())
-    found |= dict.fromkeys(("chunk_accuracy", "distant_chunk_accuracy"), chunks.CHANCE)
+    accuracies = ("", "_separate", "_sharing")
+    found |= dict.fromkeys((f"chunk_accuracy{pairs}" for pairs in accuracies), chunks.CHANCE)
+    found["distant_chunk_accuracy"] = chunks.CHANCE
     found["chunk_accuracy_of_six"] = chunks.CHANCE_OF_SIX
     return {f"chance_{name}": value for name, value in found.items() if own.get(name) is not None}
 
 
-def _of_matrices(matrices: Sequence[GapMatrix]) -> dict[str, float | None]:
+def _of_matrices(matrices: Sequence[GapMatrix]) -> Numbers:
     predicted, true = (
         np.concatenate([_others(one) for one in each])
         for each in (
@@ -218,7 +249,7 @@ def _of_matrices(matrices: Sequence[GapMatrix]) -> dict[str, float | None]:
     )
     error = np.abs(predicted - true)
     lengths, true_lengths = (np.linalg.norm(one, axis=1) for one in (predicted, true))
-    numbers: dict[str, float | None] = {
+    numbers: Numbers = {
         "mae_mm": float(error.mean()),
         "norm_mae_mm": float(np.abs(lengths - true_lengths).mean()),
         "spearman": _known(spearman(lengths, true_lengths)),

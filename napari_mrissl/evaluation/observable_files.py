@@ -85,13 +85,14 @@ def route_table(walked: Sequence[RouteView]) -> str:
 def chunk_table(seen: Sequence[ChunkView]) -> str:
     """CSV, a line for each pair of views: cosines of the six pairs of chunks, and verdicts."""
     pairs = [f"{kind}_{a}{b}" for kind in ("cosine", "raw") for a, b in chunks.SIX]
-    head = ["i", "j", *pairs, "adjacent_right", "distant_right"]
+    head = ["i", "j", *pairs, "adjacent_right", "distant_right", "separate"]
     lines = []
     for one in seen:
         values = [
             f"{matrix[a, b]:.6f}" for matrix in (one.similarity, one.raw) for a, b in chunks.SIX
         ]
-        lines.append([one.i, one.j, *values, int(one.adjacent_right), int(one.distant_right)])
+        verdicts = (one.adjacent_right, one.distant_right, one.separate)
+        lines.append([one.i, one.j, *values, *map(int, verdicts)])
     return _csv(head, lines)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,9 @@ def ablate(
     from napari_mrissl.training.data import cohort
 
     done: list[Arm] = []
+    notes = notes_on(arms)
+    for note in notes:
+        tell(note)
     folder.mkdir(parents=True, exist_ok=True)
     for name, settings in arms.items():
         run = _opened(folder / name, settings)
@@ -101,12 +104,30 @@ def ablate(
         tell(f"{name}: measured on {samples} samples of {len(held_out)} held-out scans")
         worth = held_out_worth(run, registry, held_out, samples, settings.seed)
         done.append(Arm(name, settings.optimisation.steps, worth))
-        write_tables(folder, done)
+        write_tables(folder, done, notes)
     return done
 
 
-def write_tables(folder: Path, arms: list[Arm]) -> None:
-    """Write the arms as CSV, a line per term, and as a table in Markdown, a line per arm."""
+def notes_on(arms: Mapping[str, RunSettings]) -> tuple[str, ...]:
+    """What readers of the tables should know of the held-out subjects of these arms."""
+    from napari_mrissl.training.data.engine_subjects import remarks_on
+
+    said = [note for settings in arms.values() for note in remarks_on(settings.data)]
+    return tuple(dict.fromkeys(said))
+
+
+def write_tables(folder: Path, arms: list[Arm], notes: Sequence[str] = ()) -> None:
+    """Write the arms as CSV, a line per term, and as a table in Markdown, a line per arm.
+
+    Parameters
+    ----------
+    folder
+        That is there.
+    arms
+        Those that are done.
+    notes
+        Said under the table in Markdown, see `notes_on`.
+    """
     text = io.StringIO(newline="")
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(["arm", "steps", "term", "held_out", "chance", "below_chance"])
@@ -115,21 +136,22 @@ def write_tables(folder: Path, arms: list[Arm]) -> None:
             numbers = (worth.value, worth.chance, worth.below_chance)
             lines.writerow([arm.name, arm.steps, term, *map(_exact, numbers)])
     write_text(folder / TABLE, text.getvalue())
-    write_text(folder / TABLE_FOR_PEOPLE, markdown(arms))
+    write_text(folder / TABLE_FOR_PEOPLE, markdown(arms, notes))
 
 
-def markdown(arms: list[Arm]) -> str:
-    """A table: held-out value of each term, and in brackets how far it is below chance."""
+def markdown(arms: list[Arm], notes: Sequence[str] = ()) -> str:
+    """A table: held-out value of each term, and in brackets how far it is below chance; notes."""
     terms = list(dict.fromkeys(term for arm in arms for term in arm.terms))
     rows = [["arm", "steps", *terms], ["---"] * (2 + len(terms))]
     for arm in arms:
         cells = [_cell(arm.terms.get(term)) for term in terms]
         rows.append([arm.name, str(arm.steps), *cells])
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    return (
+    text = (
         f"{table}\n\nErrors on held-out subjects; in brackets, against the best answer that "
         "learned nothing.\n"
     )
+    return text + "".join(f"\nNote: {note}.\n" for note in notes)
 
 
 def _opened(folder: Path, settings: RunSettings) -> Run:

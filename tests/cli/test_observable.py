@@ -19,9 +19,19 @@ SMALL = ("view.edge_mm=12", "view.body=0", "checkpoint.validate_every=0")
 @pytest.fixture(scope="module")
 def pretrained(tmp_path_factory):
     """A run of two steps."""
-    folder = tmp_path_factory.mktemp("observable")
+    return _trained(tmp_path_factory.mktemp("observable"))
+
+
+@pytest.fixture(scope="module")
+def shuffled(tmp_path_factory):
+    """The same on shuffled targets."""
+    return _trained(tmp_path_factory.mktemp("shuffled"), shuffled=True)
+
+
+def _trained(folder, **more):
     changes = dict(change.split("=") for change in SMALL)
     changes |= {"steps": 2, "batch": 2, "workers": 0, "device": "cpu", "images_every": 0}
+    changes |= more
     noise = np.random.default_rng(0).random((40, 36, 44))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MRISSL_DATA_DIR", str(folder / "data"))
@@ -48,13 +58,17 @@ def test_a_report_is_written_and_printed(pretrained, scan, run, tmp_path, part):
     assert (out / "matrix.png").is_file()
 
 
-def test_lines_for_people_and_refusals(pretrained, scan, run, refused, tmp_path):
+def test_lines_for_people_and_refusals(pretrained, shuffled, scan, run, refused, tmp_path):
     words = ("inspect", "gap", pretrained, scan.path, "--sets", 1, "--views", 3, "--rows", 3)
-    ran = run(*words, "--out", tmp_path / "report", "--shuffled", pretrained)
+    ran = run(*words, "--out", tmp_path / "report", "--shuffled", shuffled)
     assert ran.code == 0, ran.err
     assert "(chance" in ran.out
     assert "shuffled run" in ran.out
+    assert "mae mm of untrained best" in ran.out
     out = tmp_path / "other"
+    # A run is no control of itself.
+    said = refused(*words, "--out", out, "--shuffled", pretrained)
+    assert "not trained on shuffled targets" in said
     state, card = weights.load(pretrained / "weights.safetensors")
     other = tmp_path / "other.safetensors"
     weights.save(other, state, {**card, "method": "masked"})
@@ -82,9 +96,11 @@ def test_all_arms_and_controls_in_one_table(run, tmp_path):
         "chunks",
         "vectors",
         "routes",
+        "vectors_edge",
         "routes_edge",
         "shuffled",
         "untrained",
+        "untrained_best",
         "raw_intensity",
     ]
     assert set(table["coarse"]) == {"axis", "norm", "gap_mm"}

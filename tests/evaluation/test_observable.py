@@ -16,12 +16,14 @@ from napari_mrissl.evaluation import observable, observable_arms, observable_fig
 from napari_mrissl.evaluation.observable_files import write
 from napari_mrissl.pretext.observable import chunks
 from napari_mrissl.pretext.observable.ablation import ARMS
-from napari_mrissl.pretext.observable.inspection import Inspector
+from napari_mrissl.pretext.observable.inspection import Inspector, untrained_network
 from napari_mrissl.pretext.observable.network import ObservableNetwork
 from napari_mrissl.pretext.observable.settings import ObservableSettings
 from napari_mrissl.pretext.observable.task import Observable
+from napari_mrissl.pretext.registry import TASKS
 from napari_mrissl.pretext.task import SampleKey
-from napari_mrissl.training.measuring import _NOT_A_STEP
+from napari_mrissl.training.data import cohort
+from napari_mrissl.training.measuring import _NOT_A_STEP, worth
 from tests.pretext.painted import Blobs, blob
 
 SETTINGS = ObservableSettings.model_validate(
@@ -62,7 +64,20 @@ def test_a_report_holds_every_number_beside_chance(network, part, tmp_path) -> N
     for name in ("mae_mm", "spearman", "chunk_accuracy", "vector_mae_mm", "route_end_error_mm"):
         assert np.isfinite(numbers[name])
         assert np.isfinite(numbers[f"chance_{name}"])
-    assert set(numbers["controls"]) == {"untrained", "raw_intensity"}
+    assert set(numbers["controls"]) == {"untrained", "untrained_best", "raw_intensity"}
+    accuracies, pairs = (
+        ("chunk_accuracy_separate", "chunk_accuracy_sharing"),
+        numbers["chunk_pairs"],
+    )
+    for name in accuracies:
+        assert all(name in control for control in numbers["controls"].values())
+    assert pairs["separate"] + pairs["sharing"] == pairs["all"] > 0
+    parts = [(numbers[n] or 0) * pairs[n.rsplit("_")[-1]] for n in accuracies]
+    assert sum(parts) == pytest.approx(numbers["chunk_accuracy"] * pairs["all"])
+    mean, best = (numbers["controls"][name] for name in ("untrained", "untrained_best"))
+    assert best["mae_mm"] < mean["mae_mm"]
+    assert best["spearman"] > mean["spearman"]
+    assert best["chunk_accuracy"] > mean["chunk_accuracy"]
     # Never trained: no better than the best constant.
     assert numbers["mae_mm"] > 0.9 * numbers["chance_mae_mm"]
     assert numbers["loop_drift_mm"] > 0
@@ -127,6 +142,47 @@ def test_the_same_seed_gives_the_same_report(network) -> None:
     assert first["mae_mm"] != other["mae_mm"]
 
 
+def test_neighbouring_seeds_measure_other_views(network, monkeypatch) -> None:
+    sets: dict[int, list[bytes]] = {}
+    coarse = SETTINGS.model_copy(update={"chunks": False, "vectors": False, "routes": False})
+    small = Inspector(coarse, ObservableNetwork(coarse))
+    for seed in (4, 5):
+        seen: list[bytes] = []
+
+        def noted(network, scan, drawn, progress=None, seen=seen):
+            seen += [views.centers_mm.tobytes() for views in drawn]
+            return {}
+
+        monkeypatch.setattr(observable, "measure", noted)
+        observable.examine(small, blob(0), "gap", views=2, rows=2, sets=3, seed=seed)
+        sets[seed] = seen[:3]
+    assert len({*sets[4], *sets[5]}) == 6
+
+
+def test_the_untrained_control_is_of_several_draws(network) -> None:
+    """One draw of weights may be twice as good as another: the best is what is to be beaten."""
+    scan = blob(0)
+    controls = observable.examine(network, scan, "gap", views=3, rows=3, sets=1, seed=2).numbers[
+        "controls"
+    ]
+    drawn = [network.draw(scan, 5, 2)]
+    found = [observable.measure(network.untrained(2, n), scan, drawn) for n in range(5)]
+    for name in ("mae_mm", "chunk_accuracy", "vector_spearman"):
+        values = [one[name] for one in found]
+        assert len(set(values)) > 1
+        assert controls["untrained"][name] == pytest.approx(np.mean(values))
+        best = min(values) if name == "mae_mm" else max(values)
+        assert controls["untrained_best"][name] == best
+    assert controls["untrained"]["loop_drift_mm"] > controls["untrained_best"]["loop_drift_mm"]
+    # Neighbouring seeds share no draw.
+    weights = {
+        float(network.untrained(seed, n)._network.gap_head.axis.weight.detach().sum())
+        for seed in (2, 3)
+        for n in range(5)
+    }
+    assert len(weights) == 10
+
+
 def test_a_report_on_what_was_not_learned_is_refused(network, tmp_path) -> None:
     coarse = SETTINGS.model_copy(update={"chunks": False, "vectors": False, "routes": False})
     other = Inspector(coarse, ObservableNetwork(coarse))
@@ -137,16 +193,43 @@ def test_a_report_on_what_was_not_learned_is_refused(network, tmp_path) -> None:
     assert "chunk_accuracy" not in report.numbers
     assert "raw_intensity" not in report.numbers["controls"]
     large = SETTINGS.model_copy(update={"view": SETTINGS.view.model_copy(update={"edge_mm": 50.0})})
-    stranger = Inspector(large, ObservableNetwork(large))
-    with pytest.raises(MrisslError, match="other views"):
-        observable.examine(network, blob(0), "gap", sets=1, shuffled=stranger)
+    null = {"shuffled": True}
+    for changed, said in (
+        (large, "other views"),
+        (SETTINGS.model_copy(update={"chunk": 0.5}), "other chunks"),
+        (SETTINGS.model_copy(update={"chunks": False}), "other chunks"),
+        (SETTINGS.model_copy(update={"pool": True}), "other chunks"),
+        (SETTINGS.model_copy(update={"scale_mm": 50.0}), "other scale"),
+    ):
+        stranger = Inspector(changed, ObservableNetwork(changed), null)
+        with pytest.raises(MrisslError, match=said):
+            observable.examine(network, blob(0), "gap", sets=1, shuffled=stranger)
+    for card in ({}, {"shuffled": False}, {"shuffled": "no"}):
+        with pytest.raises(MrisslError, match="not trained on shuffled targets"):
+            observable.examine(
+                network,
+                blob(0),
+                "gap",
+                sets=1,
+                shuffled=Inspector(SETTINGS, network._network, card),
+            )
 
 
 def test_controls_are_measured_on_the_samples_of_the_arms() -> None:
     task = Observable(SETTINGS)
-    untrained, raw = observable_arms.controls(task, Blobs(), 6, 0)
-    assert (untrained.name, raw.name) == ("untrained", "raw_intensity")
-    assert untrained.terms["gap_mm"].chance is not None
+    untrained, best, raw = observable_arms.controls(task, Blobs(), 6, 0)
+    assert [arm.name for arm in (untrained, best, raw)] == [
+        "untrained",
+        "untrained_best",
+        "raw_intensity",
+    ]
+    assert untrained.terms["gap_mm"].chance == best.terms["gap_mm"].chance is not None
+    draws = [
+        worth(task, untrained_network(SETTINGS, 0, n), Blobs(), 6, 0)["chunk_error"].value
+        for n in range(5)
+    ]
+    assert untrained.terms["chunk_error"].value == pytest.approx(np.mean(draws))
+    assert best.terms["chunk_error"].value == min(draws) < np.mean(draws)
     wrong = pairs = 0
     for number in range(6):
         arrays = task.sample(Blobs(), SampleKey(0, _NOT_A_STEP, number)).arrays
@@ -166,12 +249,30 @@ def test_controls_are_measured_on_the_samples_of_the_arms() -> None:
 def test_arms_differ_in_their_tasks_alone() -> None:
     runs = observable_arms.arms(None, "tiny", {"steps": 7})
     assert list(runs) == [*ARMS, "shuffled"]
-    assert [run.shuffled for run in runs.values()] == [False] * 5 + [True]
+    assert [run.shuffled for run in runs.values()] == [False] * 6 + [True]
     assert runs["shuffled"].task == runs["routes"].task
+    assert runs["vectors_edge"].task == {**runs["routes_edge"].task, "routes": False}
+    # Neither the head nor routes change together with the other.
+    assert runs["vectors_edge"].task == {**runs["vectors"].task, "vector_head": "edge"}
     changed = {"chunks", "vectors", "routes", "vector_head"}
     plain = [{k: v for k, v in run.task.items() if k not in changed} for run in runs.values()]
     assert all(one == plain[0] for one in plain)
     assert {run.optimisation.steps for run in runs.values()} == {7}
+
+
+def test_the_ablation_of_heads_says_whose_anatomy_is_held_out(tmp_path, monkeypatch) -> None:
+    """Under the table with all controls."""
+    runs = observable_arms.arms({"kind": "heads"}, "tiny", {"steps": 1})
+
+    def none_trained(folder, arms, registry, train, samples, tell):
+        return []
+
+    monkeypatch.setattr(observable_arms.ablation, "ablate", none_trained)
+    monkeypatch.setattr(cohort, "subjects", lambda settings, part: Blobs())
+    monkeypatch.setattr(observable_arms, "controls", lambda *given: [])
+    observable_arms.compare(tmp_path, runs, TASKS, lambda run: None, samples=1)
+    text = (tmp_path / "ablation.md").read_text(encoding="utf-8")
+    assert "Note: heads for validation have the same MNI152 anatomy" in text
 
 
 def test_heat_maps_are_white_at_zero_and_black_at_nothing() -> None:

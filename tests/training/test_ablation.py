@@ -14,6 +14,7 @@ from napari_mrissl.networks import weights
 from napari_mrissl.pretext.task import SampleKey
 from napari_mrissl.training import ablation
 from napari_mrissl.training.ablation import Stopped, ablate, markdown
+from napari_mrissl.training.building import settings_for
 from napari_mrissl.training.collective import Alone
 from napari_mrissl.training.loop import fit
 from napari_mrissl.training.measuring import Worth, held_out_worth
@@ -113,3 +114,18 @@ def test_below_chance_is_a_share_of_chance():
     assert Worth(0.08, None).below_chance is None
     arm = ablation.Arm("one", 5, {"r": Worth(0.12, 0.15), "extra": Worth(2.0, None)})
     assert "| one | 5 | 0.1200 (-20 %) | 2.0000 |" in markdown([arm])
+
+
+def test_tables_say_when_held_out_heads_have_the_anatomy_of_the_others():
+    """Painted heads are deformations of one template: those held out are no other people."""
+    arms = {
+        name: settings_for("observable", {"kind": "heads"}, "tiny", {"steps": steps})
+        for name, steps in (("one", 1), ("two", 2))
+    }
+    (note,) = ablation.notes_on(arms)
+    assert "same MNI152 anatomy" in note
+    row = ablation.Arm("one", 5, {"r": Worth(0.12, 0.15)})
+    assert markdown([row], [note]).endswith(f"\nNote: {note}.\n")
+    assert "Note" not in markdown([row])
+    ensembles = settings_for("observable", {"kind": "ensembles"}, "tiny", {})
+    assert ablation.notes_on({"one": ensembles}) == ()

@@ -459,7 +459,8 @@ def test_chunks_have_four_boxes_and_verdicts_beside_controls(panel, loaded, qtbo
     assert tab.verdict.text().startswith(f"Facing chunks most alike: {'✔' if right else '✘'}")
     shares = [pair.view.adjacent_right for pair in tab.seen.pairs]
     assert f"network {100 * np.mean(shares):.0f} %" in tab.facts.text()
-    for who in ("untrained", "grey values", "a guess 25 %"):
+    whos = ("untrained (mean of 5 draws)", "best of them", "grey values", "a guess 25 %")
+    for who in whos:
         assert who in tab.facts.text()
     place = tab.maps[0].rect_of(1, 2).center().toPoint()
     qtbot.mouseClick(tab.maps[0], Qt.MouseButton.LeftButton, pos=place)

@@ -56,6 +56,10 @@ class ChunkPlan:
         (P, 4) which view each chunk is of.
     kept
         (P,) whether the views are far enough apart for the chunks not to cross.
+    separate
+        (P,) whether no two chunks of different views share a voxel. Where adjacent ones do, as
+        in two of five kept pairs of heads, they show the same grey values in part: that they
+        are alike needs no sense of place.
     size
         Voxels of a chunk.
     """
@@ -64,6 +68,7 @@ class ChunkPlan:
     starts: NDArray[np.int64]
     of_view: NDArray[np.intp]
     kept: NDArray[np.bool_]
+    separate: NDArray[np.bool_]
     size: tuple[int, int, int]
 
 
@@ -119,11 +124,18 @@ def plan(gaps: ArrayLike, view: tuple[int, int, int], size: tuple[int, int, int]
     way = offsets(direction, room)
     moved = np.stack([way, -way, -way, way], axis=1)
     starts = np.clip(np.rint(room + moved), 0, free).astype(np.int64)
+    # From the chunk of one view to that of the other: they overlap if they do along all axes.
+    corners = starts.astype(np.float64)
+    corners[:, 1::2] += direction[:, None]
+    apart = np.stack([np.abs(corners[:, a] - corners[:, b]) for a, b in CANDIDATES])
+    clear = (apart >= np.array(size) - 1e-6).any(axis=-1)
+    separate: NDArray[np.bool_] = np.logical_and.reduce(clear, axis=0)
     return ChunkPlan(
         pairs=np.stack([first, second], axis=1),
         starts=starts,
         of_view=np.stack([first, second, first, second], axis=1),
         kept=reach(direction, room) <= CROSSING,
+        separate=separate,
         size=size,
     )
 

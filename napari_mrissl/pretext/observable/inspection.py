@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.pretext.observable import sampling
+from napari_mrissl.pretext.observable.chunks import ChunkPlan
 from napari_mrissl.pretext.observable.network import ObservableNetwork, similarities
 from napari_mrissl.pretext.observable.observations import (
     ChunkView,
@@ -35,7 +36,7 @@ Progress = Callable[[float], object]
 
 _AT_ONCE, _LARGE_AT_ONCE = 16, 2
 _LARGE_SIDE = 48
-_KEPT = 4
+_KEPT = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,16 +101,20 @@ class Inspector:
         )
         return cls(settings, network, card)
 
-    def untrained(self, seed: int = 0) -> Inspector:
-        """The same network with weights drawn anew: what its layout alone is worth."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = ObservableNetwork(self.settings).to(self._device)
+    def untrained(self, seed: int = 0, number: int = 0) -> Inspector:
+        """The same network with weights drawn anew: what its layout alone is worth.
+
+        One draw says little, see `ablation.UNTRAINED_DRAWS`; others have another number.
+        """
+        network = untrained_network(self.settings, seed, number).to(self._device)
         return Inspector(self.settings, network, {"preprocessing": self.card.get("preprocessing")})
 
-    def draw(self, scan: Scan, count: int, seed: int = 0) -> Views:
-        """Random views, drawn as in training; more of them than in training if wanted."""
-        return self.task.draw(generator(seed, 0, "inspected views"), scan, count)
+    def draw(self, scan: Scan, count: int, seed: int = 0, number: int = 0) -> Views:
+        """Random views, drawn as in training; more of them than in training if wanted.
+
+        Sets of one seed have different numbers; those of other seeds are others.
+        """
+        return self.task.draw(generator(seed, number, "inspected views"), scan, count)
 
     def row(self, scan: Scan, count: int = 64, axis: int = 2) -> Views:
         """Equidistant views along an axis (0 R, 1 A, 2 S): for the slice-by-slice matrix.
@@ -139,6 +144,9 @@ class Inspector:
         progress: Progress | None = None,
     ) -> ViewFeatures:
         """Look at views; those of the last few calls are kept, and are not looked at again.
+
+        Maps are kept of one call alone, the last that asked for them: those of 12 views of 64
+        voxels and 32 channels take 0.4 GB.
 
         Parameters
         ----------
@@ -190,7 +198,11 @@ class Inspector:
             torch.cat(vector) if vector else None,
             torch.cat(maps) if dense else None,
         )
+        if dense:
+            for other, kept in self._kept.items():
+                self._kept[other] = replace(kept, dense=None)
         self._kept[key] = features
+        self._kept.move_to_end(key)
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return features
@@ -246,16 +258,15 @@ class Inspector:
             raise MrisslError("features without maps", expected="features(..., dense=True)")
         plan = self.task.plan(features.views)
         corners = chunk_corners_world(features.views, plan)
-        images = cut(scan, features.views)
+        raw = self.raw(scan, features.views)
         found = []
-        for number in np.flatnonzero(plan.kept):
+        for number, (grey, separate) in zip(np.flatnonzero(plan.kept), raw, strict=True):
             if progress is not None:
                 progress(int(number) / len(plan.kept))
-            maps, grey = [], []
+            maps = []
             for view, start in zip(plan.of_view[number], plan.starts[number], strict=True):
                 z, y, x = _slices(start, plan.size)
                 maps.append(features.dense[int(view), :, z, y, x])
-                grey.append(images[int(view), z, y, x])
             alike = similarities(encoder(torch.stack(maps)), pool=self.settings.pool)
             found.append(
                 ChunkView(
@@ -263,12 +274,23 @@ class Inspector:
                     int(plan.pairs[number, 1]),
                     corners[number],
                     alike.double().cpu().numpy(),
-                    correlations(grey),
+                    grey,
+                    separate,
                 )
             )
         if progress is not None:
             progress(1.0)
         return tuple(found)
+
+    def raw(self, scan: Scan, views: Views) -> list[tuple[NDArray[np.float64], bool]]:
+        """Of each pair that `chunks` compares, (4, 4) correlations of the chunks' grey values, and
+        whether chunks of different views share no voxel.
+        """
+        plan, images = self.task.plan(views), cut(scan, views)
+        return [
+            (correlations(_of_chunks(images, plan, number)), bool(plan.separate[number]))
+            for number in np.flatnonzero(plan.kept)
+        ]
 
     @staticmethod
     def _parts(count: int, many: int, *, lagging: bool) -> list[list[int]]:
@@ -276,6 +298,16 @@ class Inspector:
         starts = [0, *range(1, count, many)] if lagging else list(range(0, count, many))
         ends = [*starts[1:], count]
         return [list(range(a, b)) for a, b in zip(starts, ends, strict=True)]
+
+
+def untrained_network(
+    settings: ObservableSettings, seed: int = 0, number: int = 0
+) -> ObservableNetwork:
+    """A network before its first step; draws depend on seed and number together."""
+    drawn = int(generator(seed, number, "untrained network").integers(2**63))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(drawn)
+        return ObservableNetwork(settings)
 
 
 def correlations(images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
@@ -286,6 +318,14 @@ def correlations(images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
     rows = np.divide(rows, size, out=np.zeros_like(rows), where=size > 1e-9)
     alike: NDArray[np.float64] = rows @ rows.T
     return alike
+
+
+def _of_chunks(
+    images: NDArray[np.float32], plan: ChunkPlan, number: int
+) -> list[NDArray[np.float32]]:
+    """What the four chunks of a pair of views show."""
+    places = zip(plan.of_view[number], plan.starts[number], strict=True)
+    return [images[(int(view), *_slices(start, plan.size))] for view, start in places]
 
 
 def _slices(start: NDArray[np.int64], size: tuple[int, int, int]) -> tuple[slice, ...]:

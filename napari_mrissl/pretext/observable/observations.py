@@ -106,6 +106,8 @@ class ChunkView:
         (4, 4) cosines of features, -1 to 1.
     raw
         (4, 4) correlations of grey values: what needs no network.
+    separate
+        Whether no two chunks of different views share a voxel, see `chunks.ChunkPlan`.
     """
 
     i: int
@@ -113,6 +115,7 @@ class ChunkView:
     corners_world: Floats
     similarity: Floats
     raw: Floats
+    separate: bool
 
     @property
     def adjacent_right(self) -> bool:

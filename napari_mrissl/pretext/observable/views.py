@@ -230,7 +230,11 @@ class Body:
         """(3,) middle of the box that holds the body, in scan mm (R, A, S)."""
 
     def share(self, centers_mm: ArrayLike, edges_mm: ArrayLike) -> Floats:
-        """(N,) the part of boxes about points (N, 3) in scan mm that is body, 0 to 1."""
+        """(N,) how much of boxes about points (N, 3) in scan mm is body, 0 to 1.
+
+        Of the part of each box that lies in the scan: what is beyond, as of a slab that is wider
+        than a head, shows no air of the scan. 0 where none of it does.
+        """
         from scipy.ndimage import map_coordinates
 
         centers = np.asarray(centers_mm, np.float64)
@@ -240,9 +244,11 @@ class Body:
         places = np.clip(places, 0, np.array(self._sums.shape) - 1)
         values = map_coordinates(self._sums, places.reshape(-1, 3).T, order=1).reshape(-1, 8)
         signs = 8 * np.prod(_CORNERS, axis=1)
-        cells = np.prod(edges[::-1] / self._spacing / self._steps)
-        found: Floats = np.clip(values @ signs / cells, 0, 1)
-        return found
+        # Corners of what lies in the scan: its outermost voxels end half a voxel from its middle.
+        corners = points[:, [0, -1]].clip(-0.5, 2 * self._middle + 0.5)
+        cells = np.prod((corners[:, 1] - corners[:, 0]) / self._steps, axis=1)
+        found = np.divide(values @ signs, cells, out=np.zeros(len(cells)), where=cells > 0)
+        return found.clip(0, 1)
 
 
 _MOST = 24

@@ -88,6 +88,27 @@ def test_slabs_have_chunks_of_their_own_shape():
         chunks.plan(gaps, (8, 32, 32), (8, 24, 24))
 
 
+def test_chunks_that_share_voxels_are_known():
+    """By counting voxels of each pair of chunks that lie in both."""
+    rng, seen, view_side, chunk = np.random.default_rng(5), set(), 16, 12
+    for _ in range(40):
+        # Whole voxels, so that those of both views coincide.
+        centers = rng.integers(-20, 21, (3, 3)).astype(float)
+        plan = chunks.plan(gap_matrix(centers), (view_side,) * 3, (chunk,) * 3)
+        for pair in np.flatnonzero(plan.kept):
+            boxes = []
+            for view, start in zip(plan.of_view[pair], plan.starts[pair], strict=True):
+                lower = centers[view] + start
+                boxes.append([set(range(int(low), int(low) + chunk)) for low in lower])
+            shared = [
+                all(one & other for one, other in zip(boxes[a], boxes[b], strict=True))
+                for a, b in ((0, 1), (0, 3), (2, 1), (2, 3))
+            ]
+            assert plan.separate[pair] == (not any(shared))
+            seen.add(bool(plan.separate[pair]))
+    assert seen == {False, True}
+
+
 def test_verdicts_are_on_chunks_of_different_views():
     alike = np.eye(4)
     alike[0, 1] = alike[1, 0] = 0.9

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -67,13 +70,15 @@ def test_a_network_that_knows_errs_by_nothing_and_faces_every_chunk() -> None:
         assert numbers[name] == pytest.approx(0, abs=1e-9), name
     assert numbers["spearman"] == pytest.approx(1)
     assert numbers["chunk_accuracy"] == numbers["distant_chunk_accuracy"] == 1
+    assert numbers["chunk_accuracy_separate"] == numbers["chunk_accuracy_sharing"] == 1
     assert numbers["loop_drift_mm"] is None
     beside = chance(drawn, numbers)
     assert {name.removeprefix("chance_") for name in beside} == {
         name for name, value in numbers.items() if value is not None
     }
     assert beside["chance_mae_mm"] > 5
-    assert beside["chance_chunk_accuracy"] == pytest.approx(1 / 4)
+    for name in ("chunk_accuracy", "chunk_accuracy_separate", "chunk_accuracy_sharing"):
+        assert beside[f"chance_{name}"] == pytest.approx(1 / 4)
     # Chunks of one view are nearer to each other: knowing places does not answer this.
     assert numbers["chunk_accuracy_of_six"] < 0.5
 
@@ -128,6 +133,19 @@ def test_views_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(Cancelled):
         inspector.features(scan, inspector.row(scan, 3), progress=stop)
+
+
+def test_maps_are_kept_of_the_last_views_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    scan, inspector = blob(0), Inspector(SETTINGS, _network())
+    several = [inspector.draw(scan, 3, 0, number) for number in range(4)]
+    maps = [weakref.ref(inspector.features(scan, one, dense=True).dense) for one in several]
+    gc.collect()
+    assert [found() is None for found in maps] == [True, True, True, False]
+    # What else was seen of them is there still.
+    monkeypatch.setattr(ObservableNetwork, "dense", None)
+    for one in several:
+        assert inspector.features(scan, one).gap.shape[0] == 3
+    assert inspector.features(scan, several[-1], dense=True).dense is maps[-1]()
 
 
 def test_answers_are_those_of_the_network_itself() -> None:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from napari_mrissl.evaluation.observable_arms import RAW, UNTRAINED, controls
+from napari_mrissl.evaluation.observable_arms import RAW, UNTRAINED, UNTRAINED_BEST, controls
+from napari_mrissl.pretext.observable.chunks import CHANCE
 from napari_mrissl.pretext.observable.task import Observable
 from napari_mrissl.pretext.registry import TASKS
 from napari_mrissl.pretext.subjects import Scan
@@ -77,10 +79,48 @@ def test_nothing_is_learned_from_the_places_of_others(tmp_path: Path) -> None:
     assert -0.5 < below < 0.05
 
 
-def _pretrained(folder: Path, *more: str) -> tuple[Mapping[str, Worth], Mapping[str, Worth]]:
-    """What the real command learns of painted heads, and what needs no training."""
+_SAMPLING = 0.02
+"""Of an error of chunks on 512 samples: about 1,400 pairs have a standard error of 0.012."""
+STEPS = 4000
+"""Of the preset, for true and for shuffled places alike."""
+
+
+def _beats(error: float, nulls: Mapping[str, float]) -> bool:
+    """Whether chunks are found more often than by every null and by a guess, beyond sampling.
+
+    The one bar of both runs: what true places have to pass, shuffled ones must not.
+    """
+    return error < min(*nulls.values(), 1 - CHANCE) - _SAMPLING
+
+
+@pytest.mark.parametrize(
+    ("error", "null", "beats"),
+    [
+        (0.67, 0.70, True),
+        (0.69, 0.70, False),
+        # Better than a bad null is not yet better than a guess.
+        (0.80, 0.85, False),
+        (0.74, 0.90, False),
+        (0.72, 0.90, True),
+    ],
+)
+def test_one_bar_parts_learning_from_its_nulls(error: float, null: float, beats: bool) -> None:
+    assert _beats(error, {UNTRAINED_BEST: null, RAW: 0.95}) == beats
+
+
+@dataclass(frozen=True)
+class _Pretrained:
+    """What the real command learned of painted heads, and what needs no training."""
+
+    worth: Mapping[str, Worth]
+    nulls: Mapping[str, float]
+    minutes: float
+
+
+def _pretrained(folder: Path, *more: str) -> _Pretrained:
     templates = shared_data("label_templates")
     environment = {**os.environ, "MRISSL_DATA_DIR": str(folder.parent / "data")}
+    before = os.times()
     subprocess.run(
         [
             *(sys.executable, "-m", "napari_mrissl.cli", "pretrain", "observable"),
@@ -90,43 +130,49 @@ def _pretrained(folder: Path, *more: str) -> tuple[Mapping[str, Worth], Mapping[
         env=environment,
         check=True,
     )
+    after = os.times()
+    spent = after.children_user + after.children_system
+    spent -= before.children_user + before.children_system
     from napari_mrissl.training.data import cohort
 
     run = Run.open(folder)
+    assert run.state().step == STEPS
     held_out = cohort.subjects(run.settings, "validation")
     assert held_out is not None
     task = task_of(run.settings, TASKS)
     assert isinstance(task, Observable)
-    nulls = {arm.name: arm.terms for arm in controls(task, held_out, 512, 0)}
-    errors = {name: nulls[name]["chunk_error"] for name in (UNTRAINED, RAW)}
-    return held_out_worth(run, TASKS, held_out, 512, 0), errors
+    arms = controls(task, held_out, 512, 0)
+    nulls = {arm.name: arm.terms["chunk_error"].value for arm in arms}
+    assert set(nulls) == {UNTRAINED, UNTRAINED_BEST, RAW}
+    found = _Pretrained(held_out_worth(run, TASKS, held_out, 512, 0), nulls, spent / 60)
+    print(found)
+    return found
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(4 * 3600)
-def test_gaps_and_chunks_of_unseen_heads_are_learned_within_an_hour(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_gaps_and_chunks_of_unseen_heads_are_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> None:
     monkeypatch.setenv("MRISSL_DATA_DIR", str(tmp_path / "data"))
-    worth, nulls = _pretrained(tmp_path / "run")
-    print(worth, nulls)
-    gap, chance = worth["gap_mm"].value, worth["gap_mm"].chance
+    found = _pretrained(tmp_path / "run")
+    record_property("minutes_of_cpu", round(found.minutes))
+    gap, chance = found.worth["gap_mm"].value, found.worth["gap_mm"].chance
     assert chance is not None
     assert gap <= 0.7 * chance, f"{gap:.1f} mm, the best constant {chance:.1f} mm"
-    for name, null in nulls.items():
-        assert worth["chunk_error"].value < null.value - 0.02, name
+    assert _beats(found.worth["chunk_error"].value, found.nulls)
+    # An hour of two cores: time that was spent at work, whatever else the machine does.
+    assert found.minutes <= 120
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(2 * 3600)
+@pytest.mark.timeout(4 * 3600)
 def test_shuffled_places_teach_nothing_of_heads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MRISSL_DATA_DIR", str(tmp_path / "data"))
-    worth, nulls = _pretrained(tmp_path / "run", "--shuffled", "--steps", "600")
-    print(worth, nulls)
-    below = worth["gap_mm"].below_chance
+    found = _pretrained(tmp_path / "run", "--shuffled")
+    below = found.worth["gap_mm"].below_chance
     assert below is not None
     assert abs(below) <= 0.05, f"{100 * below:.0f} % below the best constant"
-    least = min(null.value for null in nulls.values())
-    assert worth["chunk_error"].value > least - 0.05
+    assert not _beats(found.worth["chunk_error"].value, found.nulls)

@@ -116,7 +116,7 @@ def test_arms_have_the_terms_of_their_tasks(arm):
     expected = {"axis", "norm"}
     if arm != "coarse":
         expected |= {"adjacent", "distant"}
-    if arm in ("vectors", "routes", "routes_edge"):
+    if arm.startswith(("vectors", "routes")):
         expected |= {"vector"}
     if arm.startswith("routes"):
         expected |= {"route"}

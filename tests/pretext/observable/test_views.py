@@ -14,7 +14,9 @@ from napari_mrissl.pretext.observable.routes import all_routes
 from napari_mrissl.pretext.observable.sampling import Bodies, draw, recoloured, row
 from napari_mrissl.pretext.observable.settings import ViewSettings
 from napari_mrissl.pretext.observable.views import Body, Views, cut, extent_mm, views_at
+from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.slicing.foreground import Foreground
+from napari_mrissl.volumes import Volume
 from tests.pretext.observable.scans import SHAPE, affine_of, grey_at, ramp
 from tests.pretext.painted import blob
 
@@ -146,6 +148,32 @@ def test_slabs_are_whole_slices_in_the_middle(scan):
     assert not views.centers_mm[:, :2].any()
     assert np.ptp(views.centers_mm[:, 2]) > 1
     np.testing.assert_allclose(views.edges_mm, [64, 64, min(16, extent_mm(scan.volume)[2])])
+
+
+@pytest.mark.parametrize("edge_mm", [150.0, 256.0, 400.0])
+def test_slabs_wider_than_a_head_are_drawn_at_all_heights(edge_mm):
+    """What lies beyond the scan is no air in it: it must not hold all slabs at one height."""
+    index = np.stack(np.meshgrid(*(np.linspace(-1, 1, n) for n in (40, 54, 40)), indexing="ij"))
+    head = (np.linalg.norm(index, axis=0) < 1).astype(np.float32)
+    volume = Volume.from_stored(head, np.diag([4.0, 4, 4, 1]))
+    scan = Scan(volume, 0.0, 1.0, "head", volume.identity)
+    heights = {}
+    for body in (0.0, 0.25):
+        settings = ViewSettings(kind="slab", side=32, edge_mm=edge_mm, slab=4, body=body)
+        views = draw(np.random.default_rng(0), scan, settings, 400, 100.0, Bodies())
+        heights[body] = views.centers_mm[:, 2]
+    # Slabs with too little body are those at both ends, where the head is narrow.
+    assert heights[0.25].std() > 0.75 * heights[0.0].std()
+
+
+def test_of_a_box_beyond_the_scan_the_part_inside_counts():
+    volume = Volume.from_stored(np.ones((20, 24, 28), np.float32), np.diag([2.0, 2, 2, 1]))
+    body, extent = Body(volume), extent_mm(volume)
+    centers = [[0, 0, 0], [extent[0] / 2, 0, 0], [-extent[0] / 2 + 5, 0, 3], [500, 0, 0]]
+    for edge in (10.0, 30.0, 300.0):
+        shares = body.share(centers, np.full(3, edge))
+        np.testing.assert_allclose(shares[:3], 1, atol=1e-4)
+        assert shares[3] == 0
 
 
 @pytest.mark.parametrize("kind", ["cube", "slab"])

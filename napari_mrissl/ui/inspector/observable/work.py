@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from napari_mrissl.evaluation.weights import scan_for, weights_of
 from napari_mrissl.features.cancel import stop_if
 from napari_mrissl.pretext.observable import chunks
+from napari_mrissl.pretext.observable.ablation import UNTRAINED_DRAWS
 from napari_mrissl.pretext.observable.observations import ChunkView, GapMatrix
 from napari_mrissl.pretext.observable.settings import ObservableSettings
 from napari_mrissl.pretext.observable.views import Views, cut
@@ -41,10 +41,9 @@ class Network:
         """Of the task."""
         return self.inspector.settings
 
-    @cached_property
-    def untrained(self) -> Inspector:
-        """The same network with weights drawn anew: a control."""
-        return self.inspector.untrained()
+    def untrained(self, number: int) -> Inspector:
+        """The same network with weights drawn anew, a control: each number another draw."""
+        return self.inspector.untrained(number=number)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +113,8 @@ class ChunksSeen:
         How many pairs are too near to each other.
     accuracy
         Share of pairs whose adjacent chunks were found, by who looked: the network itself,
-        the untrained one, grey values, and a guess. Nothing where there are no pairs.
+        untrained ones (the mean of several draws of weights, and the best), grey values, and
+        a guess. Nothing where there are no pairs.
     """
 
     pairs: tuple[ChunkSeen, ...]
@@ -168,9 +168,7 @@ def compare_chunks(control: Control, loaded: Loaded, seen: ViewsSeen) -> ChunksS
         scan, views, dense=True, lagging=lagging, progress=lambda part: tell(0.3 * part)
     )
     found = inspector.chunks(scan, features, lambda part: tell(0.3 + 0.2 * part))
-    other = loaded.network.untrained
-    features = other.features(scan, views, dense=True, progress=lambda p: tell(0.5 + 0.3 * p))
-    untrained = other.chunks(scan, features, lambda part: tell(0.8 + 0.2 * part))
+    untrained = _untrained(loaded, views, lambda part: tell(0.5 + 0.5 * part)) if found else []
     plan = inspector.task.plan(views)
     pairs = []
     for view, number in zip(found, np.flatnonzero(plan.kept), strict=True):
@@ -183,12 +181,30 @@ def compare_chunks(control: Control, loaded: Loaded, seen: ViewsSeen) -> ChunksS
     if found:
         accuracy = {
             "network": _share([one.adjacent_right for one in found]),
-            "untrained": _share([one.adjacent_right for one in untrained]),
+            f"untrained (mean of {len(untrained)} draws)": float(np.mean(untrained)),
+            "best of them": max(untrained),
             "grey values": _share([bool(chunks.verdicts(one.raw)[0]) for one in found]),
             "a guess": chunks.CHANCE,
         }
     edges = views.edges_mm * (np.array(plan.size) / views.voxels)[::-1]
     return ChunksSeen(tuple(pairs), edges, int((~plan.kept).sum()), accuracy)
+
+
+def _untrained(loaded: Loaded, views: Views, tell: Callable[[float], None]) -> list[float]:
+    """Of each draw of weights, the share of pairs whose adjacent chunks it finds."""
+    scan = loaded.scan
+    shares: list[float] = []
+
+    def within(part: float) -> None:
+        tell((len(shares) + part) / UNTRAINED_DRAWS)
+
+    for number in range(UNTRAINED_DRAWS):
+        # None of them is kept: their maps are large.
+        other = loaded.network.untrained(number)
+        features = other.features(scan, views, dense=True, progress=lambda part: within(0.7 * part))
+        found = other.chunks(scan, features, lambda part: within(0.7 + 0.3 * part))
+        shares.append(_share([one.adjacent_right for one in found]))
+    return shares
 
 
 def _matrices(
