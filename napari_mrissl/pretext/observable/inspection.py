@@ -288,7 +288,7 @@ class Inspector:
         """
         plan, images = self.task.plan(views), cut(scan, views)
         return [
-            (correlations(_of_chunks(images, plan, number)), bool(plan.separate[number]))
+            (correlations(_of_chunks(images, plan, int(number))), bool(plan.separate[number]))
             for number in np.flatnonzero(plan.kept)
         ]
 
@@ -325,7 +325,7 @@ def _of_chunks(
 ) -> list[NDArray[np.float32]]:
     """What the four chunks of a pair of views show."""
     places = zip(plan.of_view[number], plan.starts[number], strict=True)
-    return [images[(int(view), *_slices(start, plan.size))] for view, start in places]
+    return [images[int(view)][_slices(start, plan.size)] for view, start in places]
 
 
 def _slices(start: NDArray[np.int64], size: tuple[int, int, int]) -> tuple[slice, ...]:

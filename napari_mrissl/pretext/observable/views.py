@@ -248,7 +248,8 @@ class Body:
         corners = points[:, [0, -1]].clip(-0.5, 2 * self._middle + 0.5)
         cells = np.prod((corners[:, 1] - corners[:, 0]) / self._steps, axis=1)
         found = np.divide(values @ signs, cells, out=np.zeros(len(cells)), where=cells > 0)
-        return found.clip(0, 1)
+        shares: Floats = np.clip(found, 0, 1)
+        return shares
 
 
 _MOST = 24
