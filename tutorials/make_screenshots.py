@@ -152,15 +152,21 @@ def pretraining(target: Path) -> Path:
     return follower.folder
 
 
-def inspector(target: Path, run: Path) -> None:
-    """A crop of a scan that the run never saw, with its arrows."""
+def inspected(run: Path) -> tuple[Any, Any]:
+    """A window with a head, and the Inspector that has looked at it with a run."""
     viewer = opened("dark")
     add_volume(viewer, mni152(2))
     open_workspace(viewer, "inspect")
     panel = panel_of(viewer, "Inspector")
     panel.load(run)
     demo.wait_until(lambda: panel.panel is not None, "the panel of the method")
-    demo.wait_until(lambda: not panel.busy and panel.panel.seen is not None, "the crop")
+    demo.wait_until(lambda: not panel.busy and panel.panel.seen is not None, "what it sees")
+    return viewer, panel
+
+
+def inspector(target: Path, run: Path) -> None:
+    """A crop of a head, with its arrows."""
+    viewer, panel = inspected(run)
     panel.panel.chosen.choose(CropChoice((-24.0, -30.0, 20.0), 1.2, 5))
     demo.wait_until(lambda: not panel.busy, "the other crop")
     panel.panel.go_to_crop()
@@ -175,13 +181,7 @@ def observable(target: Path, scratch: Path) -> None:
     words = ["pretrain", "observable", "--data", "heads", "--preset", "tiny"]
     if main_command([*words, "--steps", str(3 * STEPS), "--out", str(run)]):
         raise RuntimeError("the run did not end well")
-    viewer = opened("dark")
-    add_volume(viewer, mni152(2))
-    open_workspace(viewer, "inspect")
-    panel = panel_of(viewer, "Inspector")
-    panel.load(run)
-    demo.wait_until(lambda: panel.panel is not None, "the panel of the method")
-    demo.wait_until(lambda: not panel.busy and panel.panel.seen is not None, "the views")
+    viewer, panel = inspected(run)
     viewer.dims.ndisplay = 3
     panel.panel.matrix_tab.count.setValue(8)
     demo.wait_until(lambda: not panel.busy, "more views")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.volumes import READABLE_SUFFIXES, Volume, read
+from napari_mrissl.volumes.labels import check_one_frame
 
 LEAST_SIDE = 2
 """Voxels along an axis; a single slice is no volume."""
@@ -36,13 +37,7 @@ def read_label_map(path: Path) -> Volume:
         If it cannot be read, or holds several frames.
     """
     volume = read(path)
-    if volume.frames > 1:
-        raise MrisslError(
-            f"{volume.frames} frames",
-            where=path,
-            expected="one 3-D label map",
-            remedy="save one frame as a file of its own",
-        )
+    check_one_frame(volume, path)
     return volume
 
 

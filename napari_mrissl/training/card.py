@@ -95,14 +95,19 @@ def seen_in(place: Path) -> frozenset[str]:
         If the run's settings, or the weights, cannot be read.
     """
     from napari_mrissl.networks.weights import read_card
+
+    run = _run_at(place)
+    listed = seen_by(read_card(place)) if place.is_file() else frozenset()
+    return listed | (frozenset() if run is None else seen(run))
+
+
+def _run_at(place: Path) -> Run | None:
+    """The run of a folder, or of a file in one."""
     from napari_mrissl.training.run import Run
 
     if place.is_dir():
-        return seen(Run.open(place))
-    if not place.is_file():
-        return frozenset()
-    run = run_above(place)
-    return seen_by(read_card(place)) | (frozenset() if run is None else seen(run))
+        return Run.open(place)
+    return run_above(place) if place.is_file() else None
 
 
 def run_above(file: Path) -> Run | None:
@@ -158,14 +163,11 @@ def says_in(place: Path) -> bool:
         If the run's settings, or the weights, cannot be read.
     """
     from napari_mrissl.networks.weights import read_card
-    from napari_mrissl.training.run import Run
 
-    if place.is_dir():
-        return tells(Run.open(place))
-    if not place.is_file():
-        return True  # What is not there saw nothing.
-    run = run_above(place)
-    return says(read_card(place)) if run is None else tells(run)
+    run = _run_at(place)
+    if run is not None:
+        return tells(run)
+    return not place.is_file() or says(read_card(place))  # What is not there saw nothing.
 
 
 def run_of(card: Mapping[str, Any]) -> Run | None:

@@ -150,7 +150,7 @@ def test_flat_files_and_several_frames_are_refused_by_name(tmp_path):
     mask = (two_labels() > 0).astype(np.uint8)
     for labels, says in (
         (mask[:, :, 4], r"map\.nii\.gz: a size of 1 x 24 x 20 voxels"),
-        (np.stack([mask] * 3, -1), r"map\.nii\.gz: 3 frames; expected one 3-D label map"),
+        (np.stack([mask] * 3, -1), r"map\.nii\.gz: has 3 frames; expected one, whose numbers"),
     ):
         save(tmp_path / "map.nii.gz", labels)
         with pytest.raises(MrisslError, match=says):

@@ -1,8 +1,6 @@
 """The Inspector's panel of the observable tasks, with real widgets and random weights."""
 
 import itertools
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -17,7 +15,6 @@ from qtpy.QtWidgets import (
     QSlider,
     QTableWidget,
 )
-from scipy.spatial.transform import Rotation
 from scipy.stats import spearmanr
 
 from napari_mrissl.ui.inspector import Inspector
@@ -34,12 +31,19 @@ from napari_mrissl.ui.inspector.observable.panel import (
 )
 from napari_mrissl.ui.inspector.observable.planes import Block
 from napari_mrissl.ui.layers import add_volume
-from tests.observed import EDGE_MM, observable_run
+from tests.observed import (
+    EDGE_MM,
+    assert_same_points,
+    corners_by_hand,
+    corners_of,
+    drawn,
+    observable_run,
+    turned,
+)
 
 pytestmark = pytest.mark.gui
 
 CENTER = np.array([11.0, -7.0, 23.0])
-AXIS = np.array([1.0, 2.0, 3.0]) / np.sqrt(14)
 SECONDS = 60_000
 FIRST = Choice(4, 0, False, (0, 1))
 
@@ -58,11 +62,6 @@ def runs(tmp_path_factory):
 def scan(make_geometry, marker_volume):
     """Oblique, permuted and anisotropic: 0.5 x 0.7 x 5 mm."""
     return marker_volume(make_geometry((1, 2, 0), (-1, 1, 1), "anisotropic", 17.0))
-
-
-def turned(degrees):
-    """The scan's axes R, A, S in the world, as columns."""
-    return Rotation.from_rotvec(np.radians(degrees) * AXIS).as_matrix()
 
 
 def settle(inspector, qtbot):
@@ -110,31 +109,6 @@ def panel(loaded):
 def front(loaded, qtbot, tab):
     loaded.panel.tabs.setCurrentIndex(tab)
     settle(loaded, qtbot)
-
-
-def drawn(panel, name):
-    """Start and way of each line of a layer, as RAS mm; the layer must be in the viewer."""
-    layer = panel.layers.layers[name]
-    assert layer in panel.viewer.layers
-    # napari's world is (S, A, R) mm; the layer adds nothing of its own.
-    np.testing.assert_allclose(layer.data_to_world((1.0, 2.0, 3.0)), (1, 2, 3))
-    return layer.data[..., ::-1]
-
-
-def corners_of(vectors):
-    ends = np.concatenate([vectors[:, 0], vectors.sum(axis=1)])
-    return np.unique(ends.round(3), axis=0)
-
-
-def corners_by_hand(center, edges, turn):
-    signs = np.array(list(itertools.product((-0.5, 0.5), repeat=3)))
-    return np.unique((center + signs * edges @ turn.T).round(3), axis=0)
-
-
-def assert_same_points(found, wanted):
-    assert len(found) == len(wanted)
-    apart = np.linalg.norm(found[:, None] - wanted, axis=-1)
-    assert max(apart.min(axis=0).max(), apart.min(axis=1).max()) < 5e-3
 
 
 def check_pair(panel, degrees):
@@ -555,14 +529,3 @@ def test_controls_are_explained_and_fit_a_narrow_dock(loaded, qtbot):
             ), (type(one).__name__, one.objectName(), parent)
     assert isinstance(loaded.panel, MethodPanel)
     assert loaded.minimumSizeHint().width() <= 430
-
-
-def test_nothing_imports_torch_before_weights_are_loaded():
-    words = (
-        "import sys; import napari_mrissl.ui.inspector.observable.panel; "
-        "print([m for m in ('torch', 'monai', 'pyqtgraph') if m in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", words], capture_output=True, text=True, encoding="utf-8", timeout=120
-    )
-    assert done.stdout.strip() == "[]", done.stderr

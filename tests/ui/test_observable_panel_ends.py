@@ -1,12 +1,13 @@
 """The panel of the observable tasks where layers, scans, runs and docks come and go."""
 
 import itertools
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from scipy.spatial.transform import Rotation
 
 from napari_mrissl.ui.inspector import Inspector
 from napari_mrissl.ui.inspector.observable import boxes, hints
@@ -14,12 +15,11 @@ from napari_mrissl.ui.inspector.observable.choice import Choice
 from napari_mrissl.ui.inspector.observable.panel import CHUNKS, LAYOUT, MATRIX, ROUTES, SLICES
 from napari_mrissl.ui.inspector.observable.routes_tab import ZERO
 from napari_mrissl.ui.layers import add_volume
-from tests.observed import EDGE_MM, observable_run
+from tests.observed import EDGE_MM, observable_run, turned
 
 pytestmark = pytest.mark.gui
 
 CENTER = np.array([11.0, -7.0, 23.0])
-AXIS = np.array([1.0, 2.0, 3.0]) / np.sqrt(14)
 SECONDS = 60_000
 # Order and signs of the stored axes, spacing, tilt in degrees.
 STORED = (
@@ -77,7 +77,7 @@ def corners_drawn(panel, name):
 
 def check_boxes(panel, degrees, moved=(0, 0, 0)):
     """Both boxes of the chosen cell, from the scan's own axes and its middle."""
-    turn = Rotation.from_rotvec(np.radians(degrees) * AXIS).as_matrix()
+    turn = turned(degrees)
     signs = np.array(list(itertools.product((-0.5, 0.5), repeat=3)))
     for name, number in zip((boxes.VIEW_I, boxes.VIEW_J), panel.choice.cell, strict=True):
         offset = panel.seen.views.centers_mm[number] + signs * EDGE_MM
@@ -301,3 +301,14 @@ def test_slabs_are_boxes_of_their_own_thickness_and_only_axial(panel, inspector,
     image = pictures.pictures[0].image
     assert image.pixelColor(80, 10).value() == 0
     assert image.pixelColor(80, 150).value() == 0
+
+
+def test_nothing_imports_torch_before_weights_are_loaded():
+    words = (
+        "import sys; import napari_mrissl.ui.inspector.observable.panel; "
+        "print([m for m in ('torch', 'monai', 'pyqtgraph') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", words], capture_output=True, text=True, encoding="utf-8", timeout=120
+    )
+    assert done.stdout.strip() == "[]", done.stderr
