@@ -148,6 +148,12 @@ class DynamicsShape(BaseModel):
         title="Context (frames)",
         description="Most frames, the newest among them, that a prediction looks back on.",
     )
+    follows: bool = Field(
+        default=True,
+        title="Follows patches",
+        description="Each patch is told where in the slice before the action takes it from, and "
+        "what lies there; without it, only attention can find that out.",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

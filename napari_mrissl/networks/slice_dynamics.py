@@ -3,10 +3,12 @@
 After V-JEPA 2-AC (arXiv:2506.09985): block-causal, an action token beside the patch tokens of
 each step, latents and predictions layer-normed without gains. As in Navigation World Models
 (arXiv:2412.03572) the action also scales and shifts every token of its step: what it does to
-a patch is a product of both, which sums alone are slow to learn. Inferred: a prediction is
-added to the latents before it, so that an untrained network copies; no token tells the pose,
-which would give position away. The shortcut variant is after Dreamer 4 (arXiv:2509.24527).
-The network of arXiv:2605.06487 is not public.
+a patch is a product of both, which sums alone are slow to learn. Inferred: each patch is told
+where in the slice before the action takes it from, and what lies there; a prediction is added
+to the latents before it, or as far as a learned share says to those that lie there, so that an
+untrained network copies, and one that saw wrong actions goes on doing so; no token tells the
+pose, which would give position away. The shortcut variant is after Dreamer 4
+(arXiv:2509.24527). The network of arXiv:2605.06487 is not public.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from napari_mrissl.networks.settings import DynamicsShape, TokenizerShape
+from napari_mrissl.networks.slice_moves import latents_at, origins, patch_centers
 from napari_mrissl.networks.transformer import Block, Seen, normed, places_in_grid
 
 ACTIONS = 7
@@ -26,6 +30,7 @@ FINEST = 8
 """The finest schedule of shortcut forcing takes so many steps from noise to a slice."""
 
 _SIZES = FINEST.bit_length()
+_PLACE = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,12 +97,18 @@ class SliceDynamics(nn.Module):
         width = shape.width
         self.patches_in = nn.Linear(slices.latent, width)
         self.action_in = nn.Linear(ACTIONS, width)
-        self.told = nn.Sequential(nn.Linear(ACTIONS, width), nn.SiLU(), nn.Linear(width, width))
+        told = ACTIONS + (_PLACE if shape.follows else 0)
+        self.told = nn.Sequential(nn.Linear(told, width), nn.SiLU(), nn.Linear(width, width))
+        self.moved_in = nn.Linear(slices.latent, width) if shape.follows else None
         self.times = nn.Parameter(torch.zeros(shape.context, width).normal_(std=0.02))
         self.blocks = nn.ModuleList(
             Block(width, shape.heads, conditioned=True) for _ in range(shape.depth)
         )
-        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, slices.latent))
+        self.latent = slices.latent
+        # One more number says how far a patch is what lies where it comes from.
+        self.out = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, slices.latent + shape.follows)
+        )
         for parameter in self.out[1].parameters():
             nn.init.zeros_(parameter)
         self.draft_in: nn.Linear | None = None
@@ -109,6 +120,8 @@ class SliceDynamics(nn.Module):
         self.register_buffer("action_scale", torch.tensor(action_scale, dtype=torch.float32))
         self.places: torch.Tensor
         self.register_buffer("places", places_in_grid(self.grid, width), persistent=False)
+        self.centers: torch.Tensor
+        self.register_buffer("centers", patch_centers(self.grid), persistent=False)
 
     def forward(
         self, latents: torch.Tensor, actions: torch.Tensor, draft: Draft | None = None
@@ -150,10 +163,16 @@ class SliceDynamics(nn.Module):
         if draft is not None and self.draft_in is not None:
             where = self.levels(draft.level) + self.sizes(draft.size)
             patches = patches + self.draft_in(draft.latents.flatten(2, 3)) + where[:, :, None]
+        told, moved = scaled[:, :, None].expand(-1, -1, self.grid**2 + 1, -1), None
+        if self.moved_in is not None:
+            places = origins(actions, self.centers)
+            moved = latents_at(latents, places.to(latents))
+            patches = patches + self.moved_in(moved.flatten(2, 3))
+            told = torch.cat([told, self._told_of(places).to(told)], dim=-1)
         tokens = torch.cat([self.action_in(scaled)[:, :, None], patches], dim=2)
         tokens = tokens + self.times[before : before + new, None]
         each = tokens.shape[2]
-        told = self.told(scaled).repeat_interleave(each, dim=1)
+        told = self.told(told).flatten(1, 2)
         tokens = tokens.flatten(1, 2)
         mask = None if new == 1 else _causal(before, new, each, tokens.device)
         seen: list[Seen] = []
@@ -161,11 +180,20 @@ class SliceDynamics(nn.Module):
             tokens, own = block(tokens, mask, None if past is None else past.seen[number], told)
             seen.append(own)
         count, _, width = tokens.shape
-        change = self.out(tokens.reshape(count, new, each, width)[:, :, 1:])
-        found = latents + change.reshape(latents.shape).to(latents.dtype)
+        said = self.out(tokens.reshape(count, new, each, width)[:, :, 1:]).to(latents.dtype)
+        said = said.reshape(*latents.shape[:-1], -1)
+        found = latents + said[..., : self.latent]
+        if moved is not None:
+            found = found + said[..., self.latent :] * (moved - latents)
         return found if self.draft_in is not None else normed(found), Past(
             before + new, tuple(seen)
         )
+
+    def _told_of(self, places: torch.Tensor) -> torch.Tensor:
+        """(B, T, 1 + patches, 6): zeros for the action, then place and way of each patch."""
+        way = (places - self.centers.to(places)) * self.grid
+        told = torch.cat([2 * places, way], dim=-1).flatten(2, 3)
+        return functional.pad(told, (0, 0, 1, 0))
 
 
 def _causal(before: int, new: int, each: int, device: torch.device) -> torch.Tensor:

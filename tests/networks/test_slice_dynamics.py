@@ -13,9 +13,10 @@ SCALE = (0.5, 1, 1, 1, 1, 1, 2)
 FRAMES = 5
 
 
-def network(*, drafts=False):
+def network(*, drafts=False, follows=True):
     torch.manual_seed(0)
-    made = SliceDynamics(SHAPE, SLICES, SCALE, drafts=drafts)
+    shape = SHAPE.model_copy(update={"follows": follows})
+    made = SliceDynamics(shape, SLICES, SCALE, drafts=drafts)
     # As it begins, it copies: then nothing could be told apart.
     torch.nn.init.normal_(made.out[1].weight)
     for block in made.blocks:
@@ -69,6 +70,40 @@ def test_single_steps_come_to_the_full_pass(flights):
 
 
 @torch.no_grad()
+def test_where_patches_come_from_is_the_same_for_any_scale(flights):
+    made = network()
+    latents, actions = flights
+    seen = []
+    made.moved_in.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    made(latents, actions)
+    made.action_scale *= 2
+    made(latents, actions)
+    assert torch.equal(*seen)
+
+
+@torch.no_grad()
+def test_a_share_of_one_follows_a_patch_and_of_none_copies(flights):
+    made = network()
+    latents, actions = flights
+    torch.nn.init.zeros_(made.out[1].weight)
+    # A third of the slice to its right: one patch of three.
+    actions = torch.zeros_like(actions)
+    actions[..., 0] = 1 / 3
+    assert torch.allclose(made(latents, actions), latents, atol=1e-4)
+    made.out[1].bias[-1] = 1
+    found = made(latents, actions)
+    assert torch.allclose(found[..., :2, :], latents[..., 1:, :], atol=1e-4)
+
+
+@torch.no_grad()
+def test_without_following_nothing_is_sampled(flights):
+    made = network(follows=False)
+    assert made.moved_in is None
+    assert made.out[1].out_features == SLICES.latent
+    assert made(*flights).shape == flights[0].shape
+
+
+@torch.no_grad()
 def test_predictions_are_layer_normed(flights):
     found = network()(*flights)
     assert found.mean(-1).abs().max() < 1e-5
@@ -77,7 +112,7 @@ def test_predictions_are_layer_normed(flights):
 
 @torch.no_grad()
 def test_actions_are_scaled(flights):
-    made = network()
+    made = network(follows=False)
     latents, actions = flights
     before = made(latents, actions)
     made.action_scale *= 2
