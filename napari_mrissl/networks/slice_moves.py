@@ -39,7 +39,7 @@ def origins(actions: torch.Tensor, centers: torch.Tensor) -> torch.Tensor:
     zero = torch.zeros_like(zoom)
     x, y, z = turn.unbind(-1)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1)
-    rotation = torch.linalg.matrix_exp(cross.unflatten(-1, (3, 3)))
+    rotation = torch.linalg.matrix_exp(cross.reshape(*zoom.shape, 3, 3))
     there = centers.to(exact) * zoom.exp()[..., None, None, None]
     turned = torch.einsum("...ij,...hwj->...hwi", rotation, there)
     return turned + way[..., None, None, :]

@@ -7,18 +7,9 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QAbstractButton,
-    QAbstractSpinBox,
-    QComboBox,
-    QMenu,
-    QSlider,
-    QTableWidget,
-)
 from scipy.stats import spearmanr
 
 from napari_mrissl.ui.inspector import Inspector
-from napari_mrissl.ui.inspector.method_panel import MethodPanel
 from napari_mrissl.ui.inspector.observable import boxes, planes
 from napari_mrissl.ui.inspector.observable.choice import Choice
 from napari_mrissl.ui.inspector.observable.panel import (
@@ -490,42 +481,3 @@ def test_checks_are_beside_chance(panel, loaded, qtbot):
     assert "by construction" not in panel.layout_tab.facts.text()
     assert "Stress" in panel.layout_tab.facts.text()
     assert "vector head" in tab.facts.text()
-
-
-def test_a_session_brings_views_cell_and_tab_back(panel, loaded, qtbot):
-    choice = Choice(5, 3, False, (4, 2))
-    panel.choose(choice)
-    panel.matrix_tab.channel.setCurrentIndex(3)
-    front(loaded, qtbot, CHECK)
-    state = loaded.session_state()["panel"]
-    panel.choose(Choice())
-    panel.tabs.setCurrentIndex(MATRIX)
-    panel.matrix_tab.channel.setCurrentIndex(0)
-    assert panel.take_state(state) == []
-    settle(loaded, qtbot)
-    assert panel.choice == panel.seen.choice == choice
-    assert panel.tabs.currentIndex() == CHECK
-    assert panel.matrix_tab.chosen_channel == "S"
-    wrong = {"choice": {"count": 99}, "tab": 9, "slices": 1, "camera": "x", "axis": 7}
-    assert panel.take_state(wrong) == ["choice", "axis", "slices", "camera", "tab"]
-    assert panel.choice == choice
-
-
-def test_controls_are_explained_and_fit_a_narrow_dock(loaded, qtbot):
-    for tab in range(6):
-        front(loaded, qtbot, tab)
-    for kind in (QAbstractButton, QAbstractSpinBox, QComboBox, QSlider, QTableWidget):
-        for one in loaded.panel.findChildren(kind):
-            # The options of a plot, which nobody can open.
-            if isinstance(one.window(), QMenu):
-                continue
-            parent = type(one.parent()).__name__
-            assert (
-                one.toolTip()
-                or isinstance(one.parent(), QTableWidget)
-                or one.objectName().startswith("qt_")
-                or "Scroll" in parent
-                or parent == "QTabBar"
-            ), (type(one).__name__, one.objectName(), parent)
-    assert isinstance(loaded.panel, MethodPanel)
-    assert loaded.minimumSizeHint().width() <= 430

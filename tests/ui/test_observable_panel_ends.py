@@ -8,11 +8,27 @@ import time
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QMenu,
+    QSlider,
+    QTableWidget,
+)
 
 from napari_mrissl.ui.inspector import Inspector
+from napari_mrissl.ui.inspector.method_panel import MethodPanel
 from napari_mrissl.ui.inspector.observable import boxes, hints
 from napari_mrissl.ui.inspector.observable.choice import Choice
-from napari_mrissl.ui.inspector.observable.panel import CHUNKS, LAYOUT, MATRIX, ROUTES, SLICES
+from napari_mrissl.ui.inspector.observable.panel import (
+    CHECK,
+    CHUNKS,
+    LAYOUT,
+    MATRIX,
+    ROUTES,
+    SLICES,
+)
 from napari_mrissl.ui.inspector.observable.routes_tab import ZERO
 from napari_mrissl.ui.layers import add_volume
 from tests.observed import EDGE_MM, observable_run, turned
@@ -312,3 +328,44 @@ def test_nothing_imports_torch_before_weights_are_loaded():
         [sys.executable, "-c", words], capture_output=True, text=True, encoding="utf-8", timeout=120
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_session_brings_views_cell_and_tab_back(inspector, panel, qtbot):
+    choice = Choice(5, 3, False, (4, 2))
+    panel.choose(choice)
+    panel.matrix_tab.channel.setCurrentIndex(3)
+    panel.tabs.setCurrentIndex(CHECK)
+    settle(inspector, qtbot)
+    state = inspector.session_state()["panel"]
+    panel.choose(Choice())
+    panel.tabs.setCurrentIndex(MATRIX)
+    panel.matrix_tab.channel.setCurrentIndex(0)
+    assert panel.take_state(state) == []
+    settle(inspector, qtbot)
+    assert panel.choice == panel.seen.choice == choice
+    assert panel.tabs.currentIndex() == CHECK
+    assert panel.matrix_tab.chosen_channel == "S"
+    wrong = {"choice": {"count": 99}, "tab": 9, "slices": 1, "camera": "x", "axis": 7}
+    assert panel.take_state(wrong) == ["choice", "axis", "slices", "camera", "tab"]
+    assert panel.choice == choice
+
+
+def test_controls_are_explained_and_fit_a_narrow_dock(inspector, panel, qtbot):
+    for tab in range(6):
+        panel.tabs.setCurrentIndex(tab)
+        settle(inspector, qtbot)
+    for kind in (QAbstractButton, QAbstractSpinBox, QComboBox, QSlider, QTableWidget):
+        for one in panel.findChildren(kind):
+            # The options of a plot, which nobody can open.
+            if isinstance(one.window(), QMenu):
+                continue
+            parent = type(one.parent()).__name__
+            assert (
+                one.toolTip()
+                or isinstance(one.parent(), QTableWidget)
+                or one.objectName().startswith("qt_")
+                or "Scroll" in parent
+                or parent == "QTabBar"
+            ), (type(one).__name__, one.objectName(), parent)
+    assert isinstance(panel, MethodPanel)
+    assert inspector.minimumSizeHint().width() <= 430

@@ -10,8 +10,8 @@ from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QGridLayout, QW
 
 from napari_mrissl.features.drift import CHANGES, STRONGEST, Change, Series, drift_table
 from napari_mrissl.ui.explorer.measure_work import Drifted
-from napari_mrissl.ui.explorer.plot_box import PlotBox
 from napari_mrissl.ui.inspector.vectorpose.parts import NumberSlider
+from napari_mrissl.ui.plot_box import PlotBox
 from napari_mrissl.ui.recorder.parts import button, column, label_of, row, sentence, whole_number
 
 _TITLES: dict[Change, tuple[str, str]] = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from napari_mrissl.features.invariance import BINS, Invariance
-from napari_mrissl.ui.explorer.plot_box import PlotBox
+from napari_mrissl.ui.plot_box import PlotBox
 
 _MISSING = "Histograms need pyqtgraph, which is not installed: install napari-mrissl[app]."
 _TIP = (

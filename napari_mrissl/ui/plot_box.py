@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_mrissl.ui.plots import plot_widget
 from napari_mrissl.ui.pretraining.curves import Look
@@ -16,7 +16,7 @@ _HEIGHT = 140
 
 
 class PlotBox(QWidget):
-    """What plots of the explorer have in common; nothing in them moves with the mouse.
+    """What small plots have in common; nothing in them moves with the mouse.
 
     Parameters
     ----------
@@ -28,11 +28,21 @@ class PlotBox(QWidget):
         What the lines are.
     height
         Of the plot, in pixels.
+    grows
+        Whether that is the least height, and the plot takes what there is.
     """
 
-    def __init__(self, missing: str, tip: str, legend_tip: str, height: int = _HEIGHT) -> None:
+    def __init__(
+        self,
+        missing: str,
+        tip: str,
+        legend_tip: str,
+        height: int = _HEIGHT,
+        *,
+        grows: bool = False,
+    ) -> None:
         super().__init__()
-        self._missing, self._tip, self._height = missing, tip, height
+        self._missing, self._tip, self._height, self._grows = missing, tip, height, grows
         self.drawing: Any = None
         self.canvas: Any = None
         self.look = Look("#262930", "#f0f1f2")
@@ -65,13 +75,10 @@ class PlotBox(QWidget):
             axis.setPen(pen)
             axis.setTextPen(pen)
 
-    def show_legend(self, lines: list[tuple[str, str]]) -> None:
-        """Name lines by their colours."""
-        self.legend.setText(
-            "&nbsp;&nbsp; ".join(
-                f'<span style="color:{color}">━ {escape(text)}</span>' for color, text in lines
-            )
-        )
+    def show_legend(self, lines: list[tuple[str, str]], before: str = "") -> None:
+        """Name lines by their colours, after some words."""
+        named = (f'<span style="color:{color}">━ {escape(text)}</span>' for color, text in lines)
+        self.legend.setText("&nbsp;&nbsp; ".join([*([escape(before)] if before else []), *named]))
         self.legend.setVisible(bool(lines))
 
     def prepared(self) -> bool:
@@ -88,14 +95,19 @@ class PlotBox(QWidget):
             return False
         self.drawing = pyqtgraph
         self.canvas = plot_widget(pyqtgraph)
-        self.canvas.setFixedHeight(self._height)
+        if self._grows:
+            self.canvas.setMinimumHeight(self._height)
+            # Its own hint is larger than a dock.
+            self.canvas.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
+        else:
+            self.canvas.setFixedHeight(self._height)
         self.canvas.setMouseEnabled(x=False, y=False)
         self.canvas.hideButtons()
         self.canvas.setToolTip(self._tip)
         for side in ("left", "bottom"):
             # No "x0.001" beside the label: the numbers are those of the fields.
             self.canvas.getAxis(side).enableAutoSIPrefix(False)
-        self._column.addWidget(self.canvas)
+        self._column.addWidget(self.canvas, int(self._grows))
         return True
 
     def shut_down(self) -> None:
