@@ -1,4 +1,8 @@
-"""Rebuild the README's pictures, each of the widgets a user has, at work:  make shots."""
+"""Rebuild the README's pictures, each of the widgets a user has, at work:  make shots.
+
+``python tutorials/make_screenshots.py docs RUN`` takes a trained run of the observable tasks and
+makes the pictures of docs/observable.md alone.
+"""
 
 from __future__ import annotations
 
@@ -181,13 +185,29 @@ def observable(target: Path, scratch: Path) -> None:
     words = ["pretrain", "observable", "--data", "heads", "--preset", "tiny"]
     if main_command([*words, "--steps", str(3 * STEPS), "--out", str(run)]):
         raise RuntimeError("the run did not end well")
+    viewer, _ = views_of(run)
+    shoot(viewer, target)
+    viewer.close()
+
+
+def views_of(run: Path) -> tuple[Any, Any]:
+    """A window with a head, and eight views of it in the Inspector."""
     viewer, panel = inspected(run)
     viewer.dims.ndisplay = 3
     panel.panel.matrix_tab.count.setValue(8)
     demo.wait_until(lambda: not panel.busy, "more views")
     panel.panel.choose(panel.panel.choice.at(2, 5))
     demo.wait_until(lambda: not panel.busy, "the pair")
-    shoot(viewer, target)
+    return viewer, panel
+
+
+def parts_of_observable(folder: Path, run: Path) -> None:
+    """Every tab of the Inspector for a run of the observable tasks."""
+    viewer, panel = views_of(run)
+    for number, name in enumerate(("matrix", "slices", "layout", "routes", "chunks", "check")):
+        panel.panel.tabs.setCurrentIndex(number)
+        demo.wait_until(lambda: not panel.busy, name)
+        shoot(viewer, folder / f"observable_{name}.png")
     viewer.close()
 
 
@@ -227,13 +247,16 @@ def finetuning(target: Path, scratch: Path) -> None:
     viewer.close()
 
 
-def main(folder: Path) -> None:
-    """All pictures, into a folder."""
+def main(folder: Path, run: Path | None = None) -> None:
+    """All pictures, into a folder; or those of a run of the observable tasks."""
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as made:
         scratch = Path(made)
         # The lists of runs and datasets in the pictures are not the user's own.
         os.environ["MRISSL_DATA_DIR"] = str(scratch / "data")
+        if run is not None:
+            parts_of_observable(folder, run)
+            return
         demo.run(scratch, headless=True)
         shrink(scratch / "screenshot.png", folder / "demo.png")
         segmenter(folder / "segmenter_dark.png")
@@ -246,4 +269,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"), *map(Path, sys.argv[2:3]))
