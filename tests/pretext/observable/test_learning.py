@@ -174,5 +174,6 @@ def test_shuffled_places_teach_nothing_of_heads(
     found = _pretrained(tmp_path / "run", "--shuffled")
     below = found.worth["gap_mm"].below_chance
     assert below is not None
-    assert abs(below) <= 0.05, f"{100 * below:.0f} % below the best constant"
+    # Worse than the constant is no learning either, but far worse would be a fault.
+    assert -0.25 < below <= 0.05, f"{100 * below:.0f} % below the best constant"
     assert not _beats(found.worth["chunk_error"].value, found.nulls)

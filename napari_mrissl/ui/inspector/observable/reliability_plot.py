@@ -14,7 +14,7 @@ from napari_mrissl.ui.plot_box import PlotBox
 _MISSING = "The plot needs pyqtgraph, which is not installed: install napari-mrissl[app]."
 _COLORS = {"pairs": "#868e96", "mean": "#c2359f", "exact": "#2f9e44"}
 _DARK_COLORS = {"pairs": "#adb5bd", "mean": "#f06fd8", "exact": "#51cf66"}
-_WORDS = {"pairs": "pairs", "mean": "mean ± mean error", "exact": "exact"}
+_WORDS = {"pairs": "pairs (dots)", "mean": "mean ± mean error", "exact": "exact"}
 _TIP = (
     "Predicted over true distances in mm: every pair of views, the means by true distance with "
     "their mean errors, and the line of exact answers"
