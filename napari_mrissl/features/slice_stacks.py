@@ -125,7 +125,9 @@ class SliceStacks(ByTorch):
     def __init__(self, settings: SliceStackSettings) -> None:
         self.file: WeightFile | None = None
         if settings.slices is not None:
-            self.network = SliceNetwork(settings.slices, settings.dynamics)
+            dynamics = settings.dynamics
+            context = 1 if dynamics is None else dynamics.context
+            self.network = SliceNetwork(settings.slices, dynamics, context=context)
         else:
             self.file = file_of(settings.weights, network_named)
             self.network = slice_network(self.file.card)

@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.networks.settings import DynamicsShape, TokenizerShape
 
 TOKENIZER, DYNAMICS = "tokenizer", "dynamics"
 """The methods whose weights are networks for slices."""
+
+
+class _Flights(BaseModel):
+    frames: int = Field(ge=2)
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,15 @@ class SliceNetwork:
         Whether the dynamics were trained by shortcut forcing.
     heeds_actions
         Whether they were told the actions; else every action is zero to them.
+    context
+        The most frames that were looked at in training; later places were never learned.
     """
 
     slices: TokenizerShape
     dynamics: DynamicsShape | None = None
     drafts: bool = False
     heeds_actions: bool = True
+    context: int = 1
 
     @property
     def channels(self) -> int:
@@ -63,6 +70,7 @@ def slice_network(card: Mapping[str, Any]) -> SliceNetwork:
         if method == TOKENIZER:
             return SliceNetwork(slices)
         dynamics = DynamicsShape.model_validate(told.get("dynamics"))
+        context = _Flights.model_validate(told.get("flights")).frames - 1
     except ValidationError as error:
         raise MrisslError(
             "the card does not say how large the network is",
@@ -70,4 +78,4 @@ def slice_network(card: Mapping[str, Any]) -> SliceNetwork:
             expected="the weights of a run",
         ) from error
     drafts, zero = told.get("objective") == "shortcut", told.get("actions") == "zero"
-    return SliceNetwork(slices, dynamics, drafts, not zero)
+    return SliceNetwork(slices, dynamics, drafts, not zero, min(context, dynamics.context))

@@ -107,7 +107,7 @@ class SliceEncoder(nn.Module):
     @property
     def context(self) -> int:
         """The most frames that are looked at."""
-        return 1 if self.network.dynamics is None else self.network.dynamics.context
+        return self.network.context
 
     @torch.no_grad()
     def tokens(self, image: torch.Tensor, actions: torch.Tensor | None = None) -> torch.Tensor:

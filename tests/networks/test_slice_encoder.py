@@ -26,7 +26,7 @@ def test_a_tokenizer_gives_its_latents_of_the_last_frame(tmp_path, images):
 
 def test_dynamics_give_what_their_answer_is_made_of(tmp_path, images):
     encoder = SliceEncoder.open(dynamics_file(tmp_path))
-    assert (encoder.channels, encoder.context) == (DYNAMICS["width"], DYNAMICS["context"])
+    assert (encoder.channels, encoder.context) == (DYNAMICS["width"], 3)
     actions = torch.randn((2, 2, 7)) * 0.1
     tokens = encoder.tokens(images, actions)
     assert tokens.shape == (2, 4, 4, DYNAMICS["width"])

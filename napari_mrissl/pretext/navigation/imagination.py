@@ -100,7 +100,7 @@ class Imagination:
     @property
     def context(self) -> int:
         """The most frames that a prediction looks back on."""
-        return self.network.settings.dynamics.context
+        return self.network.settings.looks_back
 
     @property
     def frames(self) -> tuple[Imagined, ...]:

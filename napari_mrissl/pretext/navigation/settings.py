@@ -175,9 +175,14 @@ class DynamicsSettings(TaskSettings):
         description="True ones, or zeros: the control that is not told where it is flown.",
     )
 
+    @property
+    def looks_back(self) -> int:
+        """The most frames that a prediction was trained to look back on."""
+        return self.flights.frames - 1
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        steps = self.flights.frames - 1
+        steps = self.looks_back
         if not 1 <= steps <= self.dynamics.context:
             raise ValueError(
                 f"flights of {self.flights.frames} frames do not suit a context of "
@@ -260,8 +265,8 @@ DYNAMICS = TaskInfo(
             "data": _FEW_HEADS,
         },
         "cpu": {
-            "task": {"flights": {"frames": 5}},
-            "optimisation": {"steps": 1500, "batch": 8, "learning_rate": 1e-3, "warmup": 50},
+            "task": {"flights": {"frames": 9}},
+            "optimisation": {"steps": 1500, "batch": 4, "learning_rate": 1e-3, "warmup": 50},
             "checkpoint": _OFTEN,
             "data": _HEADS,
         },

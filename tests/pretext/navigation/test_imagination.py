@@ -12,23 +12,26 @@ from napari_mrissl.pretext.navigation.dynamics import Dynamics
 from napari_mrissl.pretext.navigation.flights import FlownPoses, actions_of, cut
 from napari_mrissl.pretext.navigation.imagination import Imagination, Limits
 from napari_mrissl.pretext.navigation.rollout import derangement, measure
+from napari_mrissl.training.building import settings_for
 from tests.pretext.navigation.small import dynamics_settings, smooth
 
-OTHER_SHAPE = {**dynamics_settings().model_dump(mode="json"), "dynamics": {"width": 32}}
+# Flights as long as the context, and what comes after.
+SETTINGS = dynamics_settings(frames=9)
+OTHER_SHAPE = {**SETTINGS.model_dump(mode="json"), "dynamics": {"width": 32}}
 PREPROCESSING = {"kind": "percentile", "low": 0.5, "high": 99.5}
 
 
 def network_of(**changes):
     """Dynamics that do not merely copy."""
     torch.manual_seed(0)
-    network = Dynamics(dynamics_settings().model_copy(update=changes)).network()
+    network = Dynamics(SETTINGS.model_copy(update=changes)).network()
     torch.nn.init.normal_(network.dynamics.out[1].weight, std=0.1)
     return network
 
 
 @pytest.fixture(scope="module")
 def poses():
-    return Dynamics(dynamics_settings()).flights.fly(smooth(0), "walk", 14, 5)
+    return Dynamics(SETTINGS).flights.fly(smooth(0), "walk", 14, 5)
 
 
 @pytest.fixture
@@ -69,6 +72,18 @@ def test_longer_flights_look_back_on_the_newest_frames(imagination, poses):
         told = torch.from_numpy(actions[5:9].astype(np.float32))
         expected = imagination.network.dynamics(before[None], told[None])[0, -1]
     assert np.abs(imagination.frames[9].latents - expected.numpy()).max() < 1e-5
+
+
+def test_it_looks_back_no_farther_than_in_training():
+    short = Dynamics(dynamics_settings(frames=4)).network()
+    assert short.settings.dynamics.context == 8
+    assert Imagination(short, Limits(window=False, low=0.5, high=99.5)).context == 3
+
+
+@pytest.mark.parametrize("preset", ["cpu", "gpu"])
+def test_presets_train_all_of_the_context(preset):
+    task = settings_for("dynamics", None, preset, {}).task
+    assert task["flights"]["frames"] - 1 == task["dynamics"]["context"]
 
 
 def test_back_is_as_if_a_step_had_not_been(imagination, poses):
@@ -165,7 +180,7 @@ def test_weights_of_something_else_are_refused(tmp_path, card, said):
 
 
 def flights(kind, count, frames=10):
-    task = Dynamics(dynamics_settings())
+    task = Dynamics(SETTINGS)
     scans = [smooth(number % 3) for number in range(count)]
     return [
         FlownPoses(scan, n % 3, kind, task.flights.fly(scan, kind, frames, n), None)
@@ -212,9 +227,7 @@ def test_a_network_without_actions_has_a_ratio_of_one():
 
 def test_an_untrained_network_is_as_good_as_copying():
     torch.manual_seed(0)
-    copying = Imagination(
-        Dynamics(dynamics_settings()).network(), Limits(window=False, low=0.5, high=99.5)
-    )
+    copying = Imagination(Dynamics(SETTINGS).network(), Limits(window=False, low=0.5, high=99.5))
     found = measure(copying, flights("pan", 2))["pan"]
     assert found.below_copied == pytest.approx(1, abs=1e-3)
     assert found.errors[8]["imagined"].latent == pytest.approx(
