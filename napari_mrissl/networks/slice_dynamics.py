@@ -4,11 +4,11 @@ After V-JEPA 2-AC (arXiv:2506.09985): block-causal, an action token beside the p
 each step, latents and predictions layer-normed without gains. As in Navigation World Models
 (arXiv:2412.03572) the action also scales and shifts every token of its step: what it does to
 a patch is a product of both, which sums alone are slow to learn. Inferred: each patch is told
-where in the slice before the action takes it from, and what lies there; a prediction is added
-to the latents before it, or as far as a learned share says to those that lie there, so that an
-untrained network copies, and one that saw wrong actions goes on doing so; no token tells the
-pose, which would give position away. The shortcut variant is after Dreamer 4
-(arXiv:2509.24527). The network of arXiv:2605.06487 is not public.
+where in the two slices before the action takes it from, and what lies there; a prediction is
+added to the latents before it, or as far as learned shares say to those that lie there and to
+how they differ between the two, so that an untrained network copies, and one that saw wrong
+actions goes on doing so; no token tells the pose, which would give position away. The shortcut
+variant is after Dreamer 4 (arXiv:2509.24527). The network of arXiv:2605.06487 is not public.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ FINEST = 8
 """The finest schedule of shortcut forcing takes so many steps from noise to a slice."""
 
 _SIZES = FINEST.bit_length()
-_PLACE = 6
+_PLACE = 9
+_SHARES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +44,14 @@ class Past:
         How many there are.
     seen
         Of each layer.
+    latents, action
+        Of the newest frame, (B, 1, grid, grid, latent), and the one that led on, (B, 1, 7).
     """
 
     frames: int
     seen: tuple[Seen, ...]
+    latents: torch.Tensor
+    action: torch.Tensor
 
 
 class Draft(NamedTuple):
@@ -99,15 +104,15 @@ class SliceDynamics(nn.Module):
         self.action_in = nn.Linear(ACTIONS, width)
         told = ACTIONS + (_PLACE if shape.follows else 0)
         self.told = nn.Sequential(nn.Linear(told, width), nn.SiLU(), nn.Linear(width, width))
-        self.moved_in = nn.Linear(slices.latent, width) if shape.follows else None
+        self.moved_in = nn.Linear(_SHARES * slices.latent, width) if shape.follows else None
         self.times = nn.Parameter(torch.zeros(shape.context, width).normal_(std=0.02))
         self.blocks = nn.ModuleList(
             Block(width, shape.heads, conditioned=True) for _ in range(shape.depth)
         )
         self.latent = slices.latent
-        # One more number says how far a patch is what lies where it comes from.
+        # Two more numbers say how far a patch is what lies where it comes from, and goes on.
         self.out = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, slices.latent + shape.follows)
+            nn.LayerNorm(width), nn.Linear(width, slices.latent + _SHARES * shape.follows)
         )
         for parameter in self.out[1].parameters():
             nn.init.zeros_(parameter)
@@ -165,10 +170,9 @@ class SliceDynamics(nn.Module):
             patches = patches + self.draft_in(draft.latents.flatten(2, 3)) + where[:, :, None]
         told, moved = scaled[:, :, None].expand(-1, -1, self.grid**2 + 1, -1), None
         if self.moved_in is not None:
-            places = origins(actions, self.centers)
-            moved = latents_at(latents, places.to(latents))
-            patches = patches + self.moved_in(moved.flatten(2, 3))
-            told = torch.cat([told, self._told_of(places).to(told)], dim=-1)
+            moved, place = self._followed(latents, actions, past)
+            patches = patches + self.moved_in(moved.flatten(-2).flatten(2, 3))
+            told = torch.cat([told, place.to(told)], dim=-1)
         tokens = torch.cat([self.action_in(scaled)[:, :, None], patches], dim=2)
         tokens = tokens + self.times[before : before + new, None]
         each = tokens.shape[2]
@@ -184,16 +188,38 @@ class SliceDynamics(nn.Module):
         said = said.reshape(*latents.shape[:-1], -1)
         found = latents + said[..., : self.latent]
         if moved is not None:
-            found = found + said[..., self.latent :] * (moved - latents)
+            found = found + (moved @ said[..., self.latent :, None])[..., 0]
         return found if self.draft_in is not None else normed(found), Past(
-            before + new, tuple(seen)
+            before + new, tuple(seen), latents[:, -1:], actions[:, -1:]
         )
 
-    def _told_of(self, places: torch.Tensor) -> torch.Tensor:
-        """(B, T, 1 + patches, 6): zeros for the action, then place and way of each patch."""
-        way = (places - self.centers.to(places)) * self.grid
-        told = torch.cat([2 * places, way], dim=-1).flatten(2, 3)
-        return functional.pad(told, (0, 0, 1, 0))
+    def _followed(
+        self, latents: torch.Tensor, actions: torch.Tensor, past: Past | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What lies where patches come from, and what a token is told of these places.
+
+        Returns
+        -------
+        tuple
+            (B, T, grid, grid, latent, 2) by how much it differs from the latents, and from what
+            lies there in the slice before, which for a first slice is nothing; and (B, T,
+            1 + patches, 9): zeros for the action, for each patch its place, its way in patches,
+            and its way in the slice before.
+        """
+        if past is None:
+            older, led = latents[:, :1], torch.zeros_like(actions[:, :1])
+        else:
+            older, led = past.latents, past.action
+        older = torch.cat([older, latents[:, :-1]], dim=1)
+        led = torch.cat([led, actions[:, :-1]], dim=1)
+        places = origins(actions, self.centers)
+        earlier = origins(led, places)
+        here = latents_at(latents, places.to(latents))
+        there = latents_at(older, earlier.to(latents))
+        way, before = ((one - self.centers.to(one)) * self.grid for one in (places, earlier))
+        told = torch.cat([2 * places, way, before], dim=-1).flatten(2, 3)
+        moved = torch.stack([here - latents, here - there], dim=-1)
+        return moved, functional.pad(told, (0, 0, 1, 0))
 
 
 def _causal(before: int, new: int, each: int, device: torch.device) -> torch.Tensor:

@@ -26,7 +26,8 @@ def origins(actions: torch.Tensor, centers: torch.Tensor) -> torch.Tensor:
     actions
         (..., 7), unscaled; see `napari_mrissl.geometry.apply_action`.
     centers
-        (grid, grid, 3), see `patch_centers`.
+        (grid, grid, 3), see `patch_centers`; or (..., grid, grid, 3), any places in the frames
+        that actions lead to.
 
     Returns
     -------

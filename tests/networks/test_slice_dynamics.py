@@ -78,6 +78,7 @@ def test_where_patches_come_from_is_the_same_for_any_scale(flights):
     made(latents, actions)
     made.action_scale *= 2
     made(latents, actions)
+    assert len(seen) == 2
     assert torch.equal(*seen)
 
 
@@ -90,9 +91,28 @@ def test_a_share_of_one_follows_a_patch_and_of_none_copies(flights):
     actions = torch.zeros_like(actions)
     actions[..., 0] = 1 / 3
     assert torch.allclose(made(latents, actions), latents, atol=1e-4)
-    made.out[1].bias[-1] = 1
+    made.out[1].bias[-2] = 1
     found = made(latents, actions)
     assert torch.allclose(found[..., :2, :], latents[..., 1:, :], atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_second_share_goes_on_as_what_lies_there_has_changed(flights):
+    made = network()
+    latents, actions = flights
+    torch.nn.init.zeros_(made.out[1].weight)
+    made.out[1].bias[-1] = 1
+    # Where nothing moves, a straight line through two slices; a first slice has none before it.
+    found = made(latents, torch.zeros_like(actions))
+    line = torch.cat([latents[:, :1], 2 * latents[:, 1:] - latents[:, :-1]], dim=1)
+    assert torch.allclose(found, normed(line), atol=1e-4)
+    # Moved by a patch at each step, what comes in was two patches to the right in the slice before.
+    actions = torch.zeros_like(actions)
+    actions[..., 0] = 1 / 3
+    made.out[1].bias[-2] = 1
+    found = made(latents, actions)[:, 1:, :, 0]
+    line = 2 * latents[:, 1:, :, 1] - latents[:, :-1, :, 2]
+    assert torch.allclose(found, normed(line), atol=1e-4)
 
 
 @torch.no_grad()
