@@ -3,6 +3,7 @@
 from napari_mrissl.geometry.actions import (
     ACTION_NAMES,
     apply_action,
+    chained,
     invert_action,
     relative_action,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "apply_action",
     "apply_affine",
     "axis_codes",
+    "chained",
     "invert_action",
     "is_oblique",
     "lps_to_ras",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_mrissl.training.run import Run
 
 PIXELS, RANDOM = "pixels", "random"
-_FORMAT = 1
+_FORMAT = 2
 
 
 class ProbeSettings(BaseModel):
@@ -227,6 +227,7 @@ def _about(runs: Mapping[str, plans.Arm], settings: ProbeSettings) -> str:
         f"components, fitted on up to {settings.train_subjects} training subjects and measured on "
         f"up to {settings.test_subjects} held-out ones, with 95 % intervals over these. Chance "
         "looks at no slice: the mean, the most frequent class, one label everywhere; for rollouts "
-        "the better of copying and a straight line. Latent errors of different tokenizers are not "
-        "comparable; all dynamics here have the same one."
+        "the best of copying, a straight line, and the first slice's latents moved in its plane as "
+        "the actions say, which heeds them without having learned anything. Latent errors "
+        "of different tokenizers are not comparable; all dynamics here have the same one."
     )

@@ -16,7 +16,7 @@ from napari_mrissl.evaluation.navigation.encoders import NetworkEncoder
 from napari_mrissl.evaluation.navigation.probe_slices import Amounts, draw
 from napari_mrissl.evaluation.navigation.probing import Measure, probe
 from napari_mrissl.evaluation.navigation.reconstructions import reconstruction
-from napari_mrissl.evaluation.navigation.world import cycle, flown, measures, numbers
+from napari_mrissl.evaluation.navigation.world import RATIOS, cycle, flown, measures, numbers
 from napari_mrissl.features.slice_stacks import STACKS, stack_poses
 from napari_mrissl.networks import weights
 from napari_mrissl.networks.slice_encoder import SliceEncoder
@@ -192,7 +192,7 @@ def _said(rollouts: list[Rollout], around: float) -> dict[str, Measure]:
     found = {
         name: one
         for name, one in measures(plain).items()
-        if name in wanted or name.startswith(("shuffle_ratio", "below_copied"))
+        if name in wanted or name.startswith(RATIOS)
     }
     renamed = {name.replace("latent_", "latent_error_"): one for name, one in found.items()}
     return {**renamed, "cycle_error": Measure(around)}

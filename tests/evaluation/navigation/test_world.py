@@ -21,23 +21,29 @@ def rollout(kind, latent, shuffled):
             "imagined": Apart(latent * h, 30.0 - h, 0.9),
             "copied": Apart(0.5 * h, 20.0, 0.5),
             "straight": Apart(0.4 * h, 10.0, 0.6),
+            "moved": Apart(0.3 * h, 12.0, 0.7),
         }
         for h in (1, 4, 8)
     }
-    return Rollout(kind, 2, errors, latent, 0.5, shuffled)
+    return Rollout(kind, 2, errors, latent, 0.5, shuffled, 0.4, 0.4 if kind == "scroll" else 0.6)
 
 
-def test_kinds_count_alike_and_chance_is_the_better_simple_answer():
+def test_kinds_count_alike_and_chance_is_the_best_answer_that_learned_nothing():
     plain = numbers([rollout("walk", 0.2, 0.3), rollout("scroll", 0.4, 0.4)])
     assert plain["latent_4"] == pytest.approx(1.2)
     assert plain["psnr_8"] == 22.0
     assert plain["shuffle_ratio"] == pytest.approx((1.5 + 1.0) / 2)
     assert plain["shuffle_ratio_walk"] == pytest.approx(1.5)
     found = measures({name: [value, value + 2] for name, value in plain.items()})
-    assert found["latent_1"].chance == pytest.approx(0.4 + 1)  # the straight line
+    assert found["latent_1"].chance == pytest.approx(0.3 + 1)  # what was moved
     assert found["psnr_1"].chance == pytest.approx(20 + 1)  # the copy
-    assert found["ssim_1"].chance == pytest.approx(0.6 + 1)
-    assert found["shuffle_ratio"].chance == 1.0
+    assert found["ssim_1"].chance == pytest.approx(0.7 + 1)
+    # The values are of two people, the second worse by 2.
+    assert found["shuffle_ratio_walk"].chance == pytest.approx(1.5 + 1)
+    assert found["shuffle_ratio"].chance == pytest.approx((1.5 + 1) / 2 + 1)
+    assert found["below_copied_walk"].chance == 1.0  # copying, which here is the better
+    one = measures({"below_copied": [0.7], "moved_below_copied": [0.8]})
+    assert one["below_copied"].chance == 0.8
     assert (found["latent_1"].value, found["latent_1"].subjects) == (pytest.approx(1.3), 2)
     assert found["straight_latent_1"].chance is None
 
