@@ -89,3 +89,10 @@ def test_wrong_settings_are_refused_before_anything_is_made(refused, words, tmp_
     few = [2 if one == 12 else one for one in words]
     assert "--slices" in refused("benchmark", "navigation", *few)
     assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_trained_where_nobody_is_held_out(refused, words, tmp_path):
+    for number in (1, 2):
+        (tmp_path / "scans" / f"{number}.nii").unlink()
+    assert "no subject is held out" in refused("benchmark", "navigation", *words)
+    assert not (tmp_path / "out").exists()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_mrissl import __version__
-from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation.navigation import arms as plans
 from napari_mrissl.evaluation.navigation import tables
 from napari_mrissl.evaluation.navigation.kept import MEASURED, keep, kept
@@ -92,11 +91,15 @@ def compare(
     MrisslError
         If the folder holds other arms, budgets differ, or no subject is held out.
     """
+    from napari_mrissl.training.data import cohort
+
     settings = settings or ProbeSettings()
     budgets = plans.budgets(runs)
+    drawing = _Drawing(runs[plans.START].settings, settings)
+    # Training may take days.
+    cohort.held_out_subjects(drawing.run)
     made = trained(folder, runs, train, tell)
     rows: dict[str, dict[str, Measure]] = {}
-    drawing = _Drawing(runs[plans.START].settings, settings)
     for name in (PIXELS, RANDOM, *plans.COMPARED):
         run = made.get(name)
         place = folder / MEASURED / f"{name}.json"
@@ -135,10 +138,7 @@ class _Drawing:
         """Subjects that nothing was trained on."""
         from napari_mrissl.training.data import cohort
 
-        found = cohort.subjects(self.run, "validation")
-        if found is None:
-            raise MrisslError("no subject is held out", where="data", expected="two or more")
-        return found
+        return cohort.held_out_subjects(self.run)
 
     @property
     def slices(self) -> tuple[ProbeSlices, ProbeSlices]:
