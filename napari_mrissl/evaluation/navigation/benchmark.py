@@ -38,7 +38,7 @@ class ProbeSettings(BaseModel):
     slices, pairs
         Of each subject.
     flights
-        Of each kind over each of at most eight held-out subjects.
+        Of each kind over each of at most eight held-out scans.
     seed
         Of slices and flights.
     """

@@ -74,21 +74,24 @@ def world(
     seed
         Of the flights.
     most, each
-        Subjects at most; flights of each kind over each of them.
+        Scans at most, those of one person count as one; flights of each kind over each scan.
     """
     imagination = Imagination.open(run, device)
     count = min(most, len(subjects))
-    found: Values = {}
+    found: dict[str, dict[str, list[float]]] = {}
     for number in range(count):
         flights = flown(subjects, number, seed, each)
-        rollouts = measure(imagination, flights)
-        for name, value in numbers(list(rollouts.values())).items():
+        plain = numbers(list(measure(imagination, flights).values()))
+        plain["cycle_error"] = cycle(imagination, flights)
+        for name, value in plain.items():
             # A flight that could not move has no error to copy: what is divided by it is no number.
             if np.isfinite(value):
-                found.setdefault(name, []).append(value)
-        found.setdefault("cycle_error", []).append(cycle(imagination, flights))
+                people = found.setdefault(name, {})
+                people.setdefault(flights[0].scan.subject, []).append(value)
         tell((number + 1) / count)
-    return measures(found)
+    return measures(
+        {name: [float(np.mean(own)) for own in by.values()] for name, by in found.items()}
+    )
 
 
 def numbers(rollouts: Sequence[Rollout]) -> dict[str, float]:

@@ -1,5 +1,7 @@
 """Rollouts as measures, cycles, and reconstructions beside what their chance says."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from slice_networks import dynamics_file, tokenizer_file
 
 from napari_mrissl.evaluation.navigation import reconstructions
 from napari_mrissl.evaluation.navigation.world import cycle, flown, measures, numbers, world
+from napari_mrissl.evaluation.statistics import interval
 from napari_mrissl.networks.slice_encoder import SliceEncoder
 from napari_mrissl.pretext.navigation.imagination import Imagination
 from napari_mrissl.pretext.navigation.rollout import Apart, Rollout, measure
@@ -57,6 +60,25 @@ def test_worlds_of_a_file_are_those_of_its_rollouts(tmp_path):
     assert found["latent_8"].value == pytest.approx(np.mean([x["latent_8"] for x in one]))
     assert {f"shuffle_ratio_{kind}" for kind in KINDS} <= set(found)
     assert found["cycle_error"].value > 0
+
+
+class Twins(Smooth):
+    """Three scans of two people."""
+
+    def scan(self, number):
+        return dataclasses.replace(super().scan(number), subject=("a", "b", "a")[number])
+
+
+def test_two_scans_of_a_person_count_as_one(tmp_path):
+    path = dynamics_file(tmp_path)
+    found = world(path, Twins(), seed=2)
+    own = [measure(Imagination.open(path), flown(Twins(), k, 2, 2)) for k in range(3)]
+    first, second, third = [numbers(list(one.values()))["latent_8"] for one in own]
+    people = [(first + third) / 2, second]
+    assert found["latent_8"].subjects == found["cycle_error"].subjects == 2
+    assert found["latent_8"].value == pytest.approx(np.mean(people))
+    low, high = interval(np.array(people))
+    assert (found["latent_8"].low, found["latent_8"].high) == pytest.approx((low, high))
 
 
 def test_what_copies_has_no_cycle_error_and_heeds_nothing(tmp_path):
