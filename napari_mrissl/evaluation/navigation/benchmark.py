@@ -123,6 +123,7 @@ def facts(runs: Mapping[str, plans.Arm], settings: ProbeSettings) -> dict[str, A
         "data": runs[plans.START].settings.data.kind,
         "tokenizer": runs[plans.START].settings.task["backbone"],
         "dynamics": runs[plans.FULL].settings.task["dynamics"],
+        "notes": list(_notes(runs)),
     }
 
 
@@ -215,8 +216,15 @@ def _measures(content: Mapping[str, Any]) -> dict[str, Measure]:
     return {name: Measure(**one) for name, one in content.items()}
 
 
+def _notes(runs: Mapping[str, plans.Arm]) -> tuple[str, ...]:
+    from napari_mrissl.training.ablation import notes_on
+
+    return notes_on({name: arm.settings for name, arm in runs.items()})
+
+
 def _about(runs: Mapping[str, plans.Arm], settings: ProbeSettings) -> str:
     start, full = runs[plans.START], runs[plans.FULL]
+    notes = "".join(f"\n\nNote: {note}." for note in _notes(runs))
     return (
         "Budget of every arm: "
         f"{start.settings.optimisation.steps} and {full.settings.optimisation.steps} steps, "
@@ -230,4 +238,4 @@ def _about(runs: Mapping[str, plans.Arm], settings: ProbeSettings) -> str:
         "the best of copying, a straight line, and the first slice's latents moved in its plane as "
         "the actions say, which heeds them without having learned anything. Latent errors "
         "of different tokenizers are not comparable; all dynamics here have the same one."
-    )
+    ) + notes
