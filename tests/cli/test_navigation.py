@@ -33,6 +33,8 @@ def test_a_report_on_dynamics_holds_every_number_beside_chance(run, scan, tmp_pa
     assert facts["identity"] == read(scan.path).identity
     assert "this very scan" in facts["pose_probe"]
     assert facts["cycle_error"] > 0
+    assert facts["chance_cycle_error"] == 0
+    assert "copies" in facts["cycle"]
     figures = sorted(path.name for path in out.glob("*.png"))
     assert figures == [
         "drift.png", "flight_rotate.png", "flight_scroll.png", "flight_walk.png",

@@ -236,6 +236,8 @@ def _about(runs: Mapping[str, plans.Arm], settings: ProbeSettings) -> str:
         f"up to {settings.test_subjects} held-out ones, with 95 % intervals over these. Chance "
         "looks at no slice: the mean, the most frequent class, one label everywhere; for rollouts "
         "the best of copying, a straight line, and the first slice's latents moved in its plane as "
-        "the actions say, which heeds them without having learned anything. Latent errors "
-        "of different tokenizers are not comparable; all dynamics here have the same one."
+        "the actions say, which heeds them without having learned anything: the rows "
+        f"below the arms, in the latents of the dynamics. Of the cycle error {tables.CYCLE}. "
+        "Latent errors of different tokenizers are not comparable; all dynamics here have the "
+        "same one."
     ) + notes

@@ -16,6 +16,7 @@ from napari_mrissl.evaluation.navigation.encoders import NetworkEncoder
 from napari_mrissl.evaluation.navigation.probe_slices import Amounts, draw
 from napari_mrissl.evaluation.navigation.probing import Measure, probe
 from napari_mrissl.evaluation.navigation.reconstructions import reconstruction
+from napari_mrissl.evaluation.navigation.tables import CYCLE
 from napari_mrissl.evaluation.navigation.world import RATIOS, cycle, flown, measures, numbers
 from napari_mrissl.features.slice_stacks import STACKS, stack_poses
 from napari_mrissl.networks import weights
@@ -187,15 +188,15 @@ def write(report: Report, folder: Path) -> list[str]:
 
 def _said(rollouts: list[Rollout], around: float) -> dict[str, Measure]:
     plain = {name: [value] for name, value in numbers(rollouts).items()}
+    plain["cycle_error"] = [around]
     kept = ("latent", "psnr", "ssim")
-    wanted = {f"{name}_{step}" for name in kept for step in SAID}
+    wanted = {"cycle_error", *(f"{name}_{step}" for name in kept for step in SAID)}
     found = {
         name: one
         for name, one in measures(plain).items()
         if name in wanted or name.startswith(RATIOS)
     }
-    renamed = {name.replace("latent_", "latent_error_"): one for name, one in found.items()}
-    return {**renamed, "cycle_error": Measure(around)}
+    return {name.replace("latent_", "latent_error_"): one for name, one in found.items()}
 
 
 def _drift(rollouts: list[Rollout]) -> dict[str, NDArray[np.float64]]:
@@ -275,6 +276,8 @@ def _plain(
         "seed": seed,
         "pose_probe": POSE_PROBE,
     }
+    if "cycle_error" in found:
+        plain["cycle"] = CYCLE
     for name, one in found.items():
         plain[name] = one.value if np.isfinite(one.value) else None
         if one.chance is not None:

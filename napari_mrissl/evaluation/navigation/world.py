@@ -62,8 +62,7 @@ def world(
     ``moved_latent_h``. ``shuffle_ratio`` and ``below_copied`` are of single steps, and of each
     kind by itself with its name behind (chance: the better of 1, which is what copying has, and
     that of moved latents, ``moved_shuffle_ratio`` ...). ``cycle_error`` is the latent
-    error after an action and its inverse; what merely copies has none, so that it says something
-    only beside the ratio.
+    error after an action and its inverse (chance: 0, see `tables.CYCLE`).
 
     Parameters
     ----------
@@ -122,6 +121,8 @@ def measures(found: Values) -> dict[str, Measure]:
         if known:
             best = min if name.startswith(("latent", "below_copied")) else max
             chance = best(known, key=lambda one: float(np.mean(one)))
+        elif name == "cycle_error":
+            chance = np.zeros(1)
         made[name] = Measure.of(np.array(values), chance)
     return made
 

@@ -6,6 +6,7 @@ import pytest
 
 from napari_mrissl.evaluation.navigation import benchmark, tables
 from napari_mrissl.evaluation.navigation.arms import arms
+from napari_mrissl.evaluation.navigation.probing import Measure
 from napari_mrissl.training.data import cohort
 from napari_mrissl.training.data.engine_subjects import remarks_on
 from tests.pretext.navigation.small import Smooth
@@ -39,3 +40,28 @@ def test_tables_say_when_held_out_heads_have_the_anatomy_of_the_others(compared)
     text, table, _ = compared("ensembles")
     assert "Note" not in text
     assert table["how"]["notes"] == []
+
+
+def test_the_table_for_people_shows_each_simple_answer_and_each_kind():
+    dynamics = {
+        "latent_4": Measure(0.5, chance=0.6),
+        "copied_latent_4": Measure(0.9),
+        "straight_latent_4": Measure(0.8, 0.7, 0.9, subjects=3),
+        "moved_latent_4": Measure(0.6),
+        "ssim_4": Measure(0.75),
+        "shuffle_ratio_pan": Measure(1.5, chance=1.3),
+        "moved_shuffle_ratio_pan": Measure(1.3),
+    }
+    rows = {"pixels": {"position_mm": Measure(9.0)}, "dynamics": dynamics}
+    text = tables.markdown(rows, {}, "about")
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()[:-2]]
+    table = {line[0]: dict(zip(lines[0], line, strict=True)) for line in lines}
+    assert list(table)[-3:] == ["copied", "straight", "moved"]
+    columns = "latent error 4", "SSIM 4", "shuffle ratio, pan"
+    assert [table["chance"][one] for one in columns] == ["0.6", "", "1.3"]
+    assert [table["dynamics"][one] for one in columns] == ["0.5", "0.75", "1.5"]
+    assert [table["copied"][one] for one in columns] == ["0.9", "", ""]
+    assert [table["straight"][one] for one in columns] == ["0.8 (0.7 to 0.9)", "", ""]
+    assert [table["moved"][one] for one in columns] == ["0.6", "", "1.3"]
+    without = tables.markdown({"pixels": {"position_mm": Measure(9.0)}}, {}, "about")
+    assert "copied" not in without
