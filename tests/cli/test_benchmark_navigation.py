@@ -40,7 +40,7 @@ def test_arms_are_trained_probed_and_compared_once(run, words, tmp_path):
     assert ran.code == 0, ran.err
     table = json.loads(ran.out)
     assert table == json.loads((out / "table.json").read_text(encoding="utf-8"))
-    assert list(table["rows"]) == ["pixels", "random", *COMPARED]
+    assert list(table["rows"]) == ["box", "pixels", "random", *COMPARED]
     # Two steps of two flights with three slices each, twice.
     assert table["budgets"] == {name: {"steps": 4, "slices": 24} for name in COMPARED}
     for name, row in table["rows"].items():

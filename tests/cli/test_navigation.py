@@ -32,6 +32,9 @@ def test_a_report_on_dynamics_holds_every_number_beside_chance(run, scan, tmp_pa
         assert np.isfinite(facts[f"chance_{name}"]), name
     assert facts["identity"] == read(scan.path).identity
     assert "this very scan" in facts["pose_probe"]
+    for name in POSE:
+        assert np.isfinite(facts[f"box_{name}"]), name
+        assert facts[f"chance_box_{name}"] == facts[f"chance_{name}"]
     assert facts["cycle_error"] > 0
     assert facts["chance_cycle_error"] == 0
     assert "copies" in facts["cycle"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_mrissl.pretext.subjects import Subjects
     from napari_mrissl.training.run import Run
 
-PIXELS, RANDOM = "pixels", "random"
+BOX, PIXELS, RANDOM = "box", "pixels", "random"
 _FORMAT = 2
 
 
@@ -100,7 +100,7 @@ def compare(
     cohort.held_out_subjects(drawing.run)
     made = trained(folder, runs, train, tell)
     rows: dict[str, dict[str, Measure]] = {}
-    for name in (PIXELS, RANDOM, *plans.COMPARED):
+    for name in (BOX, PIXELS, RANDOM, *plans.COMPARED):
         run = made.get(name)
         place = folder / MEASURED / f"{name}.json"
         key = _key(run, runs[plans.START].settings, settings)
@@ -173,6 +173,8 @@ def _measured(name: str, run: Run | None, drawing: _Drawing) -> dict[str, Measur
     train, test = drawing.slices
     device = str(device_of(drawing.run.device))
     shape = TokenizerShape.model_validate(drawing.run.task["backbone"])
+    if name == BOX:
+        return probing.probe(encoders.BoxEncoder(shape.patch), train, test)
     if name == PIXELS:
         return probing.probe(encoders.PixelEncoder(shape.patch), train, test)
     if run is None:
@@ -231,13 +233,14 @@ def _about(runs: Mapping[str, plans.Arm], settings: ProbeSettings) -> str:
         f"{start.slices + full.slices} slices; a second of training is not the same in all. "
         "All dynamics and tokenizer_only begin from one tokenizer, static from one that saw "
         "axis-aligned stacks only. Features are frozen, and of single slices: latents of "
-        "tokenizers, hidden states of dynamics. Probes are linear, on at most 256 principal "
-        f"components, fitted on up to {settings.train_subjects} training subjects and measured on "
-        f"up to {settings.test_subjects} held-out ones, with 95 % intervals over these. Chance "
-        "looks at no slice: the mean, the most frequent class, one label everywhere; for rollouts "
-        "the best of copying, a straight line, and the first slice's latents moved in its plane as "
-        "the actions say, which heeds them without having learned anything: the rows "
-        f"below the arms, in the latents of the dynamics. Of the cycle error {tables.CYCLE}. "
-        "Latent errors of different tokenizers are not comparable; all dynamics here have the "
-        "same one."
+        "tokenizers, hidden states of dynamics. box sees where the scan ends and no grey value: "
+        "what it knows of place and size is no anatomy. Probes are linear, on at most 256 "
+        f"principal components, fitted on up to {settings.train_subjects} training subjects and "
+        f"measured on up to {settings.test_subjects} held-out ones, with 95 % intervals over "
+        "these. Chance looks at no slice: the mean, the most frequent class, one label "
+        "everywhere; for rollouts the best of copying, a straight line, and the first slice's "
+        "latents moved in its plane as the actions say, which heeds them without having learned "
+        "anything: the rows below the arms, in the latents of the dynamics. Of the cycle error "
+        f"{tables.CYCLE}. Latent errors of different tokenizers are not comparable; all dynamics "
+        "here have the same one."
     ) + notes

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl import __version__
-from napari_mrissl.evaluation.navigation.encoders import NetworkEncoder
+from napari_mrissl.evaluation.navigation.encoders import BoxEncoder, NetworkEncoder
 from napari_mrissl.evaluation.navigation.probe_slices import Amounts, draw
 from napari_mrissl.evaluation.navigation.probing import Measure, probe
 from napari_mrissl.evaluation.navigation.reconstructions import reconstruction
@@ -33,7 +33,8 @@ STEPS = tuple(range(1, 9))
 SAID = (1, 4, 8)
 POSE_PROBE = (
     "fitted on other random slices of this very scan: it says whether the features know the "
-    "place in it, not in scans of others"
+    "place in it, not in scans of others; box_ is what the same probe reads from where the scan "
+    "ends alone"
 )
 
 _SHOWN_KINDS = ("scroll", "rotate", "walk")
@@ -142,6 +143,8 @@ def examine(
     progress(0.3)
     probed = probe(NetworkEncoder(encoder), one, other)
     found |= {name: probed[name] for name in _OF_A_PROBE}
+    ended = probe(BoxEncoder(encoder.shape.patch), one, other)
+    found |= {f"box_{name}": ended[name] for name in _OF_A_PROBE}
     progress(0.5)
     all_flights = flown(_OneScan(scan), 0, seed, flights)
     kinds = {flight.kind: flight for flight in all_flights}
