@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from napari_mrissl.evaluation.navigation import benchmark, tables
-from napari_mrissl.evaluation.navigation.arms import arms
+from napari_mrissl.evaluation.navigation import benchmark, probing, tables
+from napari_mrissl.evaluation.navigation.arms import FULL, arms
 from napari_mrissl.evaluation.navigation.probing import Measure
 from napari_mrissl.training.data import cohort
 from napari_mrissl.training.data.engine_subjects import remarks_on
@@ -40,6 +40,28 @@ def test_tables_say_when_held_out_heads_have_the_anatomy_of_the_others(compared)
     text, table, _ = compared("ensembles")
     assert "Note" not in text
     assert table["how"]["notes"] == []
+
+
+def test_rows_are_probed_with_as_many_numbers_as_the_narrowest_has(tmp_path, monkeypatch):
+    runs = arms({"kind": "heads"}, "tiny", {"backbone.latent": "6"})
+    assert benchmark.components(runs) == 6
+    narrow = arms({"kind": "heads"}, "tiny", {"backbone.latent": "48"})
+    assert benchmark.components(narrow) == narrow[FULL].settings.task["dynamics"]["width"]
+    monkeypatch.setattr(cohort, "subjects", lambda settings, part: Smooth())
+    probed = []
+
+    def noted(encoder, train, test, components):
+        probed.append((type(encoder).__name__, components))
+        return {}
+
+    monkeypatch.setattr(probing, "probe", noted)
+    monkeypatch.setattr(benchmark, "trained", lambda *given: {})
+    monkeypatch.setattr(benchmark.plans, "COMPARED", ())
+    monkeypatch.setattr(benchmark.plans, "budgets", lambda runs: {})
+    benchmark.compare(tmp_path, runs, lambda run: None, SETTINGS)
+    assert probed == [
+        ("BoxEncoder", 6), ("PixelEncoder", 6), ("NetworkEncoder", 6), ("NetworkEncoder", 6)
+    ]  # fmt: skip
 
 
 def test_the_table_for_people_shows_each_simple_answer_and_each_kind():
