@@ -14,11 +14,13 @@ from napari_mrissl.geometry.affines import (
     lps_to_ras,
     spacing,
 )
+from napari_mrissl.geometry.letters import LETTERS, letters
 from napari_mrissl.geometry.orientation import Reorientation
 from napari_mrissl.geometry.pose import POSE_COLUMNS, Pose
 
 __all__ = [
     "ACTION_NAMES",
+    "LETTERS",
     "POSE_COLUMNS",
     "Pose",
     "Reorientation",
@@ -28,6 +30,7 @@ __all__ = [
     "chained",
     "invert_action",
     "is_oblique",
+    "letters",
     "lps_to_ras",
     "relative_action",
     "spacing",

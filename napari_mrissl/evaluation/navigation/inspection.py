@@ -19,6 +19,7 @@ from napari_mrissl.evaluation.navigation.reconstructions import reconstruction
 from napari_mrissl.evaluation.navigation.tables import CYCLE
 from napari_mrissl.evaluation.navigation.world import RATIOS, cycle, flown, measures, numbers
 from napari_mrissl.features.slice_stacks import STACKS, stack_poses
+from napari_mrissl.geometry import Pose
 from napari_mrissl.networks import weights
 from napari_mrissl.networks.slice_encoder import SliceEncoder
 from napari_mrissl.pretext.navigation.flights import FlownPoses, cut
@@ -56,13 +57,36 @@ class Strip:
     true, restored
         (T, N, N) slices, and what the tokenizer makes of them.
     imagined
-        (T, N, N) from the first slice and the actions alone; None without dynamics.
+        (T, N, N) from the first slice, which is a restored one, and the actions alone; None
+        without dynamics.
+    poses
+        One for each.
     """
 
     kind: str
     true: Array
     restored: Array
     imagined: Array | None
+    poses: tuple[Pose, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Parallel slices in pictures.
+
+    Attributes
+    ----------
+    slices
+        (K, N, N).
+    colours
+        (K, grid, grid, 3) in [0, 1], of their tokens.
+    poses
+        One for each.
+    """
+
+    slices: Array
+    colours: Array
+    poses: tuple[Pose, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,14 +102,13 @@ class Report:
     drift
         Latent errors by answer at each of `STEPS`; empty without dynamics.
     stacks
-        For each axis slices (K, N, N) and their tokens as colours (K, grid, grid, 3) in [0, 1],
-        one basis for all.
+        For each axis slices and their tokens as colours, one basis for all.
     """
 
     numbers: dict[str, Any]
     strips: tuple[Strip, ...] = ()
     drift: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    stacks: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
+    stacks: Mapping[str, Stack] = field(default_factory=dict)
 
 
 class _OneScan:
@@ -182,8 +205,8 @@ def write(report: Report, folder: Path) -> list[str]:
         write_text(made / REPORT, text + "\n")
         for strip in report.strips:
             figures.strip(strip).save(made / f"flight_{strip.kind}.png")
-        for name, (slices, colours) in report.stacks.items():
-            figures.tokens(slices, colours).save(made / f"tokens_{name}.png")
+        for name, stack in report.stacks.items():
+            figures.tokens(stack).save(made / f"tokens_{name}.png")
         if report.drift:
             figures.drift(np.array(STEPS), report.drift).save(made / "drift.png")
     return sorted(path.name for path in folder.iterdir())
@@ -225,19 +248,18 @@ def _strip(encoder: SliceEncoder, imagination: Imagination | None, flight: Flown
         frames = [flown_on.begin(flight.scan, flight.poses[1]).image]
         frames += [flown_on.step(action).image for action in flight.actions[1:]]
         imagined = np.stack(frames)
-    return Strip(flight.kind, grey, again, imagined)
+    return Strip(flight.kind, grey, again, imagined, flight.poses[1:])
 
 
-def _stacks(encoder: SliceEncoder, scan: Scan) -> dict[str, tuple[Array, Array]]:
+def _stacks(encoder: SliceEncoder, scan: Scan) -> dict[str, Stack]:
     """Slices along each axis and their tokens as three principal components of all of them."""
     side = float(scan.volume.extent.max())
-    slices, tokens = {}, {}
+    slices, tokens, poses = {}, {}, {}
     for number, stack in enumerate(STACKS):
         parts = np.linspace(0.25, 0.75, _STACK_SLICES)
         levels = np.rint(parts * (scan.volume.shape[number] - 1))
-        grey, valid = cut(
-            scan, tuple(stack_poses(scan.volume, stack, levels, side)), encoder.shape.size
-        )
+        poses[stack] = tuple(stack_poses(scan.volume, stack, levels, side))
+        grey, valid = cut(scan, poses[stack], encoder.shape.size)
         images = np.stack([grey, valid], axis=1).astype(np.float32)
         slices[stack], tokens[stack] = grey, NetworkEncoder(encoder).tokens(images)
     rows = np.concatenate([one.reshape(-1, one.shape[-1]) for one in tokens.values()])
@@ -248,11 +270,12 @@ def _stacks(encoder: SliceEncoder, scan: Scan) -> dict[str, tuple[Array, Array]]
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])])
     low, high = np.percentile(centred @ axes, (1, 99), axis=0)
     return {
-        stack: (
+        stack: Stack(
             slices[stack],
             (((one - rows.mean(axis=0)) @ axes - low) / np.maximum(high - low, 1e-12))
             .clip(0, 1)
             .astype(np.float32),
+            poses[stack],
         )
         for stack, one in tokens.items()
     }
