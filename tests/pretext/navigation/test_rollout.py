@@ -16,11 +16,20 @@ from tests.pretext.navigation.small import SHAPE, Smooth, dynamics_settings, smo
 KINDS = ("walk", "pan", "zoom")
 
 
-def drawn(**flights):
+def drawn():
     """A task, and a network whose dynamics are as drawn: it copies."""
-    task = Dynamics(dynamics_settings(**flights))
+    task = Dynamics(dynamics_settings())
     torch.manual_seed(0)
     return task, task.network()
+
+
+def shaded(**flights):
+    """As `drawn`, with small patches whose latents move with what is shown."""
+    fine = SHAPE.model_copy(update={"patch": 2})
+    task = Dynamics(dynamics_settings(**flights).model_copy(update={"backbone": fine}))
+    network = task.network()
+    network.backbone.encode = shades
+    return task, network
 
 
 def flown(task, kind, count=3):
@@ -70,10 +79,7 @@ def test_moved_latents_lie_where_poses_say():
 
 
 def test_a_network_that_merely_moves_latents_is_no_better_than_its_chance():
-    fine = SHAPE.model_copy(update={"patch": 2})
-    task = Dynamics(dynamics_settings().model_copy(update={"backbone": fine}))
-    network = task.network()
-    network.backbone.encode = shades
+    task, network = shaded()
     with torch.no_grad():
         network.dynamics.out[1].bias[-1] = 1
     imagination = Imagination(network, Limits(window=False, low=0.5, high=99.5))
@@ -89,7 +95,7 @@ def test_a_network_that_merely_moves_latents_is_no_better_than_its_chance():
 
 
 def test_chance_of_training_knows_what_geometry_says():
-    task, network = drawn(scroll=0, rotate=0, zoom=0, pan=1, walk=0)
+    task, network = shaded(scroll=0, rotate=0, zoom=0, pan=1, walk=0)
     chance = task.chance_with(network, Smooth(), 0)
     near, far, copied = [], [], []
     for number in range(64):
