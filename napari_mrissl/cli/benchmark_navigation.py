@@ -25,7 +25,7 @@ def navigation_arms(
 
     Ctrl-C stops after the running step; the same command goes on from there. table.csv, .md and
     .json compare probes of frozen features, reconstructions and rollouts on held-out subjects,
-    beside a random network, plain pixels, and chance.
+    beside a random network, plain pixels, the mere edge of the scan, and chance.
 
     Parameters
     ----------

@@ -15,6 +15,8 @@ from napari_mrissl.cli.files import open_scan
 if TYPE_CHECKING:
     from napari_mrissl.pretext.subjects import Scan
 
+_TRAINED_ON = "trained_on"
+
 Run = Annotated[Path, Parameter(name="RUN")]
 
 
@@ -70,6 +72,23 @@ class Examination:
         from napari_mrissl.evaluation.weights import scan_for
 
         return scan_for(open_scan(scan, self.frame), dict(card))
+
+
+def known_to(run: Path, scan: Scan) -> dict[str, bool | None]:
+    """Whether a run was trained on the scan, for its report; null where the weights do not say.
+
+    What is measured on a scan that the network knows says nothing of others.
+    """
+    from napari_mrissl.evaluation.weights import weights_of
+    from napari_mrissl.training.known_scans import saw
+
+    return {_TRAINED_ON: saw(weights_of(run), scan.volume)}
+
+
+def whether_known(numbers: Mapping[str, Any]) -> dict[str, object]:
+    """A line of what `known_to` found."""
+    said = {True: "yes: its numbers are not those of a new scan", False: "no"}
+    return {"trained on this scan": said.get(numbers[_TRAINED_ON], "the weights do not say")}
 
 
 def beside_chance(numbers: Mapping[str, Any], prefix: str = "") -> dict[str, object]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_mrissl.cli.arguments import Scan, Whole, within
-from napari_mrissl.cli.examination import Examination, Run, beside_chance
+from napari_mrissl.cli.examination import Examination, Run, beside_chance, known_to, whether_known
 from napari_mrissl.cli.terminal import Progress, show, show_json
 
 _MOST_CROPS = 100_000
@@ -51,6 +51,7 @@ def vectorpose(
     control = Inspector.open(weights_of(shuffled), device) if shuffled is not None else None
     prepared = asked.read(scan, network.card)
     report = reports.examine(network, prepared, crops, asked.seed, control, Progress("inspecting"))
+    report.numbers.update(known_to(run, prepared))
     reports.write(report, asked.out)
     if asked.json:
         show_json(report.numbers)
@@ -100,13 +101,16 @@ def navigation(
         weights_of(run), prepared, slices, flights, asked.seed, asked.found_device(),
         Progress("inspecting"),
     )  # fmt: skip
+    report.numbers.update(known_to(run, prepared))
     inspection.write(report, asked.out)
     if asked.json:
         show_json(report.numbers)
         return
-    show({"slices": slices} | beside_chance(report.numbers))
+    lines = {"slices": slices} | beside_chance(report.numbers)
+    show(lines | whether_known(report.numbers))
 
 
 def _lines(numbers: dict[str, Any]) -> dict[str, object]:
     restored = beside_chance(numbers.get("restoration", {}), "restoration ")
-    return {"crops": numbers["crops"]} | beside_chance(numbers) | restored
+    lines = {"crops": numbers["crops"]} | beside_chance(numbers) | restored
+    return lines | whether_known(numbers)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_mrissl.cli.arguments import Scan, Whole, within
-from napari_mrissl.cli.examination import Examination, Run, beside_chance
+from napari_mrissl.cli.examination import Examination, Run, beside_chance, known_to, whether_known
 from napari_mrissl.cli.terminal import Progress, show, show_json
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ def _examine(
         network, prepared, part, **sizes, sets=sets, seed=asked.seed, shuffled=control,
         progress=Progress("inspecting"),
     )  # fmt: skip
+    report.numbers.update(known_to(run, prepared))
     write(report, asked.out)
     if asked.json:
         show_json(report.numbers)
@@ -158,4 +159,4 @@ def _lines(numbers: dict[str, Any]) -> dict[str, object]:
         for name in ("mae_mm", "chunk_accuracy", "chunk_accuracy_separate"):
             if values.get(name) is not None:
                 lines[f"{name} of {control}".replace("_", " ")] = f"{values[name]:.4g}"
-    return lines
+    return lines | whether_known(numbers)

@@ -33,6 +33,20 @@ def grey(image: Grey, size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(bytes_).convert("RGB").resize(size, Image.Resampling.BILINEAR)
 
 
+def with_sides(picture: Image.Image, sides: tuple[str, str, str, str]) -> Image.Image:
+    """A picture with letters at the middle of its top, bottom, left and right."""
+    lettered = picture.copy()
+    pen, font = ImageDraw.Draw(lettered), ImageFont.load_default()
+    width, height = lettered.size
+    places = (
+        (width / 2, 2, "ma"), (width / 2, height - 2, "md"),
+        (3, height / 2, "lm"), (width - 3, height / 2, "rm"),
+    )  # fmt: skip
+    for text, (x, y, anchor) in zip(sides, places, strict=True):
+        pen.text((x, y), text, AXIS, font, anchor=anchor)
+    return lettered
+
+
 def row(pictures: Sequence[Image.Image], titles: Sequence[str]) -> Image.Image:
     """Pictures side by side, each under its title."""
     width = sum(one.width for one in pictures) + _PAD * (len(pictures) + 1)

@@ -82,9 +82,7 @@ def compare(
 
     rows = ablation.ablate(folder, runs, registry, train, samples=samples, tell=tell)
     settings = runs[_FULL]
-    held_out = cohort.subjects(settings, "validation")
-    if held_out is None:
-        raise MrisslError("no subject is held out", where="data", expected="two or more")
+    held_out = cohort.held_out_subjects(settings)
     tell(f"{UNTRAINED}, {UNTRAINED_BEST} and {RAW}: measured on the same samples")
     task = task_of(settings, registry)
     if not isinstance(task, Observable):

@@ -3,6 +3,7 @@
 from napari_mrissl.geometry.actions import (
     ACTION_NAMES,
     apply_action,
+    chained,
     invert_action,
     relative_action,
 )
@@ -13,19 +14,23 @@ from napari_mrissl.geometry.affines import (
     lps_to_ras,
     spacing,
 )
+from napari_mrissl.geometry.letters import LETTERS, letters
 from napari_mrissl.geometry.orientation import Reorientation
 from napari_mrissl.geometry.pose import POSE_COLUMNS, Pose
 
 __all__ = [
     "ACTION_NAMES",
+    "LETTERS",
     "POSE_COLUMNS",
     "Pose",
     "Reorientation",
     "apply_action",
     "apply_affine",
     "axis_codes",
+    "chained",
     "invert_action",
     "is_oblique",
+    "letters",
     "lps_to_ras",
     "relative_action",
     "spacing",

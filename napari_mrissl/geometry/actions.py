@@ -5,6 +5,8 @@ Our definition, inferred: the method section of arXiv:2605.06487 is not public.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -45,6 +47,13 @@ def invert_action(action: ArrayLike) -> NDArray[np.float64]:
     a = _checked(action)
     rotation = matrix_from_axis_angle(a[3:6])
     return np.concatenate([-(rotation.T @ a[:3]) * np.exp(-a[6]), -a[3:6], [-a[6]]])
+
+
+def chained(actions: ArrayLike) -> NDArray[np.float64]:
+    """The actions (T, 7) from where the first of T actions starts to where each of them ends."""
+    start = Pose(np.zeros(3), np.eye(3), 1.0)
+    ends = list(itertools.accumulate(np.asarray(actions, np.float64), apply_action, initial=start))
+    return np.array([relative_action(start, end) for end in ends[1:]]).reshape(-1, 7)
 
 
 def _checked(action: ArrayLike) -> NDArray[np.float64]:

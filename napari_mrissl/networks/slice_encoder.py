@@ -94,6 +94,12 @@ class SliceEncoder(nn.Module):
             torch.manual_seed(seed)
             return cls(network)
 
+    def with_drawn_dynamics(self, seed: int) -> SliceEncoder:
+        """This tokenizer and dynamics as they are before training, a control."""
+        drawn = SliceEncoder.drawn(self.network, seed)
+        drawn.backbone.load_state_dict(self.backbone.state_dict())
+        return drawn
+
     @property
     def shape(self) -> TokenizerShape:
         """Of the slices and their patches."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from napari_mrissl.networks.transformer import normed
+
 
 def patch_centers(grid: int) -> torch.Tensor:
     """(grid, grid, 3) places of patches in the frame of their slice: right, up, normal; in fov."""
@@ -72,3 +74,19 @@ def latents_at(latents: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     share = (by_row[..., :, None] * by_column[..., None, :]).flatten(-2).flatten(-3, -2)
     found = share.to(latents.dtype) @ latents.flatten(-3, -2)
     return found.reshape(latents.shape)
+
+
+def carried(latents: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+    """Layer-normed latents of the slices that actions lead to by geometry alone; nothing learned.
+
+    What leaves the plane, or comes in from beyond the edge, it does not know.
+
+    Parameters
+    ----------
+    latents
+        (..., grid, grid, latent), layer-normed.
+    actions
+        (..., 7), unscaled.
+    """
+    places = origins(actions, patch_centers(latents.shape[-2]).to(actions.device))
+    return normed(latents_at(latents, places.to(latents)))

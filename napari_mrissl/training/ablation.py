@@ -86,6 +86,9 @@ def ablate(
     notes = notes_on(arms)
     for note in notes:
         tell(note)
+    for settings in arms.values():
+        # Training may take days.
+        cohort.held_out_subjects(settings)
     folder.mkdir(parents=True, exist_ok=True)
     for name, settings in arms.items():
         run = _opened(folder / name, settings)
@@ -98,9 +101,7 @@ def ablate(
                     where=folder,
                     remedy="the same command goes on from there",
                 )
-        held_out = cohort.subjects(settings, "validation")
-        if held_out is None:
-            raise MrisslError("no subject is held out", where="data", expected="two or more")
+        held_out = cohort.held_out_subjects(settings)
         tell(f"{name}: measured on {samples} samples of {len(held_out)} held-out scans")
         worth = held_out_worth(run, registry, held_out, samples, settings.seed)
         done.append(Arm(name, settings.optimisation.steps, worth))

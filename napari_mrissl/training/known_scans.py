@@ -70,6 +70,21 @@ def silent(place: str | Path) -> bool:
     return not card.says_in(_file(place))
 
 
+def saw(place: str | Path, volume: Volume) -> bool | None:
+    """Whether weights were trained on a scan, or a copy of it with another header.
+
+    None where they do not say what they were trained on, and it is not among what they tell.
+
+    Raises
+    ------
+    MrisslError
+        If the run's settings, or the weights, cannot be read.
+    """
+    if is_among(volume, trained_on(place)):
+        return True
+    return None if silent(place) else False
+
+
 def _values_of(volume: Volume) -> str:
     if volume not in _VALUES:
         _VALUES[volume] = values_sha256(volume)

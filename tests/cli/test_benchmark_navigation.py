@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_mrissl.evaluation.navigation.arms import COMPARED
+from napari_mrissl.evaluation.navigation.arms import COMPARED, DRAWN
 from napari_mrissl.networks import weights
 from napari_mrissl.training.run import Run
 
@@ -40,13 +40,14 @@ def test_arms_are_trained_probed_and_compared_once(run, words, tmp_path):
     assert ran.code == 0, ran.err
     table = json.loads(ran.out)
     assert table == json.loads((out / "table.json").read_text(encoding="utf-8"))
-    assert list(table["rows"]) == ["pixels", "random", *COMPARED]
+    assert list(table["rows"]) == ["box", "pixels", "random", DRAWN, *COMPARED]
     # Two steps of two flights with three slices each, twice.
+    assert table["budgets"].pop(DRAWN) == {"steps": 2, "slices": 12}
     assert table["budgets"] == {name: {"steps": 4, "slices": 24} for name in COMPARED}
     for name, row in table["rows"].items():
         assert row["position_mm"]["chance"] > 0
         assert {"plane_accuracy", "order_accuracy", "moved_mm"} <= set(row)
-        assert ("shuffle_ratio" in row) == name.startswith("dynamics")
+        assert ("shuffle_ratio" in row) == (name in COMPARED[2:])
         assert ("psnr_mask_75" in row) == (name in COMPARED)
     places = {row["position_mm"]["chance"] for row in table["rows"].values()}
     assert len(places) == 1, "all rows are measured on the same slices"
@@ -88,4 +89,11 @@ def test_wrong_settings_are_refused_before_anything_is_made(refused, words, tmp_
     assert "flights" in refused("benchmark", "navigation", *words, "--set", "flights.walk=1")
     few = [2 if one == 12 else one for one in words]
     assert "--slices" in refused("benchmark", "navigation", *few)
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_trained_where_nobody_is_held_out(refused, words, tmp_path):
+    for number in (1, 2):
+        (tmp_path / "scans" / f"{number}.nii").unlink()
+    assert "no subject is held out" in refused("benchmark", "navigation", *words)
     assert not (tmp_path / "out").exists()

@@ -40,6 +40,7 @@ def test_a_report_holds_every_error_beside_chance(pretrained, scan, run, tmp_pat
         assert np.isfinite(facts[f"chance_{name}"])
     assert facts["crops"] == CROPS
     assert facts["identity"] == read(scan.path).identity
+    assert facts["trained_on"] is False  # it began from nothing, and its run lists all it saw
     assert set(facts["controls"]["inverted_input"]) == set(BESIDE)
     # The same numbers, from the table of crops alone.
     with (out / "crops.csv").open(encoding="utf-8", newline="") as file:
@@ -73,6 +74,7 @@ def test_a_report_holds_every_error_beside_chance(pretrained, scan, run, tmp_pat
     assert again.code == 0
     assert (tmp_path / "again" / "crops.csv").read_bytes() == (out / "crops.csv").read_bytes()
     assert f"(chance {facts['chance_position_error_mm']:.4g})" in again.out
+    assert "trained on this scan" in again.out
 
 
 def test_nothing_is_written_when_it_is_refused(pretrained, scan, refused, tmp_path):

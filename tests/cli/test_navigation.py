@@ -32,7 +32,12 @@ def test_a_report_on_dynamics_holds_every_number_beside_chance(run, scan, tmp_pa
         assert np.isfinite(facts[f"chance_{name}"]), name
     assert facts["identity"] == read(scan.path).identity
     assert "this very scan" in facts["pose_probe"]
+    for name in POSE:
+        assert np.isfinite(facts[f"box_{name}"]), name
+        assert facts[f"chance_box_{name}"] == facts[f"chance_{name}"]
     assert facts["cycle_error"] > 0
+    assert facts["chance_cycle_error"] == 0
+    assert "copies" in facts["cycle"]
     figures = sorted(path.name for path in out.glob("*.png"))
     assert figures == [
         "drift.png", "flight_rotate.png", "flight_scroll.png", "flight_walk.png",
@@ -60,6 +65,26 @@ def test_a_report_on_a_tokenizer_has_no_numbers_of_dynamics(run, scan, tmp_path)
         assert np.isfinite(facts[f"chance_{name}"]), name
     assert not [name for name in facts if name in WORLD or "cycle" in name]
     assert not (out / "drift.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "expected", "line"),
+    [
+        ("this", True, "yes: its numbers are not those of a new scan"),
+        ("other", False, "no"),
+        ("nothing", None, "the weights do not say"),
+    ],
+)
+def test_a_report_says_whether_the_scan_was_trained_on(run, scan, tmp_path, said, expected, line):
+    seen = {"this": [read(scan.path).identity], "other": ["a" * 64]}
+    listed = {"seen": seen[said]} if said in seen else {}
+    file, out = tokenizer_file(tmp_path / "run", **listed), tmp_path / "report"
+    ran = run("inspect", "navigation", file, scan.path, "--slices", 20, "--out", out)
+    assert ran.code == 0, ran.err
+    facts = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert facts["trained_on"] is expected
+    (told,) = [one for one in ran.out.splitlines() if one.startswith("trained on this scan")]
+    assert told.endswith(f"  {line}")
 
 
 def test_other_networks_are_refused(refused, scan, tmp_path):

@@ -56,6 +56,7 @@ def test_a_report_is_written_and_printed(pretrained, scan, run, tmp_path, part):
     assert scan.path.name not in text
     assert str(pretrained) not in text
     assert (out / "matrix.png").is_file()
+    assert facts["trained_on"] is False
 
 
 def test_lines_for_people_and_refusals(pretrained, shuffled, scan, run, refused, tmp_path):

@@ -12,6 +12,7 @@ from napari_mrissl.geometry import (
     ACTION_NAMES,
     Pose,
     apply_action,
+    chained,
     invert_action,
     relative_action,
 )
@@ -106,3 +107,15 @@ def test_impossible_actions_are_refused(action):
     for use in (invert_action, lambda a: apply_action(random_pose(0), a)):
         with pytest.raises(MrisslError, match="seven finite numbers"):
             use(action)
+
+
+def test_actions_in_a_row_lead_to_where_one_after_the_other_does():
+    rng = np.random.default_rng(4)
+    steps = rng.normal(size=(6, 7)) * (0.1, 0.1, 0.1, 0.3, 0.3, 0.3, 0.2)
+    start = random_pose(5)
+    found, pose = chained(steps), start
+    assert found.shape == (6, 7)
+    for step, whole in zip(steps, found, strict=True):
+        pose = apply_action(pose, step)
+        assert_close(apply_action(start, whole), pose)
+    assert chained(steps[:0]).shape == (0, 7)

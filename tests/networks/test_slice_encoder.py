@@ -42,6 +42,16 @@ def test_dynamics_give_what_their_answer_is_made_of(tmp_path, images):
     np.testing.assert_allclose(said[0][:, -1].reshape(changed.shape), changed, atol=1e-5)
 
 
+def test_dynamics_drawn_anew_keep_the_tokenizer(tmp_path, images):
+    encoder = SliceEncoder.open(dynamics_file(tmp_path))
+    drawn = encoder.with_drawn_dynamics(7)
+    image = images[:, -1:]
+    assert torch.equal(drawn.backbone.encode(image[:, 0]), encoder.backbone.encode(image[:, 0]))
+    assert not torch.allclose(drawn.tokens(image), encoder.tokens(image), atol=1e-2)
+    assert torch.equal(drawn.tokens(image), encoder.with_drawn_dynamics(7).tokens(image))
+    assert not torch.equal(drawn.tokens(image), encoder.with_drawn_dynamics(8).tokens(image))
+
+
 def test_context_and_actions_count_and_none_lies_ahead(tmp_path, images):
     encoder = SliceEncoder.open(dynamics_file(tmp_path))
     actions = torch.full((2, 2, 7), 0.3)

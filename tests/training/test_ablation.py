@@ -81,6 +81,16 @@ def test_a_stopped_ablation_goes_on_where_it_was(tmp_path, whole):
     assert ablate(tmp_path, narrow, REGISTRY, _train, samples=20) == whole[1][:1]
 
 
+def test_nothing_is_trained_where_nobody_is_held_out(tmp_path, monkeypatch):
+    from napari_mrissl.training.data import cohort
+
+    known = {"train": Blobs(), "validation": None}
+    monkeypatch.setattr(cohort, "subjects", lambda settings, part: known[part])
+    with pytest.raises(MrisslError, match="no subject is held out"):
+        ablate(tmp_path / "out", ARMS, REGISTRY, _never)
+    assert not (tmp_path / "out").exists()
+
+
 def test_other_settings_in_the_same_folder_are_refused(whole):
     folder, _ = whole
     before = (folder / ablation.TABLE).read_bytes()

@@ -6,7 +6,7 @@ import pytest
 
 from napari_mrissl.networks import weights
 from napari_mrissl.training.card import seen_by, weights_card
-from napari_mrissl.training.known_scans import is_among, silent, trained_on, with_values
+from napari_mrissl.training.known_scans import is_among, saw, silent, trained_on, with_values
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.settings import DataSettings, RunSettings, SubjectRecord
 from napari_mrissl.trajectories.scan_index import remember
@@ -83,5 +83,11 @@ def test_a_copy_with_another_header_is_among_those_known(tmp_path, kind):
     remember(scan.identity, tmp_path / "scan.nii")
     known = with_values(identities)
     assert is_among(copy, known)
+    told = file(tmp_path / "told.safetensors", {"seen": [scan.identity]})
+    assert (saw(told, scan), saw(told, copy)) == (True, True)
     nibabel.save(nibabel.Nifti1Image((values + 1).astype(np.int16), np.eye(4)), tmp_path / "o.nii")
-    assert not is_among(read(tmp_path / "o.nii"), known)
+    other = read(tmp_path / "o.nii")
+    assert not is_among(other, known)
+    assert saw(told, other) is False
+    part = file(tmp_path / "part.safetensors", {"seen_at_least": [scan.identity]})
+    assert (saw(part, scan), saw(part, other)) == (True, None)

@@ -21,6 +21,8 @@ STATIC, TOKENIZER_ONLY = "static", "tokenizer_only"
 NO_ACTION, SHUFFLED, FULL = "dynamics_no_action", "dynamics_shuffled", "dynamics"
 COMPARED = (STATIC, TOKENIZER_ONLY, NO_ACTION, SHUFFLED, FULL)
 """The arms of the table, in its order."""
+DRAWN = "dynamics_drawn"
+"""No run: the tokenizer of all dynamics, and dynamics that were never trained."""
 
 _NO_FLIGHT = {f"flights.{kind}": 0.0 for kind in KINDS} | {f"flights.{STACK}": 1.0}
 
@@ -104,6 +106,8 @@ def arms(
 def budgets(runs: Mapping[str, Arm]) -> dict[str, dict[str, int]]:
     """Optimiser steps and slices of each compared arm, the run it begins from counted in.
 
+    Of `DRAWN` those of its tokenizer.
+
     Raises
     ------
     MrisslError
@@ -119,7 +123,9 @@ def budgets(runs: Mapping[str, Arm]) -> dict[str, dict[str, int]]:
         }
     if len({tuple(one.values()) for one in found.values()}) > 1:
         raise MrisslError("arms of different budgets", where="benchmark", expected="the same")
-    return found
+    start = runs[START]
+    drawn = {"steps": start.settings.optimisation.steps, "slices": start.slices}
+    return {DRAWN: drawn, **found}
 
 
 def _parted(changes: Changes) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_mrissl import __version__
-from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation.navigation import arms as plans
 from napari_mrissl.evaluation.navigation import tables
 from napari_mrissl.evaluation.navigation.kept import MEASURED, keep, kept
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
     from napari_mrissl.pretext.subjects import Subjects
     from napari_mrissl.training.run import Run
 
-PIXELS, RANDOM = "pixels", "random"
-_FORMAT = 1
+BOX, PIXELS, RANDOM = "box", "pixels", "random"
+_FORMAT = 2
 
 
 class ProbeSettings(BaseModel):
@@ -39,7 +38,7 @@ class ProbeSettings(BaseModel):
     slices, pairs
         Of each subject.
     flights
-        Of each kind over each of at most eight held-out subjects.
+        Of each kind over each of at most eight held-out scans.
     seed
         Of slices and flights.
     """
@@ -92,15 +91,19 @@ def compare(
     MrisslError
         If the folder holds other arms, budgets differ, or no subject is held out.
     """
+    from napari_mrissl.training.data import cohort
+
     settings = settings or ProbeSettings()
     budgets = plans.budgets(runs)
+    drawing = _Drawing(runs[plans.START].settings, settings, components(runs))
+    # Training may take days.
+    cohort.held_out_subjects(drawing.run)
     made = trained(folder, runs, train, tell)
     rows: dict[str, dict[str, Measure]] = {}
-    drawing = _Drawing(runs[plans.START].settings, settings)
-    for name in (PIXELS, RANDOM, *plans.COMPARED):
-        run = made.get(name)
+    for name in (BOX, PIXELS, RANDOM, plans.DRAWN, *plans.COMPARED):
+        run = made.get(plans.FULL if name == plans.DRAWN else name)
         place = folder / MEASURED / f"{name}.json"
-        key = _key(run, runs[plans.START].settings, settings)
+        key = _key(run, drawing)
         known = kept(place, key, _measures)
         if known is None:
             if stop():
@@ -120,14 +123,27 @@ def facts(runs: Mapping[str, plans.Arm], settings: ProbeSettings) -> dict[str, A
         "data": runs[plans.START].settings.data.kind,
         "tokenizer": runs[plans.START].settings.task["backbone"],
         "dynamics": runs[plans.FULL].settings.task["dynamics"],
+        "token_components": components(runs),
+        "notes": list(_notes(runs)),
     }
+
+
+def components(runs: Mapping[str, plans.Arm]) -> int:
+    """To how many numbers a token of every row is brought: the narrowest has no more.
+
+    Only the row for the box has one number for a token.
+    """
+    shape = runs[plans.START].settings.task["backbone"]
+    width = int(runs[plans.FULL].settings.task["dynamics"]["width"])
+    # Pixels have two channels.
+    return min(int(shape["latent"]), width, 2 * int(shape["patch"]) ** 2)
 
 
 class _Drawing:
     """Slices of both parts, drawn once, when the first row asks for them."""
 
-    def __init__(self, run: RunSettings, settings: ProbeSettings) -> None:
-        self.run, self.settings = run, settings
+    def __init__(self, run: RunSettings, settings: ProbeSettings, components: int) -> None:
+        self.run, self.settings, self.components = run, settings, components
         self._slices: tuple[ProbeSlices, ProbeSlices] | None = None
 
     @property
@@ -135,10 +151,7 @@ class _Drawing:
         """Subjects that nothing was trained on."""
         from napari_mrissl.training.data import cohort
 
-        found = cohort.subjects(self.run, "validation")
-        if found is None:
-            raise MrisslError("no subject is held out", where="data", expected="two or more")
-        return found
+        return cohort.held_out_subjects(self.run)
 
     @property
     def slices(self) -> tuple[ProbeSlices, ProbeSlices]:
@@ -172,25 +185,30 @@ def _measured(name: str, run: Run | None, drawing: _Drawing) -> dict[str, Measur
     train, test = drawing.slices
     device = str(device_of(drawing.run.device))
     shape = TokenizerShape.model_validate(drawing.run.task["backbone"])
+    if name == BOX:
+        return probing.probe(encoders.BoxEncoder(shape.patch), train, test, drawing.components)
     if name == PIXELS:
-        return probing.probe(encoders.PixelEncoder(shape.patch), train, test)
+        return probing.probe(encoders.PixelEncoder(shape.patch), train, test, drawing.components)
+    seed = drawing.settings.seed
     if run is None:
-        network = SliceEncoder.drawn(SliceNetwork(shape), drawing.settings.seed).to(device)
+        network = SliceEncoder.drawn(SliceNetwork(shape), seed)
     else:
-        network = SliceEncoder.open(run.folder / WEIGHTS, device)
-    found = probing.probe(encoders.NetworkEncoder(network), train, test)
-    if run is None:
+        network = SliceEncoder.open(run.folder / WEIGHTS)
+    if name == plans.DRAWN:
+        network = network.with_drawn_dynamics(seed)
+    network = network.to(device)
+    found = probing.probe(encoders.NetworkEncoder(network), train, test, drawing.components)
+    if run is None or name == plans.DRAWN:
         return found
     own = test.subjects[test.singles]
     found |= reconstruction(network.backbone, test.images[test.singles], own)
     if network.dynamics is not None:
-        held_out, seed = drawing.held_out, drawing.settings.seed
         each = drawing.settings.flights
-        found |= world(run.folder, held_out, seed, each=each, device=device)
+        found |= world(run.folder, drawing.held_out, seed, each=each, device=device)
     return found
 
 
-def _key(run: Run | None, start: RunSettings, settings: ProbeSettings) -> dict[str, Any]:
+def _key(run: Run | None, drawing: _Drawing) -> dict[str, Any]:
     """All that a row depends on."""
     from napari_mrissl.training.layout import WEIGHTS
 
@@ -198,6 +216,7 @@ def _key(run: Run | None, start: RunSettings, settings: ProbeSettings) -> dict[s
     if run is not None:
         with open(run.folder / WEIGHTS, "rb") as file:
             weights = hashlib.file_digest(file, "sha256").hexdigest()
+    start = drawing.run
     facts = {"data": start.data.model_dump(mode="json"), "seed": start.seed}
     return {
         "format": _FORMAT,
@@ -205,7 +224,8 @@ def _key(run: Run | None, start: RunSettings, settings: ProbeSettings) -> dict[s
         "weights": weights,
         "data": hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(),
         "tokenizer": start.task["backbone"],
-        "probes": settings.model_dump(mode="json"),
+        "probes": drawing.settings.model_dump(mode="json"),
+        "components": drawing.components,
     }
 
 
@@ -215,18 +235,31 @@ def _measures(content: Mapping[str, Any]) -> dict[str, Measure]:
     return {name: Measure(**one) for name, one in content.items()}
 
 
+def _notes(runs: Mapping[str, plans.Arm]) -> tuple[str, ...]:
+    from napari_mrissl.training.ablation import notes_on
+
+    return notes_on({name: arm.settings for name, arm in runs.items()})
+
+
 def _about(runs: Mapping[str, plans.Arm], settings: ProbeSettings) -> str:
     start, full = runs[plans.START], runs[plans.FULL]
+    notes = "".join(f"\n\nNote: {note}." for note in _notes(runs))
     return (
         "Budget of every arm: "
         f"{start.settings.optimisation.steps} and {full.settings.optimisation.steps} steps, "
         f"{start.slices + full.slices} slices; a second of training is not the same in all. "
         "All dynamics and tokenizer_only begin from one tokenizer, static from one that saw "
         "axis-aligned stacks only. Features are frozen, and of single slices: latents of "
-        "tokenizers, hidden states of dynamics. Probes are linear, on at most 256 principal "
-        f"components, fitted on up to {settings.train_subjects} training subjects and measured on "
-        f"up to {settings.test_subjects} held-out ones, with 95 % intervals over these. Chance "
-        "looks at no slice: the mean, the most frequent class, one label everywhere; for rollouts "
-        "the better of copying and a straight line. Latent errors of different tokenizers are not "
-        "comparable; all dynamics here have the same one."
-    )
+        "tokenizers, hidden states of dynamics. box sees where the scan ends and no grey value: "
+        "what it knows of place and size is no anatomy. dynamics_drawn is the tokenizer of all "
+        "dynamics with dynamics that were never trained. Probes are linear, on at most 256 "
+        f"principal components; that of labels on {components(runs)} of each token, in every row "
+        "but box, whose tokens are one number. They are fitted on up to "
+        f"{settings.train_subjects} training subjects and measured on up to "
+        f"{settings.test_subjects} held-out ones, with 95 % intervals over these. Chance looks at "
+        "no slice: the mean, the most frequent class, one label everywhere; for rollouts the best "
+        "of copying, a straight line, and the first slice's latents moved in its plane as the "
+        "actions say, which heeds them without having learned anything: the rows below the arms, "
+        f"in the latents of the dynamics. Of the cycle error {tables.CYCLE}. Latent errors of "
+        "different tokenizers are not comparable; all dynamics here have the same one."
+    ) + notes

@@ -1,4 +1,4 @@
-"""What the probes look at: frozen networks, networks that learned nothing, and plain pixels."""
+"""What the probes look at: networks, trained or not, plain pixels, and where a scan ends."""
 
 from __future__ import annotations
 
@@ -61,8 +61,11 @@ class NetworkEncoder:
         return pooled
 
 
-class PixelEncoder:
-    """Grey values: those of a patch as its token, and a slice of 16 x 16 pixels as a row.
+class BoxEncoder:
+    """The share of each patch that lies within the scan, and no grey value.
+
+    Networks see where the scan ends, and scans that were cut alike end alike: what is read from
+    this alone is no anatomy.
 
     Parameters
     ----------
@@ -75,15 +78,39 @@ class PixelEncoder:
 
     def tokens(self, images: Array) -> Array:
         """See `Encoder.tokens`."""
-        count, _, size, _ = images.shape
-        grid = size // self.patch
-        cut = images[:, 0].reshape(count, grid, self.patch, grid, self.patch)
-        return cut.transpose(0, 1, 3, 2, 4).reshape(count, grid, grid, -1)
+        inside = functional.avg_pool2d(torch.from_numpy(images[:, 1:]), self.patch)
+        found: Array = inside.permute(0, 2, 3, 1).numpy()
+        return found
 
     def pooled(self, images: Array) -> Array:
         """See `Encoder.pooled`."""
-        grey = torch.from_numpy(images[:, :1])
-        small = functional.adaptive_avg_pool2d(grey, min(_PIXELS, grey.shape[-1]))
+        tokens = self.tokens(images)
+        return tokens.reshape(len(tokens), -1)
+
+
+class PixelEncoder:
+    """Grey values and validity: those of a patch as its token, and 16 x 16 pixels as a row.
+
+    Parameters
+    ----------
+    patch
+        Pixels along the side of a patch.
+    """
+
+    def __init__(self, patch: int) -> None:
+        self.patch = patch
+
+    def tokens(self, images: Array) -> Array:
+        """See `Encoder.tokens`."""
+        count, channels, size, _ = images.shape
+        grid = size // self.patch
+        cut = images.reshape(count, channels, grid, self.patch, grid, self.patch)
+        return cut.transpose(0, 2, 4, 1, 3, 5).reshape(count, grid, grid, -1)
+
+    def pooled(self, images: Array) -> Array:
+        """See `Encoder.pooled`."""
+        whole = torch.from_numpy(images)
+        small = functional.adaptive_avg_pool2d(whole, min(_PIXELS, whole.shape[-1]))
         rows: Array = small.flatten(1).numpy()
         return rows
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_mrissl.evaluation import drawing
+from napari_mrissl.geometry import LETTERS, Pose, letters
 
 if TYPE_CHECKING:
-    from napari_mrissl.evaluation.navigation.inspection import Strip
+    from napari_mrissl.evaluation.navigation.inspection import Stack, Strip
 
 _SIDE = 112
 _FRAMES = (0, 1, 2, 4, 8)
@@ -26,10 +27,17 @@ def strip(flight: Strip) -> Image.Image:
     frames = [frame for frame in _FRAMES if frame < len(flight.true)]
     pictures = []
     for name, images in rows.items():
-        titles = [f"{name}, {'start' if frame == 0 else f'step {frame}'}" for frame in frames]
-        tiles = [drawing.grey(images[frame], (_SIDE, _SIDE)) for frame in frames]
+        titles = [title(name, frame) for frame in frames]
+        tiles = [_tile(images[frame], flight.poses[frame]) for frame in frames]
         pictures.append(drawing.row(tiles, titles))
     return drawing.column(pictures)
+
+
+def title(name: str, frame: int) -> str:
+    """Of a frame in a row of a flight; the first one is imagined in no row."""
+    if frame:
+        return f"{name}, step {frame}"
+    return "start: true" if name == "true" else "start: restored"
 
 
 def drift(steps: NDArray[np.integer], curves: Mapping[str, NDArray[np.float64]]) -> Image.Image:
@@ -42,12 +50,28 @@ def drift(steps: NDArray[np.integer], curves: Mapping[str, NDArray[np.float64]])
     )
 
 
-def tokens(slices: NDArray[np.float32], colours: NDArray[np.float32]) -> Image.Image:
+def tokens(stack: Stack) -> Image.Image:
     """Slices of a stack, and below each its tokens in the colours of three components."""
-    titles = [f"slice {number + 1}" for number in range(len(slices))]
-    grey = [drawing.grey(one, (_SIDE, _SIDE)) for one in slices]
-    shown = [_coloured(one) for one in colours]
+    titles = [place(pose) for pose in stack.poses]
+    grey = [_tile(one, pose) for one, pose in zip(stack.slices, stack.poses, strict=True)]
+    shown = [_coloured(one) for one in stack.colours]
     return drawing.column([drawing.row(grey, titles), drawing.row(shown, ["tokens"] * len(shown))])
+
+
+def place(pose: Pose) -> str:
+    """Where the centre of a slice lies along the world axis next to its normal: ``S 12.5 mm``."""
+    axis = int(np.abs(pose.normal).argmax())
+    along = float(pose.center[axis])
+    return f"{LETTERS[axis][int(along >= 0)]} {abs(along):.1f} mm"
+
+
+def sides(pose: Pose) -> tuple[str, str, str, str]:
+    """Letters at the top, bottom, left and right of a slice."""
+    return letters(pose.up), letters(-pose.up), letters(-pose.right), letters(pose.right)
+
+
+def _tile(image: NDArray[np.float32], pose: Pose) -> Image.Image:
+    return drawing.with_sides(drawing.grey(image, (_SIDE, _SIDE)), sides(pose))
 
 
 def _coloured(one: NDArray[np.float32]) -> Image.Image:

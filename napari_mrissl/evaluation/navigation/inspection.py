@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl import __version__
-from napari_mrissl.evaluation.navigation.encoders import NetworkEncoder
+from napari_mrissl.evaluation.navigation.encoders import BoxEncoder, NetworkEncoder
 from napari_mrissl.evaluation.navigation.probe_slices import Amounts, draw
 from napari_mrissl.evaluation.navigation.probing import Measure, probe
 from napari_mrissl.evaluation.navigation.reconstructions import reconstruction
-from napari_mrissl.evaluation.navigation.world import cycle, flown, measures, numbers
+from napari_mrissl.evaluation.navigation.tables import CYCLE
+from napari_mrissl.evaluation.navigation.world import RATIOS, cycle, flown, measures, numbers
 from napari_mrissl.features.slice_stacks import STACKS, stack_poses
+from napari_mrissl.geometry import Pose
 from napari_mrissl.networks import weights
 from napari_mrissl.networks.slice_encoder import SliceEncoder
 from napari_mrissl.pretext.navigation.flights import FlownPoses, cut
@@ -32,7 +34,8 @@ STEPS = tuple(range(1, 9))
 SAID = (1, 4, 8)
 POSE_PROBE = (
     "fitted on other random slices of this very scan: it says whether the features know the "
-    "place in it, not in scans of others"
+    "place in it, not in scans of others; box_ is what the same probe reads from where the scan "
+    "ends alone"
 )
 
 _SHOWN_KINDS = ("scroll", "rotate", "walk")
@@ -54,13 +57,36 @@ class Strip:
     true, restored
         (T, N, N) slices, and what the tokenizer makes of them.
     imagined
-        (T, N, N) from the first slice and the actions alone; None without dynamics.
+        (T, N, N) from the first slice, which is a restored one, and the actions alone; None
+        without dynamics.
+    poses
+        One for each.
     """
 
     kind: str
     true: Array
     restored: Array
     imagined: Array | None
+    poses: tuple[Pose, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Parallel slices in pictures.
+
+    Attributes
+    ----------
+    slices
+        (K, N, N).
+    colours
+        (K, grid, grid, 3) in [0, 1], of their tokens.
+    poses
+        One for each.
+    """
+
+    slices: Array
+    colours: Array
+    poses: tuple[Pose, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,14 +102,13 @@ class Report:
     drift
         Latent errors by answer at each of `STEPS`; empty without dynamics.
     stacks
-        For each axis slices (K, N, N) and their tokens as colours (K, grid, grid, 3) in [0, 1],
-        one basis for all.
+        For each axis slices and their tokens as colours, one basis for all.
     """
 
     numbers: dict[str, Any]
     strips: tuple[Strip, ...] = ()
     drift: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    stacks: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
+    stacks: Mapping[str, Stack] = field(default_factory=dict)
 
 
 class _OneScan:
@@ -141,6 +166,8 @@ def examine(
     progress(0.3)
     probed = probe(NetworkEncoder(encoder), one, other)
     found |= {name: probed[name] for name in _OF_A_PROBE}
+    ended = probe(BoxEncoder(encoder.shape.patch), one, other)
+    found |= {f"box_{name}": ended[name] for name in _OF_A_PROBE}
     progress(0.5)
     all_flights = flown(_OneScan(scan), 0, seed, flights)
     kinds = {flight.kind: flight for flight in all_flights}
@@ -178,8 +205,8 @@ def write(report: Report, folder: Path) -> list[str]:
         write_text(made / REPORT, text + "\n")
         for strip in report.strips:
             figures.strip(strip).save(made / f"flight_{strip.kind}.png")
-        for name, (slices, colours) in report.stacks.items():
-            figures.tokens(slices, colours).save(made / f"tokens_{name}.png")
+        for name, stack in report.stacks.items():
+            figures.tokens(stack).save(made / f"tokens_{name}.png")
         if report.drift:
             figures.drift(np.array(STEPS), report.drift).save(made / "drift.png")
     return sorted(path.name for path in folder.iterdir())
@@ -187,15 +214,15 @@ def write(report: Report, folder: Path) -> list[str]:
 
 def _said(rollouts: list[Rollout], around: float) -> dict[str, Measure]:
     plain = {name: [value] for name, value in numbers(rollouts).items()}
+    plain["cycle_error"] = [around]
     kept = ("latent", "psnr", "ssim")
-    wanted = {f"{name}_{step}" for name in kept for step in SAID}
+    wanted = {"cycle_error", *(f"{name}_{step}" for name in kept for step in SAID)}
     found = {
         name: one
         for name, one in measures(plain).items()
-        if name in wanted or name.startswith(("shuffle_ratio", "below_copied"))
+        if name in wanted or name.startswith(RATIOS)
     }
-    renamed = {name.replace("latent_", "latent_error_"): one for name, one in found.items()}
-    return {**renamed, "cycle_error": Measure(around)}
+    return {name.replace("latent_", "latent_error_"): one for name, one in found.items()}
 
 
 def _drift(rollouts: list[Rollout]) -> dict[str, NDArray[np.float64]]:
@@ -221,19 +248,18 @@ def _strip(encoder: SliceEncoder, imagination: Imagination | None, flight: Flown
         frames = [flown_on.begin(flight.scan, flight.poses[1]).image]
         frames += [flown_on.step(action).image for action in flight.actions[1:]]
         imagined = np.stack(frames)
-    return Strip(flight.kind, grey, again, imagined)
+    return Strip(flight.kind, grey, again, imagined, flight.poses[1:])
 
 
-def _stacks(encoder: SliceEncoder, scan: Scan) -> dict[str, tuple[Array, Array]]:
+def _stacks(encoder: SliceEncoder, scan: Scan) -> dict[str, Stack]:
     """Slices along each axis and their tokens as three principal components of all of them."""
     side = float(scan.volume.extent.max())
-    slices, tokens = {}, {}
+    slices, tokens, poses = {}, {}, {}
     for number, stack in enumerate(STACKS):
         parts = np.linspace(0.25, 0.75, _STACK_SLICES)
         levels = np.rint(parts * (scan.volume.shape[number] - 1))
-        grey, valid = cut(
-            scan, tuple(stack_poses(scan.volume, stack, levels, side)), encoder.shape.size
-        )
+        poses[stack] = tuple(stack_poses(scan.volume, stack, levels, side))
+        grey, valid = cut(scan, poses[stack], encoder.shape.size)
         images = np.stack([grey, valid], axis=1).astype(np.float32)
         slices[stack], tokens[stack] = grey, NetworkEncoder(encoder).tokens(images)
     rows = np.concatenate([one.reshape(-1, one.shape[-1]) for one in tokens.values()])
@@ -244,11 +270,12 @@ def _stacks(encoder: SliceEncoder, scan: Scan) -> dict[str, tuple[Array, Array]]
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])])
     low, high = np.percentile(centred @ axes, (1, 99), axis=0)
     return {
-        stack: (
+        stack: Stack(
             slices[stack],
             (((one - rows.mean(axis=0)) @ axes - low) / np.maximum(high - low, 1e-12))
             .clip(0, 1)
             .astype(np.float32),
+            poses[stack],
         )
         for stack, one in tokens.items()
     }
@@ -275,6 +302,8 @@ def _plain(
         "seed": seed,
         "pose_probe": POSE_PROBE,
     }
+    if "cycle_error" in found:
+        plain["cycle"] = CYCLE
     for name, one in found.items():
         plain[name] = one.value if np.isfinite(one.value) else None
         if one.chance is not None:

@@ -1,7 +1,8 @@
 """Linear probes of frozen features, by scikit-learn; penalties chosen among training subjects.
 
-All sources of features are brought to as many numbers: standardised, then at most 256 principal
-components of the training rows, so that no source has more weights to fit than another.
+Features are standardised, and those of more numbers brought to as many principal components of
+the training rows as the probe allows, so that none of these has more weights to fit than another;
+a source that has fewer keeps what it has, and can fit less.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from napari_mrissl.evaluation.statistics import interval
 from napari_mrissl.synthesis.draws import generator
 
 MOST_LABELS = 8
-_TOKEN_COMPONENTS = 64
+TOKEN_COMPONENTS = 64
 _PIXELS = 20_000
 _PRESENT = 0.005
 """Share of a slice from which on a label counts as shown."""
@@ -60,13 +60,15 @@ class Measure:
         return dict(vars(self))
 
 
-def probe(encoder: Encoder, train: ProbeSlices, test: ProbeSlices) -> dict[str, Measure]:
+def probe(
+    encoder: Encoder, train: ProbeSlices, test: ProbeSlices, components: int = TOKEN_COMPONENTS
+) -> dict[str, Measure]:
     """Fit on training subjects, measure on held-out ones.
 
     ``position_mm``, ``position_r2`` (centre), ``angle_degrees`` (orientation), ``log_fov_r2``,
     ``plane_accuracy``; ``moved_mm``, ``moved_degrees`` (the way between two slices),
     ``order_accuracy``; and, where there are label maps, ``presence_auroc``, ``dice`` and
-    ``dice_<label>``.
+    ``dice_<label>``. Single tokens are brought to so many ``components``, see `segmentation`.
     """
     rows, other = probes.reduced(encoder.pooled(train.images), encoder.pooled(test.images))
     found = _places(rows, other, train, test) | _pairs(rows, other, train, test)
@@ -74,7 +76,7 @@ def probe(encoder: Encoder, train: ProbeSlices, test: ProbeSlices) -> dict[str, 
         labels = probes.kept_labels([train.labels[train.singles]], MOST_LABELS)
         if labels:
             found |= _presence(rows, other, train, test, labels)
-            found |= segmentation(encoder, train, test, labels)
+            found |= segmentation(encoder, train, test, labels, components)
     return found
 
 
@@ -191,12 +193,18 @@ def _presence(
 
 
 def segmentation(
-    encoder: Encoder, train: ProbeSlices, test: ProbeSlices, labels: tuple[int, ...], seed: int = 0
+    encoder: Encoder,
+    train: ProbeSlices,
+    test: ProbeSlices,
+    labels: tuple[int, ...],
+    components: int = TOKEN_COMPONENTS,
+    seed: int = 0,
 ) -> dict[str, Measure]:
     """A linear head on tokens, brought to the pixels: Dice of each label, and their mean.
 
     A subject's Dice counts the pixels of all its slices together. Chance is that of the answer
-    that says the one label everywhere.
+    that says the one label everywhere. Sources are comparable where each has as many components:
+    as many as the narrowest of them has numbers for a token.
     """
     assert train.labels is not None  # noqa: S101 - asked before
     assert test.labels is not None  # noqa: S101
@@ -205,7 +213,7 @@ def segmentation(
     others = encoder.tokens(test.images[test.singles])
     channels = tokens.shape[-1]
     flat, other = probes.reduced(
-        tokens.reshape(-1, channels), others.reshape(-1, channels), _TOKEN_COMPONENTS
+        tokens.reshape(-1, channels), others.reshape(-1, channels), components
     )
     tokens = flat.reshape(*tokens.shape[:3], -1).astype(np.float32)
     others = other.reshape(*others.shape[:3], -1).astype(np.float32)

@@ -11,12 +11,18 @@ from typing import Any
 
 from napari_mrissl import __version__
 from napari_mrissl.evaluation.navigation.probing import Measure
+from napari_mrissl.pretext.navigation.rollout import ANSWERS
+from napari_mrissl.pretext.navigation.settings import KINDS
 from napari_mrissl.volumes.atomic import write_text
 
 Rows = Mapping[str, Mapping[str, Measure]]
 
 TABLE, TABLE_FOR_PEOPLE, TABLE_AS_JSON = "table.csv", "table.md", "table.json"
 CHANCE = "chance"
+UNLEARNED = ANSWERS[1:]
+"""Answers to rollouts in the latents of the dynamics' tokenizer; the same for all dynamics."""
+CYCLE = "what merely copies has none, so that it says something only beside the shuffle ratio"
+"""Of an error after an action and its inverse."""
 
 COLUMNS: Mapping[str, str] = {
     "position_mm": "position, mm",
@@ -38,9 +44,12 @@ COLUMNS: Mapping[str, str] = {
     "psnr_4": "PSNR 4",
     "psnr_8": "PSNR 8",
     "ssim_1": "SSIM 1",
+    "ssim_4": "SSIM 4",
     "ssim_8": "SSIM 8",
     "shuffle_ratio": "shuffle ratio",
+    **{f"shuffle_ratio_{kind}": f"shuffle ratio, {kind}" for kind in KINDS},
     "below_copied": "of copying",
+    **{f"below_copied_{kind}": f"of copying, {kind}" for kind in KINDS},
     "cycle_error": "cycle error",
 }
 """What people are shown, in this order; CSV and JSON have all."""
@@ -107,7 +116,7 @@ def as_csv(rows: Rows, budgets: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def markdown(rows: Rows, budgets: Mapping[str, Mapping[str, int]], about: str) -> str:
-    """A row for each arm, and one for chance where it is the same for all."""
+    """Rows of arms, of `UNLEARNED`, and of chance where all have the same."""
     shown = [name for name in COLUMNS if any(name in one for one in rows.values())]
     head = ["", "steps", "slices", *(COLUMNS[name] for name in shown)]
     lines = [head, ["---"] * len(head), _chance(rows, shown)]
@@ -115,8 +124,16 @@ def markdown(rows: Rows, budgets: Mapping[str, Mapping[str, int]], about: str) -
         budget = budgets.get(name)
         spent = [f"{budget['steps']}", f"{budget['slices']}"] if budget else ["0", "0"]
         lines.append([name, *spent, *(_cell(measures.get(column)) for column in shown)])
+    for answer in UNLEARNED:
+        found = [_first(rows, f"{answer}_{column}") for column in shown]
+        if any(found):
+            lines.append([answer, "", "", *map(_cell, found)])
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"{table}\n\n{about}\n"
+
+
+def _first(rows: Rows, name: str) -> Measure | None:
+    return next((one[name] for one in rows.values() if name in one), None)
 
 
 def _chance(rows: Rows, shown: Sequence[str]) -> list[str]:

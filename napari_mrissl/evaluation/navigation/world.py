@@ -15,7 +15,7 @@ from napari_mrissl.evaluation.navigation.probing import Measure
 from napari_mrissl.geometry import invert_action
 from napari_mrissl.pretext.navigation.flights import Flights, FlownPoses
 from napari_mrissl.pretext.navigation.imagination import Imagination
-from napari_mrissl.pretext.navigation.rollout import HORIZONS, Rollout, measure
+from napari_mrissl.pretext.navigation.rollout import ANSWERS, HORIZONS, Rollout, measure
 from napari_mrissl.pretext.navigation.settings import KINDS, FlightSettings
 from napari_mrissl.pretext.subjects import Subjects
 from napari_mrissl.synthesis.draws import generator
@@ -23,6 +23,7 @@ from napari_mrissl.synthesis.draws import generator
 Tell = Callable[[float], object]
 Values = dict[str, list[float]]
 
+RATIOS = ("shuffle_ratio", "below_copied")
 _LEAST = 2
 """Flights of a kind and a subject: others' actions are those of another one."""
 
@@ -55,12 +56,13 @@ def world(
 ) -> dict[str, Measure]:
     """Measures of dynamics on held-out subjects, all kinds of flights with equal weights.
 
-    Of each horizon ``latent_h`` (chance: the better of the first slice once more and of a
-    straight line in latent space), ``psnr_h`` and ``ssim_h`` (chance: likewise); beside them
-    ``copied_latent_h`` and ``straight_latent_h``. ``shuffle_ratio`` and ``below_copied`` are of
-    single steps, and of each kind by itself with its name behind. ``cycle_error`` is the latent
-    error after an action and its inverse; what merely copies has none, so that it says something
-    only beside the ratio.
+    Of each horizon ``latent_h`` (chance: the best of the first slice once more, of a straight
+    line in latent space, and of the first slice moved as the actions say), ``psnr_h`` and
+    ``ssim_h`` (chance: likewise); beside them ``copied_latent_h``, ``straight_latent_h`` and
+    ``moved_latent_h``. ``shuffle_ratio`` and ``below_copied`` are of single steps, and of each
+    kind by itself with its name behind (chance: the better of 1, which is what copying has, and
+    that of moved latents, ``moved_shuffle_ratio`` ...). ``cycle_error`` is the latent
+    error after an action and its inverse (chance: 0, see `tables.CYCLE`).
 
     Parameters
     ----------
@@ -71,21 +73,24 @@ def world(
     seed
         Of the flights.
     most, each
-        Subjects at most; flights of each kind over each of them.
+        Scans at most, those of one person count as one; flights of each kind over each scan.
     """
     imagination = Imagination.open(run, device)
     count = min(most, len(subjects))
-    found: Values = {}
+    found: dict[str, dict[str, list[float]]] = {}
     for number in range(count):
         flights = flown(subjects, number, seed, each)
-        rollouts = measure(imagination, flights)
-        for name, value in numbers(list(rollouts.values())).items():
+        plain = numbers(list(measure(imagination, flights).values()))
+        plain["cycle_error"] = cycle(imagination, flights)
+        for name, value in plain.items():
             # A flight that could not move has no error to copy: what is divided by it is no number.
             if np.isfinite(value):
-                found.setdefault(name, []).append(value)
-        found.setdefault("cycle_error", []).append(cycle(imagination, flights))
+                people = found.setdefault(name, {})
+                people.setdefault(flights[0].scan.subject, []).append(value)
         tell((number + 1) / count)
-    return measures(found)
+    return measures(
+        {name: [float(np.mean(own)) for own in by.values()] for name, by in found.items()}
+    )
 
 
 def numbers(rollouts: Sequence[Rollout]) -> dict[str, float]:
@@ -97,7 +102,7 @@ def numbers(rollouts: Sequence[Rollout]) -> dict[str, float]:
                 values = [one.errors[horizon][answer][number] for one in rollouts]
                 lead = "" if answer == "imagined" else f"{answer}_"
                 plain[f"{lead}{name}_{horizon}"] = float(np.mean(values))
-    for ratio in ("shuffle_ratio", "below_copied"):
+    for ratio in (*RATIOS, *(f"moved_{one}" for one in RATIOS)):
         by_kind = {one.kind: float(getattr(one, ratio)) for one in rollouts}
         plain[ratio] = float(np.mean(list(by_kind.values())))
         plain |= {f"{ratio}_{kind}": value for kind, value in by_kind.items()}
@@ -105,17 +110,19 @@ def numbers(rollouts: Sequence[Rollout]) -> dict[str, float]:
 
 
 def measures(found: Values) -> dict[str, Measure]:
-    """Means over subjects, each beside the better of the two answers that know no dynamics."""
+    """Means over subjects, each beside the best of the answers that learned no dynamics."""
     made: dict[str, Measure] = {}
     for name, values in found.items():
         chance: NDArray[np.float64] | None = None
-        rivals = [found.get(f"{answer}_{name}") for answer in ("copied", "straight")]
+        rivals = [found.get(f"{answer}_{name}") for answer in ANSWERS]
         known = [np.array(one) for one in rivals if one is not None]
+        if name.startswith(RATIOS):
+            known.append(np.ones(1))
         if known:
-            better = min if name.startswith("latent") else max
-            chance = better(known, key=lambda one: float(np.mean(one)))
-        elif name.startswith(("shuffle_ratio", "below_copied")):
-            chance = np.ones(1)
+            best = min if name.startswith(("latent", "below_copied")) else max
+            chance = best(known, key=lambda one: float(np.mean(one)))
+        elif name == "cycle_error":
+            chance = np.zeros(1)
         made[name] = Measure.of(np.array(values), chance)
     return made
 

@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_mrissl.geometry import chained
 from napari_mrissl.networks.settings import TokenizerShape
 from napari_mrissl.networks.slice_dynamics import FINEST
+from napari_mrissl.networks.slice_moves import carried
 from napari_mrissl.pretext.navigation.dynamics_network import DynamicsNetwork, Noise, Predicted
 from napari_mrissl.pretext.navigation.settings import DYNAMICS, DynamicsSettings, FlightSettings
 from napari_mrissl.pretext.navigation.slices import CHANCE_SAMPLES, SliceTask
@@ -102,32 +104,38 @@ class Dynamics(SliceTask[DynamicsSettings]):
     def chance_with(
         self, network: torch.nn.Module, subjects: Subjects, seed: int
     ) -> dict[str, float]:
-        """The better of two answers in the latents of the frozen tokenizer.
+        """The best of three answers in the latents of the frozen tokenizer.
 
-        The last frame that is known once more; or, from the third frame of a flight on, where
-        the last two lead on a straight line. Of a rollout only the first frame is known.
+        The last frame that is known once more; from the third frame of a flight on, where the
+        last two lead on a straight line; or the last frame that is known, moved in its plane as
+        the true actions say. Of a rollout only the first frame is known.
         """
         if self.settings.objective == "shortcut" or not isinstance(network, DynamicsNetwork):
             return {}
         parameter = next(network.parameters())
-        sums = np.zeros((3, 2))
+        sums = np.zeros((5, 2))
         rollout = self.settings.rollout
         for first in range(0, CHANCE_SAMPLES, _AT_ONCE):
-            image = self.chance_batch(subjects, seed, first, _AT_ONCE)["image"]
-            true = network.latents(image.to(parameter))
+            batch = self.chance_batch(subjects, seed, first, _AT_ONCE)
+            true = network.latents(batch["image"].to(parameter))
+            actions = batch["actions"].to(parameter)
             straight = torch.cat([true[:, :1], 2 * true[:, 1:-1] - true[:, :-2]], dim=1)
             terms = [
                 self._apart(true[:, :-1], true[:, 1:]),
                 self._apart(straight, true[:, 1:]),
+                self._apart(carried(true[:, :-1], actions), true[:, 1:]),
             ]
             if rollout > 1:
                 far = true[:, 2 : rollout + 1]
-                terms.append(self._apart(true[:, :1].expand_as(far), far))
+                known = true[:, :1].expand_as(far)
+                led = np.stack([chained(one)[1:] for one in batch["actions"][:, :rollout].numpy()])
+                moved = carried(known, torch.from_numpy(led).to(parameter))
+                terms += [self._apart(known, far), self._apart(moved, far)]
             for number, term in enumerate(terms):
                 sums[number] += float(term.total), float(term.count)
-        copied, led = (sums[:2, 0] / sums[:2, 1]).tolist()
-        found = {"next": min(copied, led), "copied": copied}
-        return {**found, "rollout": float(sums[2, 0] / sums[2, 1])} if rollout > 1 else found
+        each = sums[: len(terms), 0] / sums[: len(terms), 1]
+        found = {"next": float(each[:3].min()), "copied": float(each[0])}
+        return {**found, "rollout": float(each[3:].min())} if rollout > 1 else found
 
     def show(self, network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> list[Shown]:
         """A few flights frame by frame: true, and imagined from the first frame alone."""

@@ -1,9 +1,12 @@
-"""How far imagined flights are from true ones, beside answers that know no dynamics.
+"""How far imagined flights are from true ones, beside answers that learned no dynamics.
 
 Errors of latents (mean absolute difference, layer-normed) and of pictures (PSNR, SSIM) after
-1, 4 and 8 steps from one true slice; the same for the first slice once more, and for latents on
-a straight line through the first slice and the one before it. The ratio of the errors of single
-steps with the actions of another flight and with the true ones says whether actions are heeded.
+1, 4 and 8 steps from one true slice; the same for the first slice once more, for latents on a
+straight line through the first slice and the one before it, and for those of the first slice
+moved in its plane as the actions say. The ratio of the errors of single steps with the actions
+of another flight and with the true ones says whether actions are heeded. The network is told
+where an action takes each patch from, so that its ratio says something only beside that of the
+moved latents, which heed actions without having learned anything.
 """
 
 from __future__ import annotations
@@ -18,11 +21,13 @@ import torch
 from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.geometry import chained
+from napari_mrissl.networks.slice_moves import carried
 from napari_mrissl.pretext.navigation.flights import FlownPoses, actions_of, cut
 from napari_mrissl.pretext.navigation.imagination import Imagination
 
 HORIZONS = (1, 4, 8)
-ANSWERS = ("imagined", "copied", "straight")
+ANSWERS = ("imagined", "copied", "straight", "moved")
 
 
 class Apart(NamedTuple):
@@ -58,6 +63,8 @@ class Rollout:
         them; and of the frame before in place of a prediction.
     shuffled_error
         As ``next_error``, with the actions of another flight.
+    moved_error, moved_shuffled_error
+        Of the frame before, moved by the true action, and by that of another flight.
     """
 
     kind: str
@@ -66,16 +73,32 @@ class Rollout:
     next_error: float
     copied_error: float
     shuffled_error: float
+    moved_error: float
+    moved_shuffled_error: float
 
     @property
     def shuffle_ratio(self) -> float:
         """How many times larger errors are with wrong actions; 1 where actions are not heeded."""
-        return self.shuffled_error / self.next_error if self.next_error else math.inf
+        return _ratio(self.shuffled_error, self.next_error)
 
     @property
     def below_copied(self) -> float:
         """Error one step ahead as a share of what copying comes to."""
-        return self.next_error / self.copied_error if self.copied_error else math.inf
+        return _ratio(self.next_error, self.copied_error)
+
+    @property
+    def moved_shuffle_ratio(self) -> float:
+        """As `shuffle_ratio`, of moved latents."""
+        return _ratio(self.moved_shuffled_error, self.moved_error)
+
+    @property
+    def moved_below_copied(self) -> float:
+        """As `below_copied`, of moved latents."""
+        return _ratio(self.moved_error, self.copied_error)
+
+
+def _ratio(one: float, other: float) -> float:
+    return one / other if other else math.inf
 
 
 @dataclass
@@ -139,6 +162,8 @@ def _of_kind(
         for true, other in zip(latents, others, strict=True)
     ]
     copied = [float((true[1:] - true[:-1]).abs().mean()) for true in latents]
+    moved = [_moved(true, own) for true, own in zip(latents, actions, strict=True)]
+    astray = [_moved(true, actions[other]) for true, other in zip(latents, others, strict=True)]
     return Rollout(
         kind,
         len(flights),
@@ -146,6 +171,8 @@ def _of_kind(
         float(np.mean(single)),
         float(np.mean(copied)),
         float(np.mean(wrong)),
+        float(np.mean(moved)),
+        float(np.mean(astray)),
     )
 
 
@@ -183,6 +210,8 @@ def _add(
     actions = actions_of(flight.poses)
     frames, _ = cut(flight.scan, flight.poses, imagination.size)
     step_of_line = true[1] - true[0]
+    told = _told(chained(actions[1 : max(sums) + 1]), true)
+    moved = carried(true[1].expand(len(told), -1, -1, -1), told)
     for step in range(1, max(sums) + 1):
         shown = flown.step(actions[step])
         if step not in sums:
@@ -192,6 +221,7 @@ def _add(
             "imagined": shown.latents,
             "copied": true[1].float().cpu().numpy(),
             "straight": straight.float().cpu().numpy(),
+            "moved": moved[step - 1].float().cpu().numpy(),
         }
         wanted, frame = true[1 + step].float().cpu().numpy(), frames[1 + step]
         for name, latents in answers.items():
@@ -206,7 +236,7 @@ def _add(
 def _single(imagination: Imagination, true: torch.Tensor, actions: NDArray[np.float64]) -> float:
     """Mean error one step ahead, in windows of the context's length."""
     context = imagination.context
-    told = torch.from_numpy(actions.astype(np.float32)).to(true.device)
+    told = _told(actions, true)
     errors, count = 0.0, 0
     for first in range(0, len(true) - 1, context):
         last = min(first + context, len(true) - 1)
@@ -214,6 +244,15 @@ def _single(imagination: Imagination, true: torch.Tensor, actions: NDArray[np.fl
         errors += float((found[0] - true[first + 1 : last + 1]).abs().mean((1, 2, 3)).sum())
         count += last - first
     return errors / count
+
+
+def _moved(true: torch.Tensor, actions: NDArray[np.float64]) -> float:
+    """Mean error one step ahead of each frame moved by the action that leaves it."""
+    return float((carried(true[:-1], _told(actions, true)) - true[1:]).abs().mean())
+
+
+def _told(actions: NDArray[np.float64], latents: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(actions.astype(np.float32)).to(latents.device)
 
 
 def similarity(picture: NDArray[np.floating], frame: NDArray[np.floating]) -> float:

@@ -172,6 +172,21 @@ def subjects(settings: RunSettings, split: Part) -> Subjects | None:
     return ScanSubjects(records, data, share=len(records) / len(data.subjects))
 
 
+def held_out_subjects(settings: RunSettings) -> Subjects:
+    """The scans that a run is measured on.
+
+    Raises
+    ------
+    MrisslError
+        If there are none, or `subjects` refuses either part.
+    """
+    subjects(settings, "train")
+    found = subjects(settings, "validation")
+    if found is None:
+        raise MrisslError("no subject is held out", where="data", expected="two or more")
+    return found
+
+
 def _read(
     entries: Sequence[Entry], progress: Progress | None
 ) -> tuple[list[tuple[Entry, Facts]], list[str]]:

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_mrissl.geometry import Pose
+from napari_mrissl.geometry import letters as letters
 
 Plane = Literal["axial", "coronal", "sagittal"]
 Convention = Literal["neurological", "radiological"]
 PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
 CONVENTIONS: tuple[Convention, ...] = ("neurological", "radiological")
 
-_LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
 _R, _A, _S = np.eye(3)
 # Image right and up of each plane as a neurological reader sees it.
 _NEUROLOGICAL = {"axial": (_R, _A), "coronal": (_R, _S), "sagittal": (_A, _S)}
@@ -35,18 +35,6 @@ def plane_rotation(plane: Plane, convention: Convention) -> NDArray[np.float64]:
 def mirrored(pose: Pose) -> Pose:
     """The same plane seen from its other side: left and right change places."""
     return Pose(pose.center, pose.rotation * np.array([-1.0, 1.0, -1.0]), pose.fov)
-
-
-def letters(direction: ArrayLike, least: float = 0.2) -> str:
-    """Where a direction in world mm points: ``"R"``, or ``"RA"`` for an oblique one.
-
-    The strongest component comes first; components of a unit vector below ``least``
-    (11.5 degrees) are left out.
-    """
-    vector = np.asarray(direction, np.float64)
-    vector = vector / np.linalg.norm(vector)
-    order = np.argsort(-np.abs(vector), kind="stable")
-    return "".join(_LETTERS[k][int(vector[k] > 0)] for k in order if abs(vector[k]) >= least)
 
 
 STATEMENTS = {

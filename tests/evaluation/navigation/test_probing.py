@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 from sklearn.metrics import r2_score, roc_auc_score
 
+from napari_mrissl.evaluation import linear_head
 from napari_mrissl.evaluation.navigation import probes
 from napari_mrissl.evaluation.navigation.probing import Measure, probe, segmentation
 from tests.evaluation.navigation.made import GRID, SIZE, Told, probe_slices
@@ -111,6 +112,22 @@ def test_tokens_of_noise_are_segmented_no_better_than_by_chance(parts):
     tokens = [rng.normal(size=(len(one.images), GRID, GRID, 5)) for one in parts]
     found = segmentation(Told((train, tokens[0]), (test, tokens[1])), train, test, (3, 7))
     assert found["dice"].value < found["dice"].chance + 0.08
+
+
+@pytest.mark.parametrize("channels", [5, 9])
+def test_heads_of_sources_that_are_compared_have_as_many_weights(parts, channels, monkeypatch):
+    train, test = parts
+    rng = np.random.default_rng(3)
+    tokens = [rng.normal(size=(len(one.images), GRID, GRID, channels)) for one in parts]
+    fit, fitted = linear_head.fit, []
+
+    def noted(rows, labels):
+        fitted.extend(one.shape[1] for one in rows)
+        return fit(rows, labels)
+
+    monkeypatch.setattr(linear_head, "fit", noted)
+    probe(Told((train, tokens[0]), (test, tokens[1])), train, test, 4)
+    assert set(fitted) == {4}
 
 
 def test_areas_and_shares_are_those_of_scikit_learn():

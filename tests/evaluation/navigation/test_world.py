@@ -1,5 +1,7 @@
 """Rollouts as measures, cycles, and reconstructions beside what their chance says."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from slice_networks import dynamics_file, tokenizer_file
 
 from napari_mrissl.evaluation.navigation import reconstructions
 from napari_mrissl.evaluation.navigation.world import cycle, flown, measures, numbers, world
+from napari_mrissl.evaluation.statistics import interval
 from napari_mrissl.networks.slice_encoder import SliceEncoder
 from napari_mrissl.pretext.navigation.imagination import Imagination
 from napari_mrissl.pretext.navigation.rollout import Apart, Rollout, measure
@@ -21,23 +24,29 @@ def rollout(kind, latent, shuffled):
             "imagined": Apart(latent * h, 30.0 - h, 0.9),
             "copied": Apart(0.5 * h, 20.0, 0.5),
             "straight": Apart(0.4 * h, 10.0, 0.6),
+            "moved": Apart(0.3 * h, 12.0, 0.7),
         }
         for h in (1, 4, 8)
     }
-    return Rollout(kind, 2, errors, latent, 0.5, shuffled)
+    return Rollout(kind, 2, errors, latent, 0.5, shuffled, 0.4, 0.4 if kind == "scroll" else 0.6)
 
 
-def test_kinds_count_alike_and_chance_is_the_better_simple_answer():
+def test_kinds_count_alike_and_chance_is_the_best_answer_that_learned_nothing():
     plain = numbers([rollout("walk", 0.2, 0.3), rollout("scroll", 0.4, 0.4)])
     assert plain["latent_4"] == pytest.approx(1.2)
     assert plain["psnr_8"] == 22.0
     assert plain["shuffle_ratio"] == pytest.approx((1.5 + 1.0) / 2)
     assert plain["shuffle_ratio_walk"] == pytest.approx(1.5)
     found = measures({name: [value, value + 2] for name, value in plain.items()})
-    assert found["latent_1"].chance == pytest.approx(0.4 + 1)  # the straight line
+    assert found["latent_1"].chance == pytest.approx(0.3 + 1)  # what was moved
     assert found["psnr_1"].chance == pytest.approx(20 + 1)  # the copy
-    assert found["ssim_1"].chance == pytest.approx(0.6 + 1)
-    assert found["shuffle_ratio"].chance == 1.0
+    assert found["ssim_1"].chance == pytest.approx(0.7 + 1)
+    # The values are of two people, the second worse by 2.
+    assert found["shuffle_ratio_walk"].chance == pytest.approx(1.5 + 1)
+    assert found["shuffle_ratio"].chance == pytest.approx((1.5 + 1) / 2 + 1)
+    assert found["below_copied_walk"].chance == 1.0  # copying, which here is the better
+    one = measures({"below_copied": [0.7], "moved_below_copied": [0.8]})
+    assert one["below_copied"].chance == 0.8
     assert (found["latent_1"].value, found["latent_1"].subjects) == (pytest.approx(1.3), 2)
     assert found["straight_latent_1"].chance is None
 
@@ -51,6 +60,25 @@ def test_worlds_of_a_file_are_those_of_its_rollouts(tmp_path):
     assert found["latent_8"].value == pytest.approx(np.mean([x["latent_8"] for x in one]))
     assert {f"shuffle_ratio_{kind}" for kind in KINDS} <= set(found)
     assert found["cycle_error"].value > 0
+
+
+class Twins(Smooth):
+    """Three scans of two people."""
+
+    def scan(self, number):
+        return dataclasses.replace(super().scan(number), subject=("a", "b", "a")[number])
+
+
+def test_two_scans_of_a_person_count_as_one(tmp_path):
+    path = dynamics_file(tmp_path)
+    found = world(path, Twins(), seed=2)
+    own = [measure(Imagination.open(path), flown(Twins(), k, 2, 2)) for k in range(3)]
+    first, second, third = [numbers(list(one.values()))["latent_8"] for one in own]
+    people = [(first + third) / 2, second]
+    assert found["latent_8"].subjects == found["cycle_error"].subjects == 2
+    assert found["latent_8"].value == pytest.approx(np.mean(people))
+    low, high = interval(np.array(people))
+    assert (found["latent_8"].low, found["latent_8"].high) == pytest.approx((low, high))
 
 
 def test_what_copies_has_no_cycle_error_and_heeds_nothing(tmp_path):
