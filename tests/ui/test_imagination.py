@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
+from imagination_actions import SECONDS, SHIFT, TURN, flying_panel, inspected, move, settle
 from navigator_actions import small_volume
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QScrollArea
 
@@ -13,12 +13,10 @@ from napari_mrissl.ui.inspector.method_panel import MethodPanel
 from napari_mrissl.ui.inspector.navigation import flying
 from napari_mrissl.ui.inspector.navigation.panel import FIND, IMAGINE, LATENTS
 from napari_mrissl.ui.layers import add_volume
-from napari_mrissl.ui.navigator.anatomy import letters, mirrored
+from napari_mrissl.ui.navigator.anatomy import letters
 from tests.imagined import dynamics_run, tokenizer_run
 
 pytestmark = pytest.mark.gui
-
-SECONDS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -31,50 +29,14 @@ def runs(tmp_path_factory):
     }
 
 
-def settle(inspector, qtbot):
-    qtbot.waitUntil(lambda: not inspector.busy, timeout=SECONDS)
-
-
 @pytest.fixture
 def inspector(qtbot, runs):
-    """On a viewer without a window, with one scan and the dynamics loaded."""
-    viewer = ViewerModel()
-    add_volume(viewer, small_volume())
-    inspector = Inspector(viewer)
-    qtbot.addWidget(inspector, before_close_func=lambda one: one.shut_down())
-    inspector.resize(430, 660)
-    inspector.show()
-    inspector.load(runs["dynamics"])
-    qtbot.waitUntil(
-        lambda: inspector.panel is not None and inspector.panel.loaded is not None, timeout=SECONDS
-    )
-    settle(inspector, qtbot)
-    assert inspector.status.message.text() == ""
-    return inspector
+    return inspected(qtbot, runs["dynamics"])
 
 
 @pytest.fixture
 def panel(inspector, qtbot):
-    """With a flight that has begun."""
-    panel = inspector.panel
-    panel.imagine_tab.start.click()
-    qtbot.waitUntil(lambda: panel.control.flight is not None, timeout=SECONDS)
-    return panel
-
-
-def move(panel, qtbot, action):
-    """The hand moves the navigator by an action and rests; all is imagined then."""
-    state, control = panel.slice_state, panel.control
-    state.move(action)
-    pose = state.pose if state.convention == "neurological" else mirrored(state.pose)
-    qtbot.waitUntil(
-        lambda: not panel.flying.running and apart(control.flight.now.pose, pose).mm < 1e-3,
-        timeout=SECONDS,
-    )
-
-
-SHIFT = np.array([0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0])
-TURN = np.array([0.0, 0.0, 0.0, 0.0, 0.1, 0.0, 0.0])
+    return flying_panel(inspector, qtbot)
 
 
 def test_what_is_imagined_is_what_the_network_says_and_never_looks_like_the_scan(panel, qtbot):

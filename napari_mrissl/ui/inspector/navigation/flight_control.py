@@ -123,6 +123,21 @@ class FlightControl(QObject):
         self._state.set_pose(other_side(self._state, self.flight.now.pose))
         self.changed.emit()
 
+    def halt(self) -> None:
+        """Fly no farther; the navigator comes to where the flight has come.
+
+        One that has not begun will not; one that rests is left alone.
+        """
+        flight = self.flight
+        if flight is None:
+            self.stop()
+        elif self._runner.running:
+            self._runner.cancel()
+            self._rest.stop()
+            self._target = Target(flight.now.pose)
+            self._moved = None
+            self._state.set_pose(other_side(self._state, flight.now.pose))
+
     def follow(self, pose: Pose) -> None:
         """The navigator has moved."""
         if not self.active or self._target is None:

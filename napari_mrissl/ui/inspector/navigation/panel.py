@@ -128,10 +128,8 @@ class NavigationPanel(NetworkPanel):
 
     def cancel(self) -> None:
         """Stop what goes on in the background."""
+        self.control.halt()
         super().cancel()
-        if self.control.flight is None:
-            # A flight that has not begun will not.
-            self.control.stop()
         self._allow()
 
     def forget(self) -> None:
