@@ -2,12 +2,17 @@
 
 import threading
 
+import numpy as np
 import pytest
 from imagination_actions import SECONDS, SHIFT, TURN, flying_panel, inspected, move, settle
+from navigator_actions import small_volume
 
 from napari_mrissl.geometry import apply_action
 from napari_mrissl.pretext.navigation.moves import apart
-from napari_mrissl.ui.inspector.navigation import flying
+from napari_mrissl.pretext.navigation.search import Found
+from napari_mrissl.ui.inspector.navigation import flying, work
+from napari_mrissl.ui.inspector.navigation.panel import FIND
+from napari_mrissl.ui.layers import add_volume
 from tests.imagined import dynamics_run
 
 pytestmark = pytest.mark.gui
@@ -70,3 +75,75 @@ def test_a_flight_that_is_cancelled_before_it_begins_does_not(inspector, qtbot):
     assert panel.control.flight is None
     assert not panel.control.active
     assert panel.imagine_tab.start.isEnabled()
+
+
+@pytest.fixture
+def searching(inspector, qtbot, monkeypatch):
+    """The panel in the middle of a search, what lets it end, and where it began."""
+    panel, ends = inspector.panel, threading.Event()
+    tab, state = panel.find_tab, panel.slice_state
+
+    def found(control, loaded, start, goal, settings):
+        assert ends.wait(60)
+        action = np.array([[0, 0, -0.1, 0, 0, 0, 0.0]])
+        poses = (start, apply_action(start, action[0]))
+        return Found(action, poses, (1.0, 0.5)), loaded.opened.frames(loaded.scan, poses[1:])[0]
+
+    monkeypatch.setattr(work, "find", found)
+    panel.tabs.setCurrentIndex(FIND)
+    tab.mark.click()
+    qtbot.waitUntil(tab.find.isEnabled, timeout=SECONDS)
+    state.move(1.5 * SHIFT)
+    start = state.pose
+    assert not tab.fly.isEnabled()
+    tab.find.click()
+    yield panel, ends, start
+    ends.set()
+
+
+def end(panel, ends, qtbot):
+    ends.set()
+    qtbot.waitUntil(lambda: panel.goals.found is not None, timeout=SECONDS)
+    # Longer than a flight there takes to begin.
+    qtbot.wait(200)
+
+
+def there(panel):
+    return apart(panel.slice_state.pose, panel.goals.found.pose).mm < 1e-3
+
+
+def test_a_search_that_ends_flies_there_from_where_it_began(searching, qtbot):
+    panel, ends, _ = searching
+    panel.slice_state.set_convention("radiological")
+    end(panel, ends, qtbot)
+    assert "press Fly there" not in panel.find_tab.facts.text()
+    qtbot.waitUntil(lambda: there(panel), timeout=SECONDS)
+
+
+def test_a_search_that_ends_leaves_another_scan_alone(inspector, searching, qtbot):
+    panel, ends, _ = searching
+    state, layer = panel.slice_state, panel.layer
+    other = add_volume(inspector._viewer, small_volume(offset=4), name="other")
+    state.set_volume(other.metadata["mrissl"]["volume"], other)
+    here = state.pose
+    end(panel, ends, qtbot)
+    assert state.source is other
+    assert state.pose == here
+    assert "press Fly there" in panel.find_tab.facts.text()
+    panel.find_tab.fly.click()
+    qtbot.waitUntil(lambda: there(panel), timeout=SECONDS)
+    assert state.source is layer
+    assert "press Fly there" not in panel.find_tab.facts.text()
+
+
+def test_a_search_that_ends_leaves_who_moved_on_alone(searching, qtbot):
+    panel, ends, start = searching
+    panel.slice_state.move(0.1 * SHIFT)
+    here = panel.slice_state.pose
+    end(panel, ends, qtbot)
+    assert panel.slice_state.pose == here
+    assert panel.goals.found.poses[0] == start
+    panel.find_tab.fly.click()
+    qtbot.waitUntil(lambda: there(panel), timeout=SECONDS)
+    panel.find_tab.undo.click()
+    assert panel.slice_state.pose == here

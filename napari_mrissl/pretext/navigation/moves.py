@@ -16,6 +16,8 @@ from napari_mrissl.slicing.policies import PolicySettings
 _NARROWEST = 0.4
 """A scan's width along a normal, as a part of the largest field of view, where it is small."""
 
+_ROUNDING = 1e-6
+
 
 class Apart(NamedTuple):
     """How far one pose is from another.
@@ -43,6 +45,11 @@ def apart(first: Pose, second: Pose) -> Apart:
         math.degrees(float(np.linalg.norm(turn))),
         second.fov / first.fov,
     )
+
+
+def same_place(first: Pose, second: Pose) -> bool:
+    """Whether two poses differ by rounding alone."""
+    return bool(np.abs(relative_action(first, second)).max() < _ROUNDING)
 
 
 def reach_of(settings: FlightSettings) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from napari_mrissl.pretext.navigation.moves import (
     exchanged,
     next_pose,
     reach_of,
+    same_place,
 )
 from napari_mrissl.pretext.navigation.settings import FlightSettings
 from tests.pretext.navigation.small import smooth
@@ -78,3 +79,11 @@ def test_an_exchanged_action_is_as_large_and_another_one():
     other = exchanged(action)
     np.testing.assert_array_equal(other, [0.1, 0.01, 0.0, 0.0, 0.0, 0.05, -0.02])
     assert np.linalg.norm(other) == pytest.approx(np.linalg.norm(action))
+
+
+def test_the_same_place_is_one_but_for_rounding():
+    start = pose(5)
+    turned = Pose(start.center + 1e-9, start.rotation.copy(), start.fov)
+    assert same_place(start, turned)
+    for axis in range(7):
+        assert not same_place(start, apply_action(start, 1e-4 * np.eye(7)[axis]))

@@ -37,6 +37,7 @@ def allow(panel: NavigationPanel) -> None:
         ready=dreams and panel.goals.ready,
         goal=panel.goals.goal is not None,
         searching=panel.goals.searching,
+        found=dreams and panel.goals.can_fly,
         undo=panel.slice_state.can_undo,
     )
 
