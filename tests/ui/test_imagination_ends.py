@@ -7,13 +7,14 @@ import pytest
 from imagination_actions import SECONDS, SHIFT, TURN, flying_panel, inspected, move, settle
 from navigator_actions import small_volume
 
+from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import apply_action
 from napari_mrissl.pretext.navigation.moves import apart
 from napari_mrissl.pretext.navigation.search import Found
 from napari_mrissl.ui.inspector.navigation import flying, work
-from napari_mrissl.ui.inspector.navigation.panel import FIND
+from napari_mrissl.ui.inspector.navigation.panel import FIND, LATENTS
 from napari_mrissl.ui.layers import add_volume
-from tests.imagined import dynamics_run
+from tests.imagined import STACKS, dynamics_run, tokenizer_run
 
 pytestmark = pytest.mark.gui
 
@@ -147,3 +148,40 @@ def test_a_search_that_ends_leaves_who_moved_on_alone(searching, qtbot):
     qtbot.waitUntil(lambda: there(panel), timeout=SECONDS)
     panel.find_tab.undo.click()
     assert panel.slice_state.pose == here
+
+
+def test_a_run_that_never_flew_is_looked_at(qtbot, tmp_path):
+    inspector = inspected(qtbot, tokenizer_run(tmp_path / "static", **STACKS))
+    tab = inspector.panel.latent_tab
+    qtbot.waitUntil(lambda: tab.colours.image is not None, timeout=SECONDS)
+    tab.slice.clicked.emit(0.4, 0.6)
+    qtbot.waitUntil(lambda: tab.similar.image is not None, timeout=SECONDS)
+
+
+def test_colours_that_fail_are_said_once_and_slices_are_looked_at(
+    inspector, run, qtbot, monkeypatch
+):
+    panel, said = inspector.panel, []
+
+    def fails(control, loaded):
+        raise MrisslError("no colours today")
+
+    monkeypatch.setattr(work, "palette_of", fails)
+    panel.failed.connect(said.append)
+    panel.tabs.setCurrentIndex(LATENTS)
+    state = panel.slice_state
+
+    def looked():
+        return panel.look.seen is not None and panel.look.seen.pose == state.pose
+
+    qtbot.waitUntil(looked, timeout=SECONDS)
+    for _ in range(3):
+        state.move(0.1 * SHIFT)
+        qtbot.waitUntil(looked, timeout=SECONDS)
+    settle(inspector, qtbot)
+    assert said == ["no colours today."]
+    assert panel.latent_tab.slice.image is not None
+    # Another load tries anew.
+    monkeypatch.undo()
+    inspector.load(run)
+    qtbot.waitUntil(lambda: panel.latent_tab.colours.image is not None, timeout=SECONDS)

@@ -64,6 +64,7 @@ class LatentLook(QObject):
         self._looking, self._comparing = looking, comparing
         self._loaded: work.Loaded | None = None
         self._palette: Projection | None = None
+        self._mixing = self._colourless = False
         self.probe: PoseProbe | None = None
         self.seen: work.Seen | None = None
         self.alike: tuple[work.Alike, ...] = ()
@@ -72,6 +73,7 @@ class LatentLook(QObject):
         self._later.setSingleShot(True)
         self._later.setInterval(_LOOK_MS)
         self._later.timeout.connect(self._look)
+        looking.failed.connect(self._on_failed)
 
     def use(self, loaded: work.Loaded | None) -> None:
         """Look at another scan, or with another network; what was seen is forgotten."""
@@ -79,6 +81,7 @@ class LatentLook(QObject):
         self._comparing.cancel()
         self._loaded, self._palette, self.seen, self.probe = loaded, None, None, None
         self.alike = ()
+        self._mixing = self._colourless = False
 
     def request(self) -> None:
         """Look a little later."""
@@ -111,7 +114,8 @@ class LatentLook(QObject):
         looks, colours = self._wanted()
         if loaded is None or not looks or state.volume is None or self._looking.running:
             return  # One that goes on looks again if the pose is another by then.
-        if self._palette is None and colours:
+        self._mixing = self._palette is None and colours and not self._colourless
+        if self._mixing:
             self._looking.start(
                 lambda c: work.palette_of(c, loaded), title="colours", done=self._on_palette
             )
@@ -127,12 +131,19 @@ class LatentLook(QObject):
         self._palette = palette
         self.request()
 
+    def _on_failed(self, _: str) -> None:
+        """Colours that failed would fail again: slices are looked at without."""
+        if self._mixing:
+            self._mixing, self._colourless = False, True
+            self.request()
+
     def _on_seen(self, seen: work.Seen) -> None:
         self.seen = seen
         self.seen_changed.emit()
         self._compare()
         moved = other_side(self._state, self._state.pose) != seen.pose
-        if moved or (seen.colours is None and self._wanted()[1]):
+        grey = seen.colours is None and not self._colourless
+        if moved or (grey and self._wanted()[1]):
             self.request()
 
     def _compare(self) -> None:
