@@ -100,11 +100,7 @@ def next_pose(start: Pose, end: Pose, reach: ArrayLike) -> Pose:
     return found
 
 
-def exchanged(action: ArrayLike) -> NDArray[np.float64]:
-    """An action (7,) of the same size in other directions.
-
-    Shifts and turns each go to the next axis, and what zoomed in zooms out: a stand-in for
-    the action of another flight that needs no other flight.
-    """
+def within(action: ArrayLike, reach: ArrayLike) -> NDArray[np.float64]:
+    """An action (7,), shortened as a whole until none of its numbers is beyond reach."""
     given = np.asarray(action, np.float64)
-    return np.concatenate([np.roll(given[:3], 1), np.roll(given[3:6], 1), -given[6:]])
+    return given / max(1.0, float((np.abs(given) / np.asarray(reach, np.float64)).max()))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_mrissl.geometry import Pose
-from napari_mrissl.pretext.navigation.moves import effort, reach_of
+from napari_mrissl.pretext.navigation.moves import effort
 from napari_mrissl.ui.inspector.navigation import flying
 from napari_mrissl.ui.inspector.navigation.flying import Flight, Target
 from napari_mrissl.ui.inspector.navigation.sides import other_side
@@ -165,8 +165,7 @@ class FlightControl(QObject):
         flight, target = self.flight, self._target
         if flight is None or target is None or self._runner.running or flight.full:
             return
-        reach = reach_of(flight.mind.network.settings.flights)
-        whole = effort(flight.now.pose, target.pose, reach)
+        whole = effort(flight.now.pose, target.pose, flight.reach)
         if whole < (flying.NEAR if target.settled else flying.LEAST_PART):
             self._moved = None if target.settled else self._moved
             return
