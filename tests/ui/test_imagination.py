@@ -338,9 +338,9 @@ def test_a_session_keeps_the_choices(inspector, qtbot):
     qtbot.waitUntil(lambda: again.panel.goals.ready, timeout=SECONDS)
     assert again.session_state() == kept
     assert again.status.message.text() == ""
-    wrong = {"tab": 9, "also": "x", "ghost": 1, "seed": -1, "place": [2, 0], "goal": {"scan": 1}}
-    assert panel.take_state({**wrong, "effort": 3}) == [
-        "tab", "also", "effort", "ghost", "seed", "place", "goal",
+    wrong = {"tab": 9, "also": "x", "ghost": 1, "seed": -1, "token": {"place": [2, 0]}}
+    assert panel.take_state({**wrong, "effort": 3, "goal": {"scan": 1}}) == [
+        "tab", "also", "effort", "ghost", "seed", "token", "goal",
     ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from napari_mrissl.geometry import Pose
 from napari_mrissl.pretext.navigation.moves import apart, same_place
 from napari_mrissl.pretext.navigation.search_settings import SearchSettings
 from napari_mrissl.ui.inspector.navigation import work
+from napari_mrissl.ui.inspector.navigation.memory import pose_of
 from napari_mrissl.ui.inspector.navigation.sides import other_side
 from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.layers import volume_of
@@ -191,14 +192,12 @@ class GoalSearch(QObject):
             return True
         if not isinstance(kept, dict) or not isinstance(kept.get("scan"), str):
             return False
-        row, name = kept.get("pose"), kept["scan"]
-        if name not in self._viewer.layers or not isinstance(row, list):
-            return False
-        if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in row):
+        pose, name = pose_of(kept.get("pose")), kept["scan"]
+        if name not in self._viewer.layers or pose is None:
             return False
         layer = self._viewer.layers[name]
         try:
-            self.set_goal(Goal(layer, volume_of(layer), Pose.from_row(row)))
+            self.set_goal(Goal(layer, volume_of(layer), pose))
         except MrisslError:
             return False  # Said by the panel as not usable.
         return True
