@@ -1,6 +1,7 @@
 """Imagine mode with real widgets and a network of random weights."""
 
 import numpy as np
+import pyqtgraph
 import pytest
 from imagination_actions import SECONDS, SHIFT, TURN, flying_panel, inspected, move, settle
 from navigator_actions import small_volume
@@ -145,7 +146,9 @@ def pixels(picture):
     bits = image.constBits()
     bits.setsize(image.sizeInBytes())
     rows = np.frombuffer(bits, np.uint8).reshape(image.height(), image.bytesPerLine())
-    return rows[:, : image.width()].copy()
+    if image.isGrayscale():
+        return rows[:, : image.width()].copy()
+    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
 
 
 def test_the_other_convention_mirrors_pictures_and_letters_and_nothing_else(panel, qtbot):
@@ -173,6 +176,24 @@ def test_one_contrast_for_all_pictures_follows_the_layer(panel, qtbot, inspector
     layer.contrast_limits = (scan.low, scan.low + 2 * (scan.high - scan.low))
     assert panel.limits == pytest.approx((0, 2))
     np.testing.assert_allclose(pixels(tab.true), bright / 2, atol=1)
+
+
+def test_the_error_is_the_difference_of_the_two_pictures_in_half_the_range(panel, qtbot, inspector):
+    tab, layer, scan = panel.imagine_tab, inspector.sources.layer, panel.loaded.scan
+    layer.contrast_limits = (scan.low, scan.low + 0.6 * (scan.high - scan.low))
+    move(panel, qtbot, SHIFT)
+    now = panel.control.flight.now
+    off = np.abs(now.true - now.imagined)
+    assert off.max() > 0.05
+    inferno = pyqtgraph.colormap.get("inferno")
+    colours = inferno.map(np.clip(off / 0.3, 0, 1), mode="float")[..., :3]
+    np.testing.assert_allclose(pixels(tab.error) / 255, colours, atol=0.02)
+    # Of the same grey values that are seen beside it.
+    for picture, values in ((tab.imagined, now.imagined), (tab.true, now.true)):
+        np.testing.assert_allclose(pixels(picture) / 255, np.clip(values / 0.6, 0, 1), atol=0.003)
+    panel.slice_state.set_convention("radiological")
+    qtbot.waitUntil(lambda: tab.true.sides.left == "R", timeout=SECONDS)
+    np.testing.assert_allclose(pixels(tab.error) / 255, colours[:, ::-1], atol=0.02)
 
 
 def test_the_ghost_needs_a_probe_and_lies_where_the_probe_says(panel, qtbot, monkeypatch):
