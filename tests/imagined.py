@@ -10,11 +10,15 @@ from napari_mrissl.networks import weights
 from napari_mrissl.networks.settings import DynamicsShape, TokenizerShape
 from napari_mrissl.pretext.navigation.dynamics import Dynamics
 from napari_mrissl.pretext.navigation.settings import (
+    KINDS,
     DynamicsSettings,
     FlightSettings,
     TokenizerSettings,
 )
 from napari_mrissl.pretext.navigation.tokenizer import Tokenizer
+
+STACKS = {**dict.fromkeys(KINDS, 0.0), "stack": 1.0}
+"""Kinds of the control that never flies."""
 
 PREPROCESSING = {"kind": "percentile", "low": 0.5, "high": 99.5}
 
@@ -37,10 +41,10 @@ def dynamics_run(folder: Path, size: int = 32) -> Path:
     return _saved(folder, "dynamics", network, settings)
 
 
-def tokenizer_run(folder: Path, size: int = 32) -> Path:
-    """A folder with weights of a tokenizer."""
+def tokenizer_run(folder: Path, size: int = 32, **kinds: float) -> Path:
+    """A folder with weights of a tokenizer, trained on kinds of flights."""
     torch.manual_seed(0)
-    settings = TokenizerSettings(backbone=shape(size), flights=FlightSettings(frames=2))
+    settings = TokenizerSettings(backbone=shape(size), flights=FlightSettings(frames=2, **kinds))
     return _saved(folder, "tokenizer", Tokenizer(settings).network(), settings)
 
 

@@ -10,6 +10,7 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -21,13 +22,15 @@ from napari_mrissl.training.loop import fit
 from napari_mrissl.training.run import Run
 from tests.training.toy import REGISTRY, Blobs
 
+Train = Callable[[Path], None]
+
 
 def train(folder: Path) -> None:
     with stopping_on_signals() as interrupted:
         fit(Run.open(folder), REGISTRY, Blobs(), Blobs(2, first=50), interrupted=interrupted)
 
 
-def forked(folder: Path) -> int:
+def forked(folder: Path, train: Train) -> int:
     """A child that trains the run; torch has run nothing in this process, so forking is safe."""
     child = os.fork()
     if child:
@@ -40,20 +43,20 @@ def forked(folder: Path) -> int:
         os._exit(code)
 
 
-def finish(folder: Path) -> None:
+def finish(folder: Path, train: Train) -> None:
     """Train a run to its end in a child."""
-    _, status = os.waitpid(forked(folder), 0)
+    _, status = os.waitpid(forked(folder, train), 0)
     if status:
         sys.exit(1)
 
 
-def kill_and_go_on(folder: Path, kills: int, seed: int) -> None:
+def kill_and_go_on(folder: Path, kills: int, seed: int, train: Train) -> None:
     """Print at which step each child was killed."""
     rng = random.Random(seed)
     tail = EventTail(folder)
     steps = Run.open(folder).settings.optimisation.steps
     for number in range(kills):
-        child = forked(folder)
+        child = forked(folder, train)
         # Somewhere in the run, and anywhere between two events: writing a checkpoint too.
         target = (number + 1) * steps // (kills + 2) + rng.randrange(4)
         step = 0
@@ -65,13 +68,18 @@ def kill_and_go_on(folder: Path, kills: int, seed: int) -> None:
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         print(step if os.WIFSIGNALED(status) else "survived", flush=True)
-    finish(folder)
+    finish(folder, train)
+
+
+def main(train: Train) -> None:
+    """What the words of the command line ask for."""
+    torch.set_num_threads(1)
+    if len(sys.argv) > 2:
+        finish(Path(sys.argv[4]), train)
+        kill_and_go_on(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), train)
+    else:
+        train(Path(sys.argv[1]))
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    if len(sys.argv) > 2:
-        finish(Path(sys.argv[4]))
-        kill_and_go_on(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
-    else:
-        train(Path(sys.argv[1]))
+    main(train)

@@ -1,24 +1,24 @@
 """Imagine mode with real widgets and a network of random weights."""
 
 import numpy as np
+import pyqtgraph
 import pytest
-from napari.components import ViewerModel
+from imagination_actions import SECONDS, SHIFT, TURN, flying_panel, inspected, move, settle
 from navigator_actions import small_volume
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QScrollArea
 
 from napari_mrissl.geometry import Pose, apply_action, relative_action
+from napari_mrissl.pretext.navigation.flights import Flights
 from napari_mrissl.pretext.navigation.moves import apart, reach_of
 from napari_mrissl.ui.inspector import Inspector
 from napari_mrissl.ui.inspector.method_panel import MethodPanel
 from napari_mrissl.ui.inspector.navigation import flying
 from napari_mrissl.ui.inspector.navigation.panel import FIND, IMAGINE, LATENTS
 from napari_mrissl.ui.layers import add_volume
-from napari_mrissl.ui.navigator.anatomy import letters, mirrored
+from napari_mrissl.ui.navigator.anatomy import letters
 from tests.imagined import dynamics_run, tokenizer_run
 
 pytestmark = pytest.mark.gui
-
-SECONDS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -31,50 +31,14 @@ def runs(tmp_path_factory):
     }
 
 
-def settle(inspector, qtbot):
-    qtbot.waitUntil(lambda: not inspector.busy, timeout=SECONDS)
-
-
 @pytest.fixture
 def inspector(qtbot, runs):
-    """On a viewer without a window, with one scan and the dynamics loaded."""
-    viewer = ViewerModel()
-    add_volume(viewer, small_volume())
-    inspector = Inspector(viewer)
-    qtbot.addWidget(inspector, before_close_func=lambda one: one.shut_down())
-    inspector.resize(430, 660)
-    inspector.show()
-    inspector.load(runs["dynamics"])
-    qtbot.waitUntil(
-        lambda: inspector.panel is not None and inspector.panel.loaded is not None, timeout=SECONDS
-    )
-    settle(inspector, qtbot)
-    assert inspector.status.message.text() == ""
-    return inspector
+    return inspected(qtbot, runs["dynamics"])
 
 
 @pytest.fixture
 def panel(inspector, qtbot):
-    """With a flight that has begun."""
-    panel = inspector.panel
-    panel.imagine_tab.start.click()
-    qtbot.waitUntil(lambda: panel.control.flight is not None, timeout=SECONDS)
-    return panel
-
-
-def move(panel, qtbot, action):
-    """The hand moves the navigator by an action and rests; all is imagined then."""
-    state, control = panel.slice_state, panel.control
-    state.move(action)
-    pose = state.pose if state.convention == "neurological" else mirrored(state.pose)
-    qtbot.waitUntil(
-        lambda: not panel.flying.running and apart(control.flight.now.pose, pose).mm < 1e-3,
-        timeout=SECONDS,
-    )
-
-
-SHIFT = np.array([0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0])
-TURN = np.array([0.0, 0.0, 0.0, 0.0, 0.1, 0.0, 0.0])
+    return flying_panel(inspector, qtbot)
 
 
 def test_what_is_imagined_is_what_the_network_says_and_never_looks_like_the_scan(panel, qtbot):
@@ -150,7 +114,7 @@ def test_back_restart_and_stop(panel, qtbot):
 def test_other_actions_are_imagined_from_the_same_context(panel, qtbot):
     tab = panel.imagine_tab
     assert all(picture.isHidden() for picture in tab.others.values())
-    tab.also.setCurrentText("zero and exchanged")
+    tab.also.setCurrentText("zero and shuffled")
     assert not any(picture.isHidden() for picture in tab.others.values())
     start = panel.slice_state.pose
     move(panel, qtbot, 0.5 * SHIFT)
@@ -160,9 +124,18 @@ def test_other_actions_are_imagined_from_the_same_context(panel, qtbot):
     mind.begin(panel.loaded.scan, start)
     zero = mind.fork().step(np.zeros(7))
     np.testing.assert_allclose(flight.now.others[flying.ZERO].image, zero.image, atol=1e-5)
-    other = mind.fork().step([0.05, 0, 0, 0, 0, 0, 0])
-    np.testing.assert_allclose(flight.now.others[flying.EXCHANGED].image, other.image, atol=1e-5)
-    assert "zero" in tab.facts.text()
+    # Of a flight by the run's own policies, shortened where the hand would need two steps.
+    settings = panel.loaded.opened.flights
+    action, reach = Flights(settings).action(panel.loaded.scan, (0, 0)), reach_of(settings)
+    too_long = max(1, (np.abs(action) / reach).max())
+    other = mind.fork().step(action / too_long)
+    shuffled = flight.now.others[flying.SHUFFLED]
+    np.testing.assert_allclose(shuffled.image, other.image, atol=1e-5)
+    true = mind.encode(panel.loaded.scan, [flight.now.pose])[0]
+    assert shuffled.latent_error == pytest.approx(np.abs(other.latents - true).mean(), rel=1e-4)
+    assert f"zero {flight.now.others[flying.ZERO].latent_error:.2f}" in tab.facts.text()
+    assert f"shuffled {shuffled.latent_error:.2f}" in tab.facts.text()
+    assert tab.others[flying.SHUFFLED].caption == "IMAGINED, shuffled"
     tab.also.setCurrentText("no other action")
     move(panel, qtbot, SHIFT)
     assert not panel.control.flight.now.others
@@ -173,7 +146,9 @@ def pixels(picture):
     bits = image.constBits()
     bits.setsize(image.sizeInBytes())
     rows = np.frombuffer(bits, np.uint8).reshape(image.height(), image.bytesPerLine())
-    return rows[:, : image.width()].copy()
+    if image.isGrayscale():
+        return rows[:, : image.width()].copy()
+    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
 
 
 def test_the_other_convention_mirrors_pictures_and_letters_and_nothing_else(panel, qtbot):
@@ -201,6 +176,24 @@ def test_one_contrast_for_all_pictures_follows_the_layer(panel, qtbot, inspector
     layer.contrast_limits = (scan.low, scan.low + 2 * (scan.high - scan.low))
     assert panel.limits == pytest.approx((0, 2))
     np.testing.assert_allclose(pixels(tab.true), bright / 2, atol=1)
+
+
+def test_the_error_is_the_difference_of_the_two_pictures_in_half_the_range(panel, qtbot, inspector):
+    tab, layer, scan = panel.imagine_tab, inspector.sources.layer, panel.loaded.scan
+    layer.contrast_limits = (scan.low, scan.low + 0.6 * (scan.high - scan.low))
+    move(panel, qtbot, SHIFT)
+    now = panel.control.flight.now
+    off = np.abs(now.true - now.imagined)
+    assert off.max() > 0.05
+    inferno = pyqtgraph.colormap.get("inferno")
+    colours = inferno.map(np.clip(off / 0.3, 0, 1), mode="float")[..., :3]
+    np.testing.assert_allclose(pixels(tab.error) / 255, colours, atol=0.02)
+    # Of the same grey values that are seen beside it.
+    for picture, values in ((tab.imagined, now.imagined), (tab.true, now.true)):
+        np.testing.assert_allclose(pixels(picture) / 255, np.clip(values / 0.6, 0, 1), atol=0.003)
+    panel.slice_state.set_convention("radiological")
+    qtbot.waitUntil(lambda: tab.true.sides.left == "R", timeout=SECONDS)
+    np.testing.assert_allclose(pixels(tab.error) / 255, colours[:, ::-1], atol=0.02)
 
 
 def test_the_ghost_needs_a_probe_and_lies_where_the_probe_says(panel, qtbot, monkeypatch):
@@ -366,9 +359,9 @@ def test_a_session_keeps_the_choices(inspector, qtbot):
     qtbot.waitUntil(lambda: again.panel.goals.ready, timeout=SECONDS)
     assert again.session_state() == kept
     assert again.status.message.text() == ""
-    wrong = {"tab": 9, "also": "x", "ghost": 1, "seed": -1, "place": [2, 0], "goal": {"scan": 1}}
-    assert panel.take_state({**wrong, "effort": 3}) == [
-        "tab", "also", "effort", "ghost", "seed", "place", "goal",
+    wrong = {"tab": 9, "also": "x", "ghost": 1, "seed": -1, "token": {"place": [2, 0]}}
+    assert panel.take_state({**wrong, "effort": 3, "goal": {"scan": 1}}) == [
+        "tab", "also", "effort", "ghost", "seed", "token", "goal",
     ]  # fmt: skip
 
 
@@ -386,7 +379,7 @@ def test_closed_in_the_middle_nothing_goes_on(inspector, panel, qtbot):
 def test_every_control_is_labelled_explained_and_within_the_dock(inspector, qtbot):
     panel = inspector.panel
     assert isinstance(panel, MethodPanel)
-    panel.imagine_tab.also.setCurrentText("zero and exchanged")
+    panel.imagine_tab.also.setCurrentText("zero and shuffled")
     assert inspector.minimumSizeHint().width() <= 430
     for tab in (IMAGINE, FIND, LATENTS):
         panel.tabs.setCurrentIndex(tab)

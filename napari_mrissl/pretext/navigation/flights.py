@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -109,6 +110,16 @@ class Flights:
             return stacked(scan, foreground, frames, seed)
         policy = cast("policies.Policy", kind)
         return tuple(policies.generate(scan.volume, policy, frames, seed, foreground=foreground))
+
+    def action(self, scan: Scan, seed: Sequence[int]) -> NDArray[np.float64]:
+        """One action (7,) of one flight, of the kinds that are flown by policy."""
+        rng = np.random.default_rng(seed)
+        shares = self.settings.shares_flown
+        kind = str(rng.choice(list(shares), p=list(shares.values())))
+        poses = self.fly(scan, kind, max(2, self.settings.frames), int(rng.integers(1 << 62)))
+        actions = actions_of(poses)
+        drawn: NDArray[np.float64] = actions[int(rng.integers(len(actions)))]
+        return drawn
 
     def _foreground(self, scan: Scan) -> Foreground:
         found = self._foregrounds.get(scan.identity)

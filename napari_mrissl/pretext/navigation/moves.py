@@ -16,6 +16,8 @@ from napari_mrissl.slicing.policies import PolicySettings
 _NARROWEST = 0.4
 """A scan's width along a normal, as a part of the largest field of view, where it is small."""
 
+_ROUNDING = 1e-6
+
 
 class Apart(NamedTuple):
     """How far one pose is from another.
@@ -43,6 +45,11 @@ def apart(first: Pose, second: Pose) -> Apart:
         math.degrees(float(np.linalg.norm(turn))),
         second.fov / first.fov,
     )
+
+
+def same_place(first: Pose, second: Pose) -> bool:
+    """Whether two poses differ by rounding alone."""
+    return bool(np.abs(relative_action(first, second)).max() < _ROUNDING)
 
 
 def reach_of(settings: FlightSettings) -> NDArray[np.float64]:
@@ -93,11 +100,7 @@ def next_pose(start: Pose, end: Pose, reach: ArrayLike) -> Pose:
     return found
 
 
-def exchanged(action: ArrayLike) -> NDArray[np.float64]:
-    """An action (7,) of the same size in other directions.
-
-    Shifts and turns each go to the next axis, and what zoomed in zooms out: a stand-in for
-    the action of another flight that needs no other flight.
-    """
+def within(action: ArrayLike, reach: ArrayLike) -> NDArray[np.float64]:
+    """An action (7,), shortened as a whole until none of its numbers is beyond reach."""
     given = np.asarray(action, np.float64)
-    return np.concatenate([np.roll(given[:3], 1), np.roll(given[3:6], 1), -given[6:]])
+    return given / max(1.0, float((np.abs(given) / np.asarray(reach, np.float64)).max()))

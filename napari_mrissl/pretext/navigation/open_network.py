@@ -145,10 +145,12 @@ class OpenNetwork:
         return picture
 
     def places(self, scan: Scan, count: int, seed: int) -> tuple[Pose, ...]:
-        """Poses where training flights over a scan begin, in the run's mixture of kinds."""
+        """Poses where training flights over a scan begin, in the run's mixture of kinds.
+
+        For a run that never flew, of slices of stacks alone, in the usual mixture.
+        """
         rng = np.random.default_rng(seed)
-        weights_of_kinds = np.array([self.flights.weights[kind] for kind in KINDS])
-        kinds = rng.choice(KINDS, size=count, p=weights_of_kinds / weights_of_kinds.sum())
+        kinds = rng.choice(KINDS, size=count, p=list(self.flights.shares_flown.values()))
         seeds = rng.integers(1 << 62, size=count)
         return tuple(
             self._flown.fly(scan, str(kind), 1, int(one))[0]

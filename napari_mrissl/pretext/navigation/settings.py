@@ -98,6 +98,13 @@ class FlightSettings(Settings):
         kinds = (*KINDS, STACK) if self.stack else KINDS
         return {kind: float(getattr(self, kind)) for kind in kinds}
 
+    @property
+    def shares_flown(self) -> dict[str, float]:
+        """By kind of flight, together 1; the usual mixture where all slices are of stacks."""
+        flown = self if any(getattr(self, kind) for kind in KINDS) else FlightSettings()
+        whole = sum(flown.weights[kind] for kind in KINDS)
+        return {kind: flown.weights[kind] / whole for kind in KINDS}
+
 
 class TokenizerSettings(TaskSettings):
     """Masked autoencoding of single slices (stage 1 of arXiv:2605.06487; inferred)."""

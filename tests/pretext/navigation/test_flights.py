@@ -268,3 +268,21 @@ def test_recorded_flights_are_flown_in_place_of_policies(tmp_path, monkeypatch):
     (tmp_path / "flights.safetensors").write_bytes(b"other")
     with pytest.raises(MrisslError, match="missing or others"):
         flights.draw(Smooth(count=2), SampleKey(0, 0, 0))
+
+
+def test_an_action_of_another_flight_is_of_a_kind_that_is_flown():
+    columns = {"pan": [0, 1], "zoom": [6], "scroll": [2]}
+    weights = {**dict.fromkeys(KINDS, 0.0), "stack": 1.0}
+    for kind, own in columns.items():
+        flights = Flights(FlightSettings(frames=4, **{**weights, kind: 1.0}))
+        actions = np.array([flights.action(smooth(0), (0, number)) for number in range(12)])
+        others = np.delete(actions, own, axis=1)
+        assert np.abs(others).max() < 1e-9 < np.abs(actions[:, own]).max(axis=1).min()
+        # Each by its seed, and each another one.
+        assert np.array_equal(flights.action(smooth(0), (0, 5)), actions[5])
+        assert len(np.unique(actions.round(9), axis=0)) == 12
+    mixed = Flights(FlightSettings(frames=4))
+    actions = np.array([mixed.action(smooth(0), (0, number)) for number in range(40)])
+    # Scrolls, rotations, zooms and pans: some have nothing of what others have.
+    assert ((np.abs(actions) > 1e-9).any(axis=0)).all()
+    assert ((np.abs(actions) < 1e-9).any(axis=0)).all()

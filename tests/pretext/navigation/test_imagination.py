@@ -217,7 +217,27 @@ def test_errors_are_those_of_each_kind_and_horizon(imagination):
         )
         assert found["imagined"].psnr == pytest.approx(expected, rel=1e-4)
         assert found["imagined"].ssim == pytest.approx(np.mean(alike), rel=1e-3)
-    assert walk.shuffle_ratio == pytest.approx(walk.shuffled_error / walk.next_error)
+    told = [actions_of(flight.poses) for flight in flights("walk", 2)]
+    right, wrong, copied = [], [], []
+    for flight, own, other in zip(flights("walk", 2), told, told[::-1], strict=True):
+        true = torch.from_numpy(imagination.encode(flight.scan, flight.poses))
+        for errors, actions in ((right, own), (wrong, other)):
+            errors += [one_ahead(imagination, true, actions, frame) for frame in range(9)]
+        copied += [float((true[n + 1] - true[n]).abs().mean()) for n in range(9)]
+    assert walk.next_error == pytest.approx(np.mean(right), rel=1e-4)
+    assert walk.shuffled_error == pytest.approx(np.mean(wrong), rel=1e-4)
+    assert walk.copied_error == pytest.approx(np.mean(copied), rel=1e-4)
+    assert walk.shuffle_ratio == pytest.approx(np.mean(wrong) / np.mean(right), rel=1e-4)
+    assert walk.below_copied == pytest.approx(np.mean(right) / np.mean(copied), rel=1e-4)
+
+
+@torch.no_grad()
+def one_ahead(imagination, true, actions, frame):
+    """Error of the frame after one, from all true ones of its window of eight."""
+    first = 8 * (frame // 8)
+    told = torch.from_numpy(actions[first : frame + 1].astype(np.float32))
+    found = imagination.network.dynamics(true[None, first : frame + 1], told[None])[0, -1]
+    return float((found - true[frame + 1]).abs().mean())
 
 
 def test_a_network_without_actions_has_a_ratio_of_one():

@@ -12,9 +12,10 @@ from napari_mrissl.pretext.navigation.moves import (
     apart,
     between,
     effort,
-    exchanged,
     next_pose,
     reach_of,
+    same_place,
+    within,
 )
 from napari_mrissl.pretext.navigation.settings import FlightSettings
 from tests.pretext.navigation.small import smooth
@@ -73,8 +74,17 @@ def test_training_flights_have_actions_of_that_size(kind):
     assert (REACH[columns] <= 1.6 * largest[columns]).all()
 
 
-def test_an_exchanged_action_is_as_large_and_another_one():
+def test_an_action_within_reach_stays_and_a_longer_one_keeps_its_direction():
     action = np.array([0.01, 0.0, 0.1, 0.0, 0.05, 0.0, 0.02])
-    other = exchanged(action)
-    np.testing.assert_array_equal(other, [0.1, 0.01, 0.0, 0.0, 0.0, 0.05, -0.02])
-    assert np.linalg.norm(other) == pytest.approx(np.linalg.norm(action))
+    np.testing.assert_array_equal(within(action, np.full(7, 0.1)), action)
+    reach = np.array([0.1, 0.1, 0.05, 0.1, 0.1, 0.1, 0.005])
+    np.testing.assert_allclose(within(-action, reach), -action / 4)
+    np.testing.assert_array_equal(within(np.zeros(7), reach), np.zeros(7))
+
+
+def test_the_same_place_is_one_but_for_rounding():
+    start = pose(5)
+    turned = Pose(start.center + 1e-9, start.rotation.copy(), start.fov)
+    assert same_place(start, turned)
+    for axis in range(7):
+        assert not same_place(start, apply_action(start, 1e-4 * np.eye(7)[axis]))

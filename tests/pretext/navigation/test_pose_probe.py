@@ -13,6 +13,7 @@ from napari_mrissl.pretext.navigation.imagination import Limits
 from napari_mrissl.pretext.navigation.open_network import OpenNetwork
 from napari_mrissl.pretext.navigation.pose_probe import PoseProbe, pose_of, targets_of
 from napari_mrissl.pretext.navigation.settings import FlightSettings
+from tests.imagined import STACKS
 from tests.pretext.navigation.small import SHAPE, smooth
 
 
@@ -80,3 +81,27 @@ def test_a_fit_tells_how_far_it_is_and_ends_when_told(network):
         PoseProbe.fit(network, smooth(1), 48, cancelled=lambda: True)
     with pytest.raises(MrisslError, match="40 or more"):
         PoseProbe.fit(network, smooth(1), 10)
+
+
+def test_a_run_that_never_flew_is_probed_where_others_fly(network):
+    flights = FlightSettings(frames=4, **STACKS)
+    static = OpenNetwork(network.backbone, flights, network.limits)
+    places = static.places(smooth(0), 40, 3)
+    assert places == network.places(smooth(0), 40, 3)
+    assert PoseProbe.fit(static, smooth(0), 48).tested == 10
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        ({**STACKS, "pan": 0.1, "zoom": 0.3}, {"pan": 0.25, "zoom": 0.75}),
+        (STACKS, {"scroll": 0.35, "rotate": 0.2, "zoom": 0.1, "pan": 0.1, "walk": 0.25}),
+    ],
+)
+def test_places_are_of_the_kinds_that_were_flown(network, monkeypatch, kinds, expected):
+    flown = []
+    one = OpenNetwork(network.backbone, FlightSettings(**kinds), network.limits)
+    monkeypatch.setattr(one._flown, "fly", lambda scan, kind, *_: flown.append(kind) or [None])
+    one.places(smooth(0), 4000, 3)
+    shares = {kind: flown.count(kind) / 4000 for kind in set(flown)}
+    assert shares == pytest.approx(expected, abs=0.03)

@@ -1,4 +1,4 @@
-"""Runs of both methods: dynamics from a tokenizer's run, stopped and gone on bit for bit."""
+"""Runs of both methods: dynamics from a tokenizer's run, stopped or killed, go on bit for bit."""
 
 import threading
 
@@ -14,6 +14,7 @@ from napari_mrissl.training.layout import WEIGHTS
 from napari_mrissl.training.loop import fit
 from napari_mrissl.training.run import Run
 from tests.pretext.navigation.small import Smooth, small_run, smooth
+from tests.training.killed import ROOT, check_killed
 from tests.training.runs_of_toys import assert_same
 
 # What trains is traced in other tests.
@@ -26,17 +27,19 @@ def short(settings):
     return settings.model_copy(update={"optimisation": options})
 
 
+def created(folder, settings, source=None):
+    """A run that begins from the weights of another."""
+    if source is None:
+        return Run.create(folder, settings)
+    path, sha256 = initial.weights_file(source)
+    run = Run.create(folder, initial.begun_from(settings, path, sha256))
+    initial.keep(run, path)
+    return run
+
+
 def trained(folder, settings, *, stopped=False, source=None):
     """A run, begun or gone on; stopped after its second step if wanted."""
-    if folder.exists():
-        run = Run.open(folder)
-    else:
-        if source is not None:
-            path, sha256 = initial.weights_file(source)
-            settings = initial.begun_from(settings, path, sha256)
-        run = Run.create(folder, settings)
-        if source is not None:
-            initial.keep(run, path)
+    run = Run.open(folder) if folder.exists() else created(folder, settings, source)
     interrupted = threading.Event()
     method = TASKS[run.settings.method].load()
     right = method.losses
@@ -87,6 +90,25 @@ def test_dynamics_begin_from_a_tokenizer_and_go_on_bit_for_bit(tmp_path, tokeniz
     scan = smooth(0)
     pose = TASKS["dynamics"].load()(flown.network.settings).flights.fly(scan, "pan", 1, 0)[0]
     assert flown.begin(scan.volume, pose).image.shape == (32, 32)
+
+
+def test_dynamics_that_are_killed_end_as_if_nothing_had_been(tmp_path, tokenizer, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    settings = small_run("dynamics")
+    settings = settings.model_copy(
+        update={
+            "optimisation": settings.optimisation.model_copy(update={"steps": 24, "ema": 0.9}),
+            "checkpoint": settings.checkpoint.model_copy(update={"every": 3, "validate_every": 7}),
+        }
+    )
+    unbroken, run = (
+        created(tmp_path / name, settings, tokenizer.folder) for name in ("unbroken", "killed")
+    )
+    check_killed(run, unbroken, 2, ["-m", "tests.pretext.navigation.child"])
+    begun, _ = weights.load(tokenizer.folder / WEIGHTS)
+    ended, _ = weights.load(run.folder / WEIGHTS)
+    assert all(torch.equal(ended[name], tensor) for name, tensor in begun.items())
 
 
 def test_dynamics_need_a_tokenizer(tmp_path, tokenizer):

@@ -21,13 +21,14 @@ class FindTab(QWidget):
 
     Attributes
     ----------
-    mark_wanted, forget_wanted, find_wanted, undo_wanted : Signal()
+    mark_wanted, forget_wanted, find_wanted, fly_wanted, undo_wanted : Signal()
         Of the buttons.
     """
 
     mark_wanted = Signal()
     forget_wanted = Signal()
     find_wanted = Signal()
+    fly_wanted = Signal()
     undo_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -46,6 +47,7 @@ class FindTab(QWidget):
             0, 9999, 0, "Another number is another search; the same one gives the same search"
         )
         self.find = button("Find", "Search in imagination, then fly there")
+        self.fly = button("Fly there", "Bring the navigator to what was found, in its scan")
         self.undo = button("Undo", "Bring the navigator back to where it was before")
         self.facts = sentence("What the search came to")
         layout = column(self)
@@ -58,12 +60,13 @@ class FindTab(QWidget):
                 label_of("Seed", self.seed), self.seed,
             )
         )  # fmt: skip
-        layout.addLayout(row((self.find, 1), self.undo))
+        layout.addLayout(row((self.find, 1), self.fly, self.undo))
         layout.addWidget(self.facts)
         layout.addStretch(1)
         self.mark.clicked.connect(lambda: self.mark_wanted.emit())
         self.forget.clicked.connect(lambda: self.forget_wanted.emit())
         self.find.clicked.connect(lambda: self.find_wanted.emit())
+        self.fly.clicked.connect(lambda: self.fly_wanted.emit())
         self.undo.clicked.connect(lambda: self.undo_wanted.emit())
         self.clear()
 
@@ -72,7 +75,9 @@ class FindTab(QWidget):
         """How is searched."""
         return EFFORTS[self.effort.currentText()].model_copy(update={"seed": self.seed.value()})
 
-    def allow(self, *, there: bool, ready: bool, goal: bool, searching: bool, undo: bool) -> None:
+    def allow(
+        self, *, there: bool, ready: bool, goal: bool, searching: bool, found: bool, undo: bool
+    ) -> None:
         """Which buttons there is something to do for.
 
         Parameters
@@ -81,12 +86,14 @@ class FindTab(QWidget):
             Whether the navigator shows a slice.
         ready
             Whether there are dynamics and a scan.
-        goal, searching, undo
-            Whether there is a goal, a search goes on, and a move can be taken back.
+        goal, searching, found, undo
+            Whether there is a goal, a search goes on, it has found something, and a move can be
+            taken back.
         """
         self.mark.setEnabled(there and not searching)
         self.forget.setEnabled(goal and not searching)
         self.find.setEnabled(ready and goal and not searching)
+        self.fly.setEnabled(found and not searching)
         self.undo.setEnabled(undo and not searching)
 
     def clear(self, words: str = _BEGIN) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_mrissl.geometry import Pose
-from napari_mrissl.pretext.navigation.moves import effort, reach_of
+from napari_mrissl.pretext.navigation.moves import effort
 from napari_mrissl.ui.inspector.navigation import flying
 from napari_mrissl.ui.inspector.navigation.flying import Flight, Target
 from napari_mrissl.ui.inspector.navigation.sides import other_side
@@ -123,6 +123,21 @@ class FlightControl(QObject):
         self._state.set_pose(other_side(self._state, self.flight.now.pose))
         self.changed.emit()
 
+    def halt(self) -> None:
+        """Fly no farther; the navigator comes to where the flight has come.
+
+        One that has not begun will not; one that rests is left alone.
+        """
+        flight = self.flight
+        if flight is None:
+            self.stop()
+        elif self._runner.running:
+            self._runner.cancel()
+            self._rest.stop()
+            self._target = Target(flight.now.pose)
+            self._moved = None
+            self._state.set_pose(other_side(self._state, flight.now.pose))
+
     def follow(self, pose: Pose) -> None:
         """The navigator has moved."""
         if not self.active or self._target is None:
@@ -150,8 +165,7 @@ class FlightControl(QObject):
         flight, target = self.flight, self._target
         if flight is None or target is None or self._runner.running or flight.full:
             return
-        reach = reach_of(flight.mind.network.settings.flights)
-        whole = effort(flight.now.pose, target.pose, reach)
+        whole = effort(flight.now.pose, target.pose, flight.reach)
         if whole < (flying.NEAR if target.settled else flying.LEAST_PART):
             self._moved = None if target.settled else self._moved
             return

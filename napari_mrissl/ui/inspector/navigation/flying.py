@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 
 from napari_mrissl.features.cancel import stop_if
 from napari_mrissl.geometry import Pose, relative_action
-from napari_mrissl.pretext.navigation.moves import effort, exchanged, next_pose, reach_of
+from napari_mrissl.pretext.navigation.flights import Flights
+from napari_mrissl.pretext.navigation.moves import effort, next_pose, reach_of, within
 from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.ui.jobs import Control
 
@@ -20,12 +20,9 @@ if TYPE_CHECKING:
     from napari_mrissl.pretext.navigation.imagination import Imagination
     from napari_mrissl.pretext.navigation.pose_probe import PoseProbe
 
-ZERO, EXCHANGED = "zero", "exchanged"
-OTHERS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
-    ZERO: np.zeros_like,
-    EXCHANGED: exchanged,
-}
-"""Actions that the network is given in place of the true one, from the same context."""
+OTHERS = ZERO, SHUFFLED = "zero", "shuffled"
+"""Actions that the network is given in place of the true one, from the same context: none, and
+that of another flight of the kinds it was trained on."""
 
 LEAST_PART = 0.25
 """A move smaller than this part of a step waits for more, or for the hand to rest."""
@@ -34,6 +31,7 @@ NEAR = 1e-6
 """A move smaller than this part of a step is none."""
 
 _MOST_STEPS = 64
+_SEED = 0
 _MEMORY = 256e6
 
 
@@ -112,11 +110,14 @@ class Flight:
         That is imagined.
     moments
         The true slice first.
+    flights
+        Where the actions of other flights come from.
     """
 
     mind: Imagination
     scan: Scan
     moments: tuple[Moment, ...]
+    flights: Flights
 
     @property
     def now(self) -> Moment:
@@ -143,7 +144,19 @@ class Flight:
         """
         mind = self.mind.fork()
         mind.back()
-        return Flight(mind, self.scan, self.moments[:-1])
+        return replace(self, mind=mind, moments=self.moments[:-1])
+
+    def shuffled(self) -> NDArray[np.float64]:
+        """An action (7,) of another flight over the scan; the same each time at this step.
+
+        No longer than a step of this flight, so that it is one of those the network knows.
+        """
+        return within(self.flights.action(self.scan, (_SEED, self.steps)), self.reach)
+
+    @property
+    def reach(self) -> NDArray[np.float64]:
+        """See `reach_of`."""
+        return reach_of(self.flights.settings)
 
 
 def most_steps(mind: Imagination) -> int:
@@ -165,7 +178,7 @@ def begin(
     spent = 1e3 * (time.perf_counter() - started)
     read = None if probe is None else probe.read(shown.latents)
     first = Moment(pose, shown.image, own.true_frame(), 0.0, 0.0, spent, read=read)
-    return Flight(own, scan, (first,))
+    return Flight(own, scan, (first,), Flights(mind.network.settings.flights))
 
 
 def fly(
@@ -176,7 +189,7 @@ def fly(
 
     Ends when the target is reached, or the rest is too small a move, or the flight is full.
     """
-    reach = reach_of(flight.mind.network.settings.flights)
+    reach = flight.reach
     while not flight.full:
         stop_if(control.cancelled)
         now, wanted = flight.now.pose, target.pose
@@ -192,7 +205,7 @@ def step(
     flight: Flight, following: Pose, others: tuple[str, ...] = (), probe: PoseProbe | None = None
 ) -> Flight:
     """One imagined step to a pose."""
-    before, mind = flight.mind, flight.mind.fork()
+    mind = flight.mind.fork()
     action = relative_action(flight.now.pose, following)
     started = time.perf_counter()
     shown = mind.step(action)
@@ -200,8 +213,8 @@ def step(
     true = mind.encode(flight.scan, [shown.pose])[0]
     found = {}
     for name in others:
-        fork = before.fork()
-        other = fork.step(OTHERS[name](action))
+        fork = flight.mind.fork()
+        other = fork.step(np.zeros(7) if name == ZERO else flight.shuffled())
         found[name] = Counterfactual(other.image, _away(other.latents, true))
     moment = Moment(
         following,
@@ -213,13 +226,13 @@ def step(
         found,
         None if probe is None else probe.read(shown.latents),
     )
-    return Flight(mind, flight.scan, (*flight.moments, moment))
+    return replace(flight, mind=mind, moments=(*flight.moments, moment))
 
 
 def read_again(flight: Flight, probe: PoseProbe) -> Flight:
     """The same flight, with the pose that a probe reads from its newest frame."""
     now = replace(flight.now, read=probe.read(flight.mind.frame.latents))
-    return Flight(flight.mind, flight.scan, (*flight.moments[:-1], now))
+    return replace(flight, moments=(*flight.moments[:-1], now))
 
 
 def _away(latents: NDArray[np.float32], true: NDArray[np.float32]) -> float:

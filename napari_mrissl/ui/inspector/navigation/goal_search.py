@@ -11,9 +11,10 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_mrissl.errors import MrisslError, printable
 from napari_mrissl.geometry import Pose
-from napari_mrissl.pretext.navigation.moves import apart
+from napari_mrissl.pretext.navigation.moves import apart, same_place
 from napari_mrissl.pretext.navigation.search_settings import SearchSettings
 from napari_mrissl.ui.inspector.navigation import work
+from napari_mrissl.ui.inspector.navigation.memory import pose_of
 from napari_mrissl.ui.inspector.navigation.sides import other_side
 from napari_mrissl.ui.jobs import JobRunner
 from napari_mrissl.ui.layers import volume_of
@@ -58,6 +59,9 @@ class GoalSearch(QObject):
         (N, N) in [0, 1], of the goal.
     found : Found or None
         Where the last search ended.
+    elsewhere : bool
+        Whether the navigator had left the place where the search began when it ended, so that
+        it was not moved.
     """
 
     changed = Signal()
@@ -72,10 +76,17 @@ class GoalSearch(QObject):
         self._latents: NDArray[np.float32] | None = None
         self._player: Any = None
         self._start: Pose | None = None
+        self._searched: object = None
         self.goal: Goal | None = None
         self.picture: NDArray[np.float32] | None = None
         self.found: Found | None = None
         self.found_picture: NDArray[np.float32] | None = None
+        self.elsewhere = False
+
+    @property
+    def can_fly(self) -> bool:
+        """Whether something was found that can be flown to."""
+        return self.found is not None and len(self.found.actions) > 0
 
     @property
     def searching(self) -> bool:
@@ -91,7 +102,7 @@ class GoalSearch(QObject):
         """The slice that the navigator shows becomes the goal."""
         volume, layer = self._state.volume, self._state.source
         if volume is not None and layer in self._viewer.layers:
-            self.set_goal(Goal(layer, volume, other_side(self._state, self._state.pose)))
+            self.set_goal(Goal(layer, volume, self._here))
 
     def set_goal(self, goal: Goal | None) -> None:
         """Search for another slice; what was found is forgotten."""
@@ -114,17 +125,31 @@ class GoalSearch(QObject):
         self.changed.emit()
 
     def find(self, loaded: work.Loaded, settings: SearchSettings) -> None:
-        """Search from where the navigator is, and fly to what is found."""
+        """Search from where the navigator is, and fly to what is found.
+
+        Who has moved on meanwhile, or looks at another scan, is left where he is.
+        """
         latents = self._latents
         if latents is None:
             return
-        self._start = start = other_side(self._state, self._state.pose)
+        self._start = start = self._here
+        self._searched, self.elsewhere = self._state.source, False
         self.found = self.found_picture = None
         self._finding.start(
             lambda c: work.find(c, loaded, start, latents, settings),
             title="search of a slice",
             done=self._on_found,
         )
+        self.changed.emit()
+
+    def fly(self) -> None:
+        """Fly to what was found, in the scan that the navigator shows."""
+        if self.found is None:
+            return
+        self.elsewhere = False
+        self._player = glide(self._state, other_side(self._state, self.found.pose))
+        if self._player is not None:
+            self._player.destroyed.connect(self._on_landed)
         self.changed.emit()
 
     def undo(self) -> None:
@@ -141,6 +166,8 @@ class GoalSearch(QObject):
         said = [f"Latent distance {before:.2f} before, {after:.2f} after {count} actions."]
         if not count:
             said.append("Nothing closer was found: the navigator stays.")
+        elif self.elsewhere:
+            said.append("The navigator has gone elsewhere meanwhile: press Fly there.")
         if goal.layer is layer:
             first, last = apart(goal.pose, start), apart(goal.pose, found.pose)
             said.append(
@@ -165,14 +192,12 @@ class GoalSearch(QObject):
             return True
         if not isinstance(kept, dict) or not isinstance(kept.get("scan"), str):
             return False
-        row, name = kept.get("pose"), kept["scan"]
-        if name not in self._viewer.layers or not isinstance(row, list):
-            return False
-        if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in row):
+        pose, name = pose_of(kept.get("pose")), kept["scan"]
+        if name not in self._viewer.layers or pose is None:
             return False
         layer = self._viewer.layers[name]
         try:
-            self.set_goal(Goal(layer, volume_of(layer), Pose.from_row(row)))
+            self.set_goal(Goal(layer, volume_of(layer), pose))
         except MrisslError:
             return False  # Said by the panel as not usable.
         return True
@@ -182,6 +207,12 @@ class GoalSearch(QObject):
         if self._player is not None:
             self._player.pause()
         self.goal = self.picture = self._latents = self.found = self.found_picture = None
+        self._searched = None
+
+    @property
+    def _here(self) -> Pose:
+        """Where the navigator is, on the side from which the network sees it."""
+        return other_side(self._state, self._state.pose)
 
     def _on_picture(self, seen: tuple[NDArray[np.float32], NDArray[np.float32]]) -> None:
         self.picture, self._latents = seen
@@ -189,10 +220,10 @@ class GoalSearch(QObject):
 
     def _on_found(self, answer: tuple[Found, NDArray[np.float32]]) -> None:
         self.found, self.found_picture = answer
-        if len(self.found.actions):
-            self._player = glide(self._state, other_side(self._state, self.found.pose))
-            if self._player is not None:
-                self._player.destroyed.connect(self._on_landed)
+        own, start = self._state.source is self._searched, self._start
+        self.elsewhere = start is None or not (own and same_place(self._here, start))
+        if self.can_fly and not self.elsewhere:
+            self.fly()
         self.changed.emit()
 
     def _on_landed(self) -> None:

@@ -7,15 +7,15 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QWidget
 
 from napari_mrissl.geometry import Pose
 from napari_mrissl.ui.inspector.navigation.drift_plot import DriftPlot
-from napari_mrissl.ui.inspector.navigation.flying import EXCHANGED, ZERO, Flight
+from napari_mrissl.ui.inspector.navigation.flying import SHUFFLED, ZERO, Flight
 from napari_mrissl.ui.inspector.navigation.picture import FramedPicture, Sides, grey, heat
 from napari_mrissl.ui.recorder.parts import button, column, label_of, row, sentence
 
 ALSO: dict[str, tuple[str, ...]] = {
     "no other action": (),
     "zero action": (ZERO,),
-    "exchanged action": (EXCHANGED,),
-    "zero and exchanged": (ZERO, EXCHANGED),
+    "shuffled action": (SHUFFLED,),
+    "zero and shuffled": (ZERO, SHUFFLED),
 }
 """What can be imagined besides, and which other actions that means."""
 
@@ -62,14 +62,15 @@ class ImagineTab(QWidget):
         self.also.addItems(list(ALSO))
         self.also.setToolTip(
             "Imagine each step a second time from the same context, told that nothing moved, or "
-            "that the same move went along other axes; a network that heeds actions is worse then"
+            "told the action of another flight of the kinds that the network was trained on; "
+            "a network that heeds actions is worse then"
         )
         self.others = {
             ZERO: FramedPicture(
                 "IMAGINED, zero", "The same step, told that nothing moved", "imagined"
             ),
-            EXCHANGED: FramedPicture(
-                "IMAGINED, exchanged", "The same step, told of a move along other axes", "imagined"
+            SHUFFLED: FramedPicture(
+                "IMAGINED, shuffled", "The same step, told the action of another flight", "imagined"
             ),
         }
         self.facts = sentence("How far the imagined flight is, and how far off")

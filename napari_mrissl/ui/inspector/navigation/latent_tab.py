@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_mrissl.errors import printable
+from napari_mrissl.geometry import Pose
 from napari_mrissl.ui.inspector.navigation.picture import (
     FramedPicture,
     Sides,
@@ -19,7 +20,10 @@ from napari_mrissl.ui.inspector.navigation.work import Alike, Seen
 from napari_mrissl.ui.recorder.parts import button, column, row, sentence
 
 MOST_OTHERS = 3
-_BEGIN = "Click a place in the slice to see which other places look alike to the network."
+_BEGIN = (
+    "Click a place in the slice to see which other places look alike to the network; it is sought "
+    "in other slices as you move."
+)
 _SIMILAR = (-1.0, 1.0)
 
 
@@ -47,7 +51,8 @@ class LatentTab(QWidget):
         )  # fmt: skip
         self.similar = FramedPicture(
             "alike",
-            "Similarity (cosine) of the clicked token to all of this slice, -1 to 1",
+            "Similarity (cosine) of the clicked token to all of the slice in view, -1 to 1; the "
+            "cross is on it, or in other slices on the one most like it",
             "other",
         )
         self.others = [
@@ -79,50 +84,43 @@ class LatentTab(QWidget):
         self.clear()
 
     def show_seen(
-        self, seen: Seen, sides: Sides, limits: tuple[float, float],
-        place: tuple[float, float] | None, *, flipped: bool,
-    ) -> None:  # fmt: skip
-        """Show a slice and its tokens; a place is row and column as the network sees it."""
+        self, seen: Seen, sides: Sides, limits: tuple[float, float], *, flipped: bool
+    ) -> None:
+        """Show a slice and its tokens."""
         self._flipped = flipped
-        mark = self._turned(place)
-        self.slice.present(grey(seen.frame, limits, flipped=flipped), sides, mark)
+        self.slice.present(grey(seen.frame, limits, flipped=flipped), sides)
         if seen.colours is None:
             self.colours.clear()
         else:
             picture = coloured(seen.colours, flipped=flipped)
-            self.colours.present(picture, sides, mark, smooth=False)
+            self.colours.present(picture, sides, smooth=False)
 
     def show_alike(
-        self, found: Sequence[Alike], sides: Sides, limits: tuple[float, float],
-        place: tuple[float, float], grid: int,
-    ) -> None:  # fmt: skip
-        """Show similarities: of the slice itself, then of other scans."""
-        own = found[0]
-        flipped = self._flipped
-        self.similar.present(
-            heat(own.cosines, _SIMILAR, "turbo", flipped=flipped), sides, self._turned(place),
-            smooth=False,
-        )  # fmt: skip
+        self, found: Sequence[Alike], pose: Pose, sides: Sides, limits: tuple[float, float]
+    ) -> None:
+        """Show similarities to a token: of the slice itself, then of other scans.
+
+        Crosses are where the token is, or in other slices the one most like it. In the slice
+        and its tokens, which are at a pose, only if they are what was compared.
+        """
+        own, flipped = found[0], self._flipped
+        mark = self._middle(own)
+        if own.pose == pose:
+            for one in (self.slice, self.colours):
+                one.mark_at(mark)
+        cosines = heat(own.cosines, _SIMILAR, "turbo", flipped=flipped)
+        self.similar.present(cosines, sides, mark, smooth=False)
         for number, (picture, alike) in enumerate(self.others):
             there = number + 1 < len(found)
             for one in (picture, alike):
                 one.setVisible(there)
             if there:
                 other = found[number + 1]
-                best = self._turned(tuple((n + 0.5) / grid for n in other.best))
+                best = self._middle(other)
                 picture.rename(printable(other.name))
                 picture.present(grey(other.frame, limits, flipped=flipped), sides, best)
                 cosines = heat(other.cosines, _SIMILAR, "turbo", flipped=flipped)
                 alike.present(cosines, sides, best, smooth=False)
-        row_of, column_of = (min(grid - 1, int(part * grid)) for part in place)
-        alone = own.cosines.copy()
-        alone[row_of, column_of] = -2
-        said = f"Token at row {row_of + 1}, column {column_of + 1}; "
-        said += f"its nearest in this slice: {alone.max():.2f}."
-        if len(found) > 1:
-            best = ", ".join(f"{printable(o.name)} {o.cosines.max():.2f}" for o in found[1:])
-            said += f" Best in other scans at the same pose: {best}."
-        self.facts.setText(said)
         self.forget.setEnabled(True)
 
     def forget_place(self) -> None:
@@ -144,7 +142,7 @@ class LatentTab(QWidget):
     def _on_clicked(self, row_part: float, column_part: float) -> None:
         self.picked.emit(row_part, 1 - column_part if self._flipped else column_part)
 
-    def _turned(self, place: tuple[float, ...] | None) -> tuple[float, float] | None:
-        if place is None:
-            return None
-        return place[0], 1 - place[1] if self._flipped else place[1]
+    def _middle(self, found: Alike) -> tuple[float, float]:
+        """The middle of the best token, as parts of the picture."""
+        row_part, column_part = ((n + 0.5) / len(found.cosines) for n in found.best)
+        return row_part, 1 - column_part if self._flipped else column_part

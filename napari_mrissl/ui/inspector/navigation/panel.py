@@ -122,16 +122,21 @@ class NavigationPanel(NetworkPanel):
             self.goals.find(loaded, self.find_tab.settings)
             self.busy_changed.emit()
 
+    def fly_there(self) -> None:
+        """Bring the navigator to what the last search found, and to its scan."""
+        loaded = self._loaded
+        if loaded is not None:
+            self._bring_navigator(loaded)
+            self.goals.fly()
+
     def set_look(self, look: Look) -> None:
         """Take the colours of a theme."""
         self.imagine_tab.drift.set_look(look)
 
     def cancel(self) -> None:
         """Stop what goes on in the background."""
+        self.control.halt()
         super().cancel()
-        if self.control.flight is None:
-            # A flight that has not begun will not.
-            self.control.stop()
         self._allow()
 
     def forget(self) -> None:
@@ -193,6 +198,7 @@ class NavigationPanel(NetworkPanel):
         find.mark_wanted.connect(self._on_mark)
         find.forget_wanted.connect(lambda: self.goals.set_goal(None))
         find.find_wanted.connect(self.find)
+        find.fly_wanted.connect(self.fly_there)
         find.undo_wanted.connect(self.goals.undo)
         latent.picked.connect(lambda *place: self.look.take_place(place))
         latent.forget_wanted.connect(self.look.forget_place)

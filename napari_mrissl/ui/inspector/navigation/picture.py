@@ -97,6 +97,11 @@ class FramedPicture(QWidget):
         self.image, self.sides, self.mark, self._smooth = image, sides, mark, smooth
         self.update()
 
+    def mark_at(self, place: tuple[float, float] | None) -> None:
+        """Put the cross elsewhere, or take it away."""
+        self.mark = place
+        self.update()
+
     def rename(self, caption: str) -> None:
         """Take another caption."""
         self.caption = caption

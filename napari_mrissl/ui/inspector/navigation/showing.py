@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from napari_mrissl.errors import printable
+from napari_mrissl.pretext.navigation.moves import apart
 from napari_mrissl.ui.inspector.navigation import ghost
 from napari_mrissl.ui.inspector.navigation.picture import Sides, grey
 from napari_mrissl.ui.inspector.navigation.sides import is_flipped, other_side
 
 if TYPE_CHECKING:
     from napari_mrissl.ui.inspector.navigation.panel import NavigationPanel
+    from napari_mrissl.ui.inspector.navigation.work import Alike, Loaded, Token
 
 TABS = IMAGINE, FIND, LATENTS = range(3)
 
@@ -37,6 +41,7 @@ def allow(panel: NavigationPanel) -> None:
         ready=dreams and panel.goals.ready,
         goal=panel.goals.goal is not None,
         searching=panel.goals.searching,
+        found=dreams and panel.goals.can_fly,
         undo=panel.slice_state.can_undo,
     )
 
@@ -98,12 +103,35 @@ def show_seen(panel: NavigationPanel) -> None:
             tab.facts.setText(_OTHER_SCAN if state.source is not panel.layer else "")
         return
     sides, flipped = Sides.of(other_side(state, look.seen.pose)), is_flipped(state)
-    tab.show_seen(look.seen, sides, panel.limits, look.place, flipped=flipped)
-    if look.alike and look.place is not None:
-        grid = panel.loaded.opened.grid
-        tab.show_alike(look.alike, sides, panel.limits, look.place, grid)
+    tab.show_seen(look.seen, sides, panel.limits, flipped=flipped)
+    if look.alike and look.token is not None:
+        tab.show_alike(look.alike, look.seen.pose, sides, panel.limits)
+        tab.facts.setText(_words_of(look.alike, look.token, panel.loaded))
     else:
         tab.forget_place()
+
+
+def _words_of(found: Sequence[Alike], token: Token, loaded: Loaded) -> str:
+    """Which token was sought, and where the most similar ones are."""
+    own = found[0]
+    row, column = token.place
+    best = f"the best here, {own.cosines[own.best]:.2f} at row {own.best[0] + 1}, column "
+    best += f"{own.best[1] + 1}"
+    if own.home:
+        alone = own.cosines.copy()
+        alone[row, column] = -2
+        said = f"Token at row {row + 1}, column {column + 1}; "
+        said += f"its nearest in this slice: {alone.max():.2f}."
+    elif token.is_of(loaded):
+        away = apart(token.pose, own.pose)
+        said = f"Token of a slice {away.mm:.0f} mm and {away.degrees:.0f}° from here; {best}, lies "
+        said += f"{token.mm_to(own.pose, own.best):.0f} mm from it."
+    else:
+        said = f"Token of {printable(token.scan) or 'another scan'}; {best}."
+    if len(found) > 1:
+        others = ", ".join(f"{printable(o.name)} {o.cosines.max():.2f}" for o in found[1:])
+        said += f" Best in other scans at the same pose: {others}."
+    return said
 
 
 def show_read(panel: NavigationPanel) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,8 @@ from napari_mrissl.evaluation.weights import weights_of
 from napari_mrissl.features.cancel import stop_if
 from napari_mrissl.features.projections import Projection, fit_projection
 from napari_mrissl.features.similarity import Compared
-from napari_mrissl.geometry import Pose
+from napari_mrissl.geometry import Pose, apply_affine
+from napari_mrissl.pretext.navigation.moves import same_place
 from napari_mrissl.pretext.navigation.search_settings import SearchSettings
 from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.ui.jobs import Control
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from napari_mrissl.pretext.navigation.search import Found
 
 _SAMPLED = 64
+_SHORTEST = 1e-12
 # Tokens as voxels: slices, rows, columns.
 _TOKEN_GRID = np.eye(4)[[2, 1, 0, 3]]
 
@@ -77,25 +79,70 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
+class Token:
+    """A token that others are compared with, wherever the slice goes.
+
+    Attributes
+    ----------
+    scan
+        Name of the scan it is of.
+    identity
+        Of that scan.
+    network
+        Whose token it is: it says nothing to another network.
+    pose
+        Of its slice, on the side from which the network sees it.
+    place
+        Row and column in the slice's grid of tokens.
+    latents
+        (latent,), layer-normed.
+    """
+
+    scan: str
+    identity: str
+    network: Network
+    pose: Pose
+    place: tuple[int, int]
+    latents: NDArray[np.float32]
+
+    def is_of(self, loaded: Loaded) -> bool:
+        """Whether it was taken from this scan."""
+        return self.identity == loaded.scan.identity
+
+    def mm_to(self, pose: Pose, place: tuple[int, int]) -> float:
+        """How far a place in the grid of a slice of the same scan lies from it."""
+        grid = self.network.opened.grid
+        return float(
+            np.linalg.norm(_point(pose, place, grid) - _point(self.pose, self.place, grid))
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Alike:
     """How similar a slice's tokens are to one token.
 
     Attributes
     ----------
     name
-        Of the scan.
+        Of the scan; empty for the one that is looked at.
+    pose
+        Of the slice, on the side from which the network sees it.
     frame
         (N, N) in [0, 1].
     cosines
         (grid, grid).
     best
         Row and column of the most similar token.
+    home
+        Whether the token that was asked for is one of these, ``best`` then.
     """
 
     name: str
+    pose: Pose
     frame: NDArray[np.float32]
     cosines: NDArray[np.float32]
     best: tuple[int, int]
+    home: bool = False
 
 
 def load(
@@ -145,23 +192,36 @@ def alike(
     loaded: Loaded,
     seen: Seen,
     palette: Projection,
-    token: tuple[int, int],
+    token: Token,
     others: Sequence[tuple[str, Callable[[], Volume]]],
 ) -> tuple[Alike, ...]:
-    """Similarity of one token of a slice to all of it, and of the same slice of other scans.
+    """Similarity of a token to all of a slice, and to the same slice of other scans.
 
     Channels are standardised as for the colours, by the present scan, for all scans alike.
     """
     opened = loaded.opened
+    query = (token.latents - palette.mean) * palette.weight
+    query = np.asarray(query / max(float(np.linalg.norm(query)), _SHORTEST), np.float32)
     own = _compared(seen.frame, seen.latents, palette, opened.grid)
-    query = own.at((0, *token))
-    found = [_alike("", seen.frame, own, query)]
+    here = _alike("", seen.pose, seen.frame, own, query)
+    if token.is_of(loaded) and same_place(token.pose, seen.pose):
+        here = replace(here, best=token.place, home=True)
+    found = [here]
     for name, read in others:
         stop_if(control.cancelled)
         scan = opened.scan(read())
         frame, latents = opened.frames(scan, [seen.pose])[0], opened.encode(scan, [seen.pose])[0]
-        found.append(_alike(name, frame, _compared(frame, latents, palette, opened.grid), query))
+        compared = _compared(frame, latents, palette, opened.grid)
+        found.append(_alike(name, seen.pose, frame, compared, query))
     return tuple(found)
+
+
+def token_of(loaded: Loaded, pose: Pose, place: tuple[float, float]) -> Token:
+    """The token at a place of a slice, row and column as parts of its sides."""
+    grid, scan = loaded.opened.grid, loaded.scan
+    row, column = (min(grid - 1, int(part * grid)) for part in place)
+    latents = loaded.opened.encode(scan, [pose])[0, row, column]
+    return Token(scan.subject, scan.identity, loaded.network, pose, (row, column), latents)
 
 
 def fit_probe(control: Control, loaded: Loaded) -> PoseProbe:
@@ -219,10 +279,16 @@ def _compared(
 
 
 def _alike(
-    name: str, frame: NDArray[np.float32], compared: Compared, query: NDArray[np.float32]
-) -> Alike:
+    name: str, pose: Pose, frame: NDArray[np.float32], compared: Compared,
+    query: NDArray[np.float32],
+) -> Alike:  # fmt: skip
     cosines, match = compared.whole(query)
-    return Alike(name, frame, cosines[0], (match.voxel[1], match.voxel[2]))
+    return Alike(name, pose, frame, cosines[0], (match.voxel[1], match.voxel[2]))
+
+
+def _point(pose: Pose, place: tuple[int, int], grid: int) -> NDArray[np.float64]:
+    """World mm (3,) of a token's middle."""
+    return apply_affine(pose.grid(grid), np.array([0.0, *place]))
 
 
 def _channels(latents: NDArray[np.float32]) -> NDArray[np.float32]:
