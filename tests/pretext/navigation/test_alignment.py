@@ -25,7 +25,7 @@ from napari_mrissl.pretext.task import SampleKey
 from tests.pretext.navigation.small import SHAPE, Smooth, dynamics_settings, smooth
 from tests.pretext.restoring import batch_of, terms_of
 
-NUMBERS, CONTEXT = 10, 8
+NUMBERS, CONTEXT = 10, 7
 NOTHING = 1e-5
 ONLY_WALKS = {**dict.fromkeys(KINDS, 0.0), "walk": 1.0}
 
@@ -162,11 +162,11 @@ def test_errors_are_none_with_true_actions_and_those_of_loops_with_others(world,
     assert found.next_error < NOTHING
     copied = np.mean([apart(one[1:], one[:-1]) for one in rows])
     assert found.copied_error == pytest.approx(copied, rel=1e-3)
-    # With the actions of the other flight: windows of eight frames, and one more.
+    # With the actions of the other flight: windows of as many frames as are looked back on.
     wrong = []
     for one, other in ((0, 1), (1, 0)):
         for frame in range(9):
-            first = 0 if frame < CONTEXT else CONTEXT
+            first = frame - frame % CONTEXT
             newest = after(rows[one][frame], actions[other][frame])
             oldest = after(rows[one][first], *actions[other][first : frame + 1])
             true = rows[one][frame + 1]

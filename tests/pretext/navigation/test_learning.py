@@ -79,7 +79,6 @@ def tokenizer():
 
 
 TOKENIZER_STEPS, DYNAMICS_STEPS = 500, 500
-WITHIN = ("zoom", "pan", "walk")
 """Kinds of flights that stay in their plane, or mostly do."""
 
 
@@ -126,24 +125,21 @@ def worth(network, kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_actions_are_learned_on_smooth_scans(flown, kind):
-    """What lies beside a slice of noise nobody knows: only flights within it can be predicted."""
+    """A turn goes on evenly: the slices before tell it, so the network need not heed its action."""
     below, ratio = worth(flown["true"], kind)
     print(kind, below, ratio)
-    if kind in WITHIN:
-        assert below < 0.95
-        assert ratio > 1.1
-    else:
-        assert below > 0.97
-        assert ratio < 1.03
+    assert below < 0.95
+    assert ratio > 1.1 or kind == "rotate"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_learned_from_the_actions_of_others(flown, kind):
+    """Slices before tell how a flight goes on, whatever the actions: true ones add to that."""
     below, ratio = worth(flown["shuffled"], kind)
     print(kind, below, ratio)
-    assert below > 0.98
     assert ratio < 1.02
+    assert worth(flown["true"], kind)[0] < below - 0.02
 
 
 def _run(folder: Path, *words: str) -> None:

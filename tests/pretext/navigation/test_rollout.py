@@ -81,7 +81,7 @@ def test_moved_latents_lie_where_poses_say():
 def test_a_network_that_merely_moves_latents_is_no_better_than_its_chance():
     task, network = shaded()
     with torch.no_grad():
-        network.dynamics.out[1].bias[-1] = 1
+        network.dynamics.out[1].bias[-2] = 1
     imagination = Imagination(network, Limits(window=False, low=0.5, high=99.5))
     flights = [one for kind in KINDS for one in flown(task, kind)]
     measured = measure(imagination, flights)
