@@ -79,7 +79,6 @@ def tokenizer():
 
 
 TOKENIZER_STEPS, DYNAMICS_STEPS = 500, 500
-"""Kinds of flights that stay in their plane, or mostly do."""
 
 
 @pytest.mark.slow
