@@ -186,7 +186,9 @@ def _fill(
     kernel = compiled.kernel("blocked" if in_blocks else interpolation, dtype, values.size)
     if kernel is None:
         fill = gather.gather_linear if interpolation == "linear" else gather.gather_nearest
-        fill(Voxels.of(scan.data), planes, scan.slope, scan.intercept, values, valid)
+        # What single precision cannot hold is infinite, as the compiled kernels have it.
+        with np.errstate(over="ignore", invalid="ignore"):
+            fill(Voxels.of(scan.data), planes, scan.slope, scan.intercept, values, valid)
         return
     if isinstance(volume, BlockedVolume) and in_blocks:
         where: tuple[Any, ...] = (volume.flat, volume.places, scan.shape)

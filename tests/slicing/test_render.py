@@ -169,6 +169,18 @@ def test_thin_volumes(shape, way, volume_of):
         np.testing.assert_allclose(found.values, expected, atol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])
+@pytest.mark.parametrize("interpolation", ["linear", "nearest"])
+def test_values_beyond_single_precision_are_infinite(way, interpolation, dtype):
+    voxels = np.zeros((4, 4, 4), dtype)
+    voxels[2] = 2
+    volume = Volume.from_stored(voxels, np.eye(4), slope=-3e38)
+    found = render_grid(volume, volume.affine, volume.shape, interpolation)
+    assert found.valid.all()
+    assert np.isneginf(found.values[volume.data == 2]).all()
+    assert (found.values[volume.data == 0] == 0).all()
+
+
 def test_nan_voxels_show_where_they_are(way):
     voxels = np.ones((6, 6, 6), np.float32)
     voxels[3, 3, 3] = np.nan
