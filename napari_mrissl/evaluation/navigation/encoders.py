@@ -61,33 +61,6 @@ class NetworkEncoder:
         return pooled
 
 
-class BoxEncoder:
-    """The share of each patch that lies within the scan, and no grey value.
-
-    Networks see where the scan ends, and scans that were cut alike end alike: what is read from
-    this alone is no anatomy.
-
-    Parameters
-    ----------
-    patch
-        Pixels along the side of a patch.
-    """
-
-    def __init__(self, patch: int) -> None:
-        self.patch = patch
-
-    def tokens(self, images: Array) -> Array:
-        """See `Encoder.tokens`."""
-        inside = functional.avg_pool2d(torch.from_numpy(images[:, 1:]), self.patch)
-        found: Array = inside.permute(0, 2, 3, 1).numpy()
-        return found
-
-    def pooled(self, images: Array) -> Array:
-        """See `Encoder.pooled`."""
-        tokens = self.tokens(images)
-        return tokens.reshape(len(tokens), -1)
-
-
 class PixelEncoder:
     """Grey values and validity: those of a patch as its token, and 16 x 16 pixels as a row.
 
@@ -113,6 +86,25 @@ class PixelEncoder:
         small = functional.adaptive_avg_pool2d(whole, min(_PIXELS, whole.shape[-1]))
         rows: Array = small.flatten(1).numpy()
         return rows
+
+
+class BoxEncoder(PixelEncoder):
+    """The share of each patch that lies within the scan, and no grey value.
+
+    Networks see where the scan ends, and scans that were cut alike end alike: what is read from
+    this alone is no anatomy.
+    """
+
+    def tokens(self, images: Array) -> Array:
+        """See `Encoder.tokens`."""
+        inside = functional.avg_pool2d(torch.from_numpy(images[:, 1:]), self.patch)
+        found: Array = inside.permute(0, 2, 3, 1).numpy()
+        return found
+
+    def pooled(self, images: Array) -> Array:
+        """See `Encoder.pooled`."""
+        tokens = self.tokens(images)
+        return tokens.reshape(len(tokens), -1)
 
 
 def at_pixels(tokens: Array, size: int) -> Array:
