@@ -53,6 +53,12 @@ class FlightSettings(Settings):
         description="Weight of fixed slices along the scan's own axes, in no order: the control "
         "that never flies.",
     )
+    turns: Share = Field(
+        default=0.0,
+        title="Turns",
+        description="How often a frame has a new velocity of its flight's kind. With 0 flights are "
+        "even, and the slices before tell how most of them go on, whatever the action.",
+    )
     recoloured: Share = Field(
         default=0.0,
         title="Recoloured",
