@@ -7,7 +7,8 @@ a patch is a product of both, which sums alone are slow to learn. Inferred: each
 where the action takes it from, what lies there, and what the flight remembers of the place
 (`slice_memory`); a prediction is added to the latents before it, or as far as learned shares
 say to these two, so that an untrained network copies, and one that saw wrong actions goes on
-doing so; no token tells the pose, which would give position away. The shortcut variant is after Dreamer 4 (arXiv:2509.24527). The network of arXiv:2605.06487 is not public.
+doing so; no token tells the pose, which would give position away. The shortcut variant is
+after Dreamer 4 (arXiv:2509.24527). The network of arXiv:2605.06487 is not public.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from napari_mrissl.networks.slice_moves import latents_at, origins
+from napari_mrissl.networks.slice_moves import latents_at, origins, patch_centers
 from napari_mrissl.networks.transformer import normed
 
 NEAR = 0.1
@@ -89,9 +89,7 @@ def recalled(
     return Recalled(found, torch.stack([middle, apart.sqrt(), off.sqrt()], dim=-1))
 
 
-def remembered(
-    latents: torch.Tensor, actions: torch.Tensor, centers: torch.Tensor
-) -> torch.Tensor:
+def remembered(latents: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
     """Layer-normed latents of the frames after all of a flight by memory alone; nothing learned.
 
     Parameters
@@ -101,4 +99,6 @@ def remembered(
     actions
         (B, T, 7), unscaled.
     """
-    return normed(recalled(latents, actions, centers, latents.shape[1]).latents)
+    _, frames, grid = latents.shape[:3]
+    centers = patch_centers(grid).to(actions.device)
+    return normed(recalled(latents, actions, centers, frames).latents)
