@@ -240,8 +240,10 @@ def parts_of_navigation(folder: Path, run: Path) -> None:
     demo.settle(5.0)
     shoot(viewer, folder / "navigation_find.png")
     panel.tabs.setCurrentIndex(2)
-    panel.latent_tab.slice.clicked.emit(0.4, 0.4)
-    demo.settle(2.0)
+    tab = panel.latent_tab
+    demo.wait_until(lambda: tab.colours.image is not None, "the tokens")
+    tab.slice.clicked.emit(0.45, 0.45)
+    demo.wait_until(lambda: tab.similar.image is not None, "what is alike")
     shoot(viewer, folder / "navigation_latents.png")
     viewer.close()
 
