@@ -41,7 +41,7 @@ def title(name: str, frame: int) -> str:
 
 
 def drift(steps: NDArray[np.integer], curves: Mapping[str, NDArray[np.float64]]) -> Image.Image:
-    """Latent errors by steps from the last true slice; what errs far more than copying leaves it."""
+    """Latent errors by steps from the last true slice; what errs far more leaves it."""
     colours = dict(zip(curves, drawing.LINE_COLORS, strict=False))
     named = {name: (values, colours[name]) for name, values in curves.items()}
     top = 1.05 * max(float(values.max()) for values in curves.values())
