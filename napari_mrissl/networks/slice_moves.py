@@ -44,7 +44,9 @@ def origins(actions: torch.Tensor, centers: torch.Tensor) -> torch.Tensor:
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1)
     rotation = torch.linalg.matrix_exp(cross.reshape(*zoom.shape, 3, 3))
     there = centers.to(exact) * zoom.exp()[..., None, None, None]
-    turned = torch.einsum("...ij,...hwj->...hwi", rotation, there)
+    # Half precision would put patches up to half a voxel beside their places.
+    with torch.autocast(exact.device.type, enabled=False):
+        turned = torch.einsum("...ij,...hwj->...hwi", rotation, there)
     return turned + way[..., None, None, :]
 
 

@@ -44,6 +44,14 @@ def test_no_action_leaves_patches_where_they_are():
     torch.testing.assert_close(latents_at(latents, places), latents)
 
 
+def test_places_keep_their_precision_where_networks_run_in_half():
+    actions = 0.1 * torch.randn(3, 7, generator=torch.Generator().manual_seed(0))
+    places = origins(actions, patch_centers(GRID))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(origins(actions, patch_centers(GRID)), places)
+        assert not torch.equal(places @ places.mT, (places.double() @ places.double().mT).float())
+
+
 def test_what_lies_between_patches_is_linear_and_beyond_the_edge_the_edge():
     rng = np.random.default_rng(0)
     latents = rng.normal(size=(GRID, GRID))
