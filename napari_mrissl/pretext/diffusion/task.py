@@ -133,6 +133,10 @@ class Diffusion(Task[DiffusionSettings]):
         apart = (flat - flat.median(dim=1, keepdim=True).values).abs()
         return {**found, "joint": float(apart.mean())}
 
+    def told(self, network: torch.nn.Module, subjects: Subjects, seed: int) -> dict[str, Any]:
+        """``moments`` of the patches, by which the floors of the loss are known later."""
+        return {"moments": self.moments(subjects, seed).plain()}
+
     def show(self, network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> list[Shown]:
         """The middle slice of a patch with little to much noise, and what is seen behind it."""
         assert isinstance(network, DiffusionNetwork)  # noqa: S101 - the loop shows what it trains

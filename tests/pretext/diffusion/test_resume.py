@@ -63,7 +63,7 @@ def test_diffusion_that_is_killed_ends_as_if_nothing_had_been(tmp_path, coordina
     settings = small_diffusion()
     settings = settings.model_copy(
         update={
-            "optimisation": settings.optimisation.model_copy(update={"steps": 24}),
+            "optimisation": settings.optimisation.model_copy(update={"steps": 15}),
             "checkpoint": settings.checkpoint.model_copy(update={"every": 3, "validate_every": 7}),
         }
     )
