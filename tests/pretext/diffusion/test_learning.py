@@ -78,11 +78,12 @@ def _below(worth: Worth) -> float:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("objective", ["distance", "order"])
 def test_coordinates_of_unseen_bodies_are_learned(tmp_path: Path, objective: str) -> None:
-    run = _run(tmp_path / "run", "coordinates",
-               {**COORDINATES, "steps": 250, "objective": objective})  # fmt: skip
+    # These bodies are 40 mm long, a fifth of a head: order is as sure over a fifth of the way.
+    changes = {**COORDINATES, "steps": 250, "objective": objective, "slope": 0.1, "even": 0.1}
+    run = _run(tmp_path / "run", "coordinates", changes)
     worth = _worth(run)
     assert _below(worth[objective]) > 0.25
-    assert _below(worth["distance_mm"]) > (0.15 if objective == "distance" else -9)
+    assert _below(worth["distance_mm"]) > 0.15
     axes = BodyAxes.from_plain(weights.read_card(run.folder / WEIGHTS)["body_axes"])
     assert axes.error_mm < 10, "a point anywhere in a body is 19 mm from its middle"
 
