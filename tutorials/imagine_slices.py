@@ -29,7 +29,8 @@ tokenizer, dynamics = folder / "tokenizer", folder / "dynamics"
 begun = {"tokenizer": (tokenizer, []), "dynamics": (dynamics, ["--init", str(tokenizer)])}
 for method, (run, init) in begun.items():
     command = ["pretrain", method, "--data", *scans, "--preset", preset, *steps, *init]
-    if main([*command, "--out", str(run)]):
+    # What is there already, say of another machine, is taken as it is.
+    if not run.exists() and main([*command, "--out", str(run)]):
         sys.exit(f"the run of the {method} did not end well: see above")
 
 # %% [markdown]
@@ -44,7 +45,7 @@ from napari_mrissl.slicing import policies  # noqa: E402
 from napari_mrissl.volumes.samples import mni152  # noqa: E402
 
 head = mni152(2)
-poses = policies.generate(head, "scroll", frames, 3)
+poses = policies.generate(head, "walk", frames, 3)
 imagination = Imagination.open(dynamics)
 imagination.begin(head, poses[0])
 first = imagination.frame.latents
@@ -81,7 +82,7 @@ for name, told in {"true": action, "zero": 0 * action, "reversed": -action}.item
 # True, imagined, and the difference; below, how the latents come away from the true ones.
 
 # %%
-SIDE, GAP, CURVE, ORANGE, GREEN = 160, 8, 90, (255, 146, 43), (64, 192, 87)
+SIDE, GAP, CURVE, ORANGE, GREEN = 128, 8, 90, (255, 146, 43), (64, 192, 87)
 highest = max(*drift, *kept, 1e-6)
 
 
@@ -111,8 +112,8 @@ for number, (true, imagined) in enumerate(shown):
         if number:
             draw.line(curve(values)[: number + 1], fill=color, width=2)
     draw.text((10, SIDE + 24), "latent error: imagined", fill=ORANGE)
-    draw.text((170, SIDE + 24), "first slice kept", fill=GREEN)
-    film.append(page)
+    draw.text((150, SIDE + 24), "first slice kept", fill=GREEN)
+    film.append(page.quantize(32, kmeans=3, dither=Image.Dither.NONE))
 film[0].save(folder / "imagined.gif", save_all=True, append_images=film[1:], duration=300, loop=0)
 print(f"{folder / 'imagined.gif'}: {len(film)} frames")
 

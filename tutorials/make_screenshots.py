@@ -1,7 +1,7 @@
 """Rebuild the README's pictures, each of the widgets a user has, at work:  make shots.
 
-``python tutorials/make_screenshots.py docs RUN`` takes a trained run of the observable tasks and
-makes the pictures of docs/observable.md alone.
+``python tutorials/make_screenshots.py docs RUN`` takes a trained run of the observable tasks, or
+of dynamics, and makes the pictures of docs/observable.md, or docs/navigation.md, alone.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from napari_mrissl.features.recolouring import Recolouring, recoloured
 from napari_mrissl.segmentation.finetuning import FinetuneSettings
 from napari_mrissl.synthesis.deformation import DeformationSettings, Sampler, draw_deformation
 from napari_mrissl.synthesis.head_templates import cubic_affine, cubic_volume
+from napari_mrissl.training.run import Run
 from napari_mrissl.trajectories import Dataset, Flight, flight_info, open_or_create
 from napari_mrissl.ui import demo, docks
 from napari_mrissl.ui.inspector.vectorpose.choice import CropChoice
@@ -30,7 +31,7 @@ from napari_mrissl.ui.workspaces import open_workspace
 from napari_mrissl.volumes import read, write_image
 from napari_mrissl.volumes.samples import TISSUE_NAMES, mni152, mni152_tissues
 
-SMALL_SCREEN = (1366, 768)
+SMALL_SCREEN, WIDE_SCREEN = (1366, 768), (1600, 950)
 MOST_BYTES = 200_000
 STEPS = 80
 """Of the runs that are pictured: enough for curves, not for a network to be proud of."""
@@ -38,11 +39,11 @@ STEPS = 80
 BRAIN_SIDE, BRAIN_SPACING = 64, 3.0
 
 
-def opened(theme: str) -> Any:
+def opened(theme: str, size: tuple[int, int] = SMALL_SCREEN) -> Any:
     """A new window, as large as a small screen."""
     viewer = napari.Viewer()
     viewer.theme = theme
-    viewer.window.resize(*SMALL_SCREEN)
+    viewer.window.resize(*size)
     demo.settle(0.2)
     return viewer
 
@@ -156,15 +157,15 @@ def pretraining(target: Path) -> Path:
     return follower.folder
 
 
-def inspected(run: Path) -> tuple[Any, Any]:
+def inspected(run: Path, size: tuple[int, int] = SMALL_SCREEN) -> tuple[Any, Any]:
     """A window with a head, and the Inspector that has looked at it with a run."""
-    viewer = opened("dark")
+    viewer = opened("dark", size)
     add_volume(viewer, mni152(2))
     open_workspace(viewer, "inspect")
     panel = panel_of(viewer, "Inspector")
     panel.load(run)
     demo.wait_until(lambda: panel.panel is not None, "the panel of the method")
-    demo.wait_until(lambda: not panel.busy and panel.panel.seen is not None, "what it sees")
+    demo.wait_until(lambda: not panel.busy, "what it sees")
     return viewer, panel
 
 
@@ -211,6 +212,42 @@ def parts_of_observable(folder: Path, run: Path) -> None:
     viewer.close()
 
 
+def parts_of_navigation(folder: Path, run: Path) -> None:
+    """An imagined flight with its ghost plane, a slice that was sought, and tokens."""
+    viewer, inspector = inspected(run, WIDE_SCREEN)
+    panel, state = inspector.panel, inspector.panel.slice_state
+    viewer.dims.ndisplay = 3
+    panel.imagine_tab.fit.click()
+    demo.wait_until(lambda: not inspector.busy, "the pose probe")
+    panel.imagine_tab.ghost.setChecked(True)
+    panel.imagine_tab.also.setCurrentText("zero and shuffled")
+    panel.imagine_tab.start.click()
+    demo.wait_until(lambda: panel.control.flight is not None, "the flight")
+    for steps, action in enumerate([[0, 0, 0.04, 0, 0.06, 0, 0]] * 4 + [[0.04, 0, 0, 0, 0, 0, 0]]):
+        state.move(action)
+        demo.wait_until(lambda n=steps: panel.control.flight.steps > n, "a step")
+        demo.settle(0.5)
+    shoot(viewer, folder / "navigation_imagine.png")
+    panel.imagine_tab.stop.click()
+    panel.tabs.setCurrentIndex(1)
+    panel.find_tab.mark.click()
+    demo.wait_until(panel.find_tab.find.isEnabled, "the goal's slice")
+    state.move([0, 0, 0.1, 0.15, 0, 0, 0])
+    demo.settle(1.0)
+    panel.find_tab.effort.setCurrentText("quick")
+    panel.find_tab.find.click()
+    demo.wait_until(lambda: panel.goals.found is not None, "the goal")
+    demo.settle(5.0)
+    shoot(viewer, folder / "navigation_find.png")
+    panel.tabs.setCurrentIndex(2)
+    tab = panel.latent_tab
+    demo.wait_until(lambda: tab.colours.image is not None, "the tokens")
+    tab.slice.clicked.emit(0.45, 0.45)
+    demo.wait_until(lambda: tab.similar.image is not None, "what is alike")
+    shoot(viewer, folder / "navigation_latents.png")
+    viewer.close()
+
+
 def finetuning(target: Path, scratch: Path) -> None:
     """Three brains made of the template, and one of the two that were segmented by the third."""
     viewer = opened("dark")
@@ -248,14 +285,15 @@ def finetuning(target: Path, scratch: Path) -> None:
 
 
 def main(folder: Path, run: Path | None = None) -> None:
-    """All pictures, into a folder; or those of a run of the observable tasks."""
+    """All pictures, into a folder; or those of one trained run."""
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as made:
         scratch = Path(made)
         # The lists of runs and datasets in the pictures are not the user's own.
         os.environ["MRISSL_DATA_DIR"] = str(scratch / "data")
         if run is not None:
-            parts_of_observable(folder, run)
+            parts = {"observable": parts_of_observable, "dynamics": parts_of_navigation}
+            parts[Run.open(run).settings.method](folder, run)
             return
         demo.run(scratch, headless=True)
         shrink(scratch / "screenshot.png", folder / "demo.png")

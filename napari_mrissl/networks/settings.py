@@ -151,8 +151,8 @@ class DynamicsShape(BaseModel):
     follows: bool = Field(
         default=True,
         title="Follows patches",
-        description="Each patch is told where in the two slices before the action takes it from, "
-        "and what lies there; without it, only attention can find that out.",
+        description="Each patch is told where the action takes it from, what lies there, and what "
+        "earlier slices show of the place; without it, only attention can find that out.",
     )
 
     @model_validator(mode="after")

@@ -4,11 +4,11 @@ After V-JEPA 2-AC (arXiv:2506.09985): block-causal, an action token beside the p
 each step, latents and predictions layer-normed without gains. As in Navigation World Models
 (arXiv:2412.03572) the action also scales and shifts every token of its step: what it does to
 a patch is a product of both, which sums alone are slow to learn. Inferred: each patch is told
-where in the two slices before the action takes it from, and what lies there; a prediction is
-added to the latents before it, or as far as learned shares say to those that lie there and to
-how they differ between the two, so that an untrained network copies, and one that saw wrong
-actions goes on doing so; no token tells the pose, which would give position away. The shortcut
-variant is after Dreamer 4 (arXiv:2509.24527). The network of arXiv:2605.06487 is not public.
+where the action takes it from, what lies there, and what the flight remembers of the place
+(`slice_memory`); a prediction is added to the latents before it, or as far as learned shares
+say to these two, so that an untrained network copies, and one that saw wrong actions goes on
+doing so; no token tells the pose, which would give position away. The shortcut variant is
+after Dreamer 4 (arXiv:2509.24527). The network of arXiv:2605.06487 is not public.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_mrissl.networks.settings import DynamicsShape, TokenizerShape
+from napari_mrissl.networks.slice_memory import TOLD, recalled
 from napari_mrissl.networks.slice_moves import latents_at, origins, patch_centers
 from napari_mrissl.networks.transformer import Block, Seen, normed, places_in_grid
 
@@ -30,7 +31,7 @@ FINEST = 8
 """The finest schedule of shortcut forcing takes so many steps from noise to a slice."""
 
 _SIZES = FINEST.bit_length()
-_PLACE = 9
+_PLACE = 6 + TOLD
 _SHARES = 2
 
 
@@ -44,14 +45,14 @@ class Past:
         How many there are.
     seen
         Of each layer.
-    latents, action
-        Of the newest frame, (B, 1, grid, grid, latent), and the one that led on, (B, 1, 7).
+    latents, actions
+        Of all of them, (B, frames, grid, grid, latent) and (B, frames, 7).
     """
 
     frames: int
     seen: tuple[Seen, ...]
     latents: torch.Tensor
-    action: torch.Tensor
+    actions: torch.Tensor
 
 
 class Draft(NamedTuple):
@@ -110,7 +111,7 @@ class SliceDynamics(nn.Module):
             Block(width, shape.heads, conditioned=True) for _ in range(shape.depth)
         )
         self.latent = slices.latent
-        # Two more numbers say how far a patch is what lies where it comes from, and goes on.
+        # Two more say how far a patch is what lies where it comes from, and what is remembered.
         self.out = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, slices.latent + _SHARES * shape.follows)
         )
@@ -169,8 +170,12 @@ class SliceDynamics(nn.Module):
             where = self.levels(draft.level) + self.sizes(draft.size)
             patches = patches + self.draft_in(draft.latents.flatten(2, 3)) + where[:, :, None]
         told, moved = scaled[:, :, None].expand(-1, -1, self.grid**2 + 1, -1), None
+        all_latents, all_actions = latents, actions
+        if past is not None:
+            all_latents = torch.cat([past.latents, latents], dim=1)
+            all_actions = torch.cat([past.actions, actions], dim=1)
         if self.moved_in is not None:
-            moved, place = self._followed(latents, actions, past)
+            moved, place = self._followed(all_latents, all_actions, new)
             patches = patches + self.moved_in(moved.flatten(-2).flatten(2, 3))
             told = torch.cat([told, place.to(told)], dim=-1)
         tokens = torch.cat([self.action_in(scaled)[:, :, None], patches], dim=2)
@@ -190,35 +195,33 @@ class SliceDynamics(nn.Module):
         if moved is not None:
             found = found + (moved @ said[..., self.latent :, None])[..., 0]
         return found if self.draft_in is not None else normed(found), Past(
-            before + new, tuple(seen), latents[:, -1:], actions[:, -1:]
+            before + new, tuple(seen), all_latents, all_actions
         )
 
     def _followed(
-        self, latents: torch.Tensor, actions: torch.Tensor, past: Past | None
+        self, latents: torch.Tensor, actions: torch.Tensor, new: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """What lies where patches come from, and what a token is told of these places.
+
+        Parameters
+        ----------
+        latents, actions
+            Of all frames so far, the last ``new`` of which lead on.
 
         Returns
         -------
         tuple
-            (B, T, grid, grid, latent, 2) by how much it differs from the latents, and from what
-            lies there in the slice before, which for a first slice is nothing; and (B, T,
-            1 + patches, 9): zeros for the action, for each patch its place, its way in patches,
-            and its way in the slice before.
+            (B, T, grid, grid, latent, 2) by how much what lies there, and what is remembered of
+            the place, differ from the latents; and (B, T, 1 + patches, 9): zeros for the action,
+            for each patch its place, its way in patches, and `Recalled.told`.
         """
-        if past is None:
-            older, led = latents[:, :1], torch.zeros_like(actions[:, :1])
-        else:
-            older, led = past.latents, past.action
-        older = torch.cat([older, latents[:, :-1]], dim=1)
-        led = torch.cat([led, actions[:, :-1]], dim=1)
-        places = origins(actions, self.centers)
-        earlier = origins(led, places)
-        here = latents_at(latents, places.to(latents))
-        there = latents_at(older, earlier.to(latents))
-        way, before = ((one - self.centers.to(one)) * self.grid for one in (places, earlier))
-        told = torch.cat([2 * places, way, before], dim=-1).flatten(2, 3)
-        moved = torch.stack([here - latents, here - there], dim=-1)
+        newest = latents[:, -new:]
+        places = origins(actions[:, -new:], self.centers)
+        here = latents_at(newest, places.to(latents))
+        memory = recalled(latents, actions, self.centers, new)
+        way = (places - self.centers.to(places)) * self.grid
+        told = torch.cat([2 * places, way, memory.told], dim=-1).flatten(2, 3)
+        moved = torch.stack([here - newest, memory.latents - newest], dim=-1)
         return moved, functional.pad(told, (0, 0, 1, 0))
 
 

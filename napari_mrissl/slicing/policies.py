@@ -62,6 +62,9 @@ class PolicySettings:
         Standard deviations of a walk's seven velocities: fov, radians, log zoom.
     least_foreground
         Least part of a frame that shows foreground.
+    turns
+        Probability that a frame has a new velocity of its kind in place of the one before: with
+        0 flights are even, with 1 nothing but an action says where the next frame lies.
     """
 
     weights: dict[str, float] = field(
@@ -81,6 +84,7 @@ class PolicySettings:
     walk_theta: float = 0.15
     walk_spread: tuple[float, ...] = (0.015, 0.015, 0.015, 0.04, 0.04, 0.04, 0.02)
     least_foreground: float = 0.1
+    turns: float = 0.0
 
 
 def generate(
@@ -142,10 +146,14 @@ class _Pilot:
         kind, stretch = self._stretch(policy, frames)
         poses = [self._start(kind)]
         velocity = self._velocity(kind, poses[0], stretch)
+        steps = stretch
         while len(poses) < frames:
             if stretch == 0:
-                kind, stretch = self._stretch(policy, frames - len(poses))
-                velocity = self._velocity(kind, poses[-1], stretch)
+                kind, steps = self._stretch(policy, frames - len(poses))
+                stretch = steps
+                velocity = self._velocity(kind, poses[-1], steps)
+            elif self.settings.turns and self.rng.random() < self.settings.turns:
+                velocity = self._velocity(kind, poses[-1], steps)
             pose, velocity = self._next(kind, poses[-1], velocity)
             poses.append(pose)
             stretch -= 1

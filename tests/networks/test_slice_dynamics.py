@@ -5,6 +5,8 @@ import torch
 
 from napari_mrissl.networks.settings import DynamicsShape, TokenizerShape
 from napari_mrissl.networks.slice_dynamics import FINEST, Draft, SliceDynamics
+from napari_mrissl.networks.slice_memory import remembered
+from napari_mrissl.networks.slice_moves import carried
 from napari_mrissl.networks.transformer import normed
 
 SLICES = TokenizerShape(size=24, patch=8, width=16, depth=1, heads=2, latent=5)
@@ -97,22 +99,14 @@ def test_a_share_of_one_follows_a_patch_and_of_none_copies(flights):
 
 
 @torch.no_grad()
-def test_a_second_share_goes_on_as_what_lies_there_has_changed(flights):
+def test_a_second_share_takes_what_is_remembered(flights):
     made = network()
     latents, actions = flights
     torch.nn.init.zeros_(made.out[1].weight)
     made.out[1].bias[-1] = 1
-    # Where nothing moves, a straight line through two slices; a first slice has none before it.
-    found = made(latents, torch.zeros_like(actions))
-    line = torch.cat([latents[:, :1], 2 * latents[:, 1:] - latents[:, :-1]], dim=1)
-    assert torch.allclose(found, normed(line), atol=1e-4)
-    # Moved by a patch at each step, what comes in was two patches to the right in the slice before.
-    actions = torch.zeros_like(actions)
-    actions[..., 0] = 1 / 3
-    made.out[1].bias[-2] = 1
-    found = made(latents, actions)[:, 1:, :, 0]
-    line = 2 * latents[:, 1:, :, 1] - latents[:, :-1, :, 2]
-    assert torch.allclose(found, normed(line), atol=1e-4)
+    found = made(latents, actions)
+    assert torch.allclose(found, remembered(latents, actions), atol=1e-4)
+    assert not torch.allclose(found, carried(latents, actions), atol=1e-2)
 
 
 @torch.no_grad()

@@ -174,3 +174,27 @@ def test_progress_is_told_and_may_end_the_flight(ball):
 
     with pytest.raises(InterruptedError):
         generate(ball, "walk", 5, 3, progress=enough)
+
+
+@pytest.mark.parametrize("kind", ["scroll", "rotate", "zoom", "pan", "walk"])
+def test_a_flight_that_turns_has_a_new_velocity_of_its_kind_at_every_frame(ball, kind):
+    even, turning = (
+        [relative_action(a, b) for a, b in itertools.pairwise(
+            generate(ball, kind, 12, 3, PolicySettings(turns=turns)))]
+        for turns in (0.0, 1.0)
+    )  # fmt: skip
+    used = {"scroll": [2], "rotate": [3, 4], "zoom": [6], "pan": [0, 1], "walk": range(7)}[kind]
+    sizes = [np.round(np.linalg.norm(action[list(used)]), 9) for action in turning]
+    # A frame that would leave the foreground stays for once.
+    assert len(set(sizes)) >= 8
+    if kind != "walk":
+        assert len({np.round(np.linalg.norm(one[list(used)]), 6) for one in even} - {0.0}) == 1
+    idle = [column for column in range(7) if column not in used]
+    assert np.abs(np.array(turning)[:, idle]).max(initial=0) < 1e-6
+
+
+def test_mixtures_that_turn_keep_the_kinds_of_their_stretches(ball):
+    chosen = PolicySettings(turns=0.5, weights={"zoom": 1.0})
+    flown = generate(ball, "mixture", 40, 0, chosen)
+    assert len({np.round(pose.fov, 6) for pose in flown}) > 20
+    assert all(np.allclose(pose.center, flown[0].center) for pose in flown)

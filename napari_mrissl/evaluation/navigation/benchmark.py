@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_mrissl.training.run import Run
 
 BOX, PIXELS, RANDOM = "box", "pixels", "random"
-_FORMAT = 2
+_FORMAT = 3
 
 
 class ProbeSettings(BaseModel):
@@ -258,8 +258,11 @@ def _about(runs: Mapping[str, plans.Arm], settings: ProbeSettings) -> str:
         f"{settings.train_subjects} training subjects and measured on up to "
         f"{settings.test_subjects} held-out ones, with 95 % intervals over these. Chance looks at "
         "no slice: the mean, the most frequent class, one label everywhere; for rollouts the best "
-        "of copying, a straight line, and the first slice's latents moved in its plane as the "
-        "actions say, which heeds them without having learned anything: the rows below the arms, "
-        f"in the latents of the dynamics. Of the cycle error {tables.CYCLE}. Latent errors of "
-        "different tokenizers are not comparable; all dynamics here have the same one."
+        "of copying, a straight line, the first slice's latents moved in its plane as the "
+        "actions say, and for single steps what the slices before show of the places that the "
+        "actions lead to; these two heed actions without having learned anything: the rows below "
+        "the arms, in the latents of the dynamics. Shuffle ratios and shares of copying are of "
+        "flights with a new velocity at every frame, which nothing but an action tells; even "
+        f"flights, which all else is of, keep theirs. Of the cycle error {tables.CYCLE}. Latent "
+        "errors of different tokenizers are not comparable; all dynamics here have the same one."
     ) + notes

@@ -1,7 +1,9 @@
 """A policy cloned from recorded flights: features of a frozen network to the next action.
 
-Behaviour cloning by a small network on pooled features of the slice in view; it never learns
-where in the world it is. Inferred: no paper is followed.
+Behaviour cloning by a small network on pooled features of the slice in view and the two that
+cross it in its middle, as a viewer with three views shows them: a slice beside the middle of a
+head looks like its mirror image on the other side, and does not tell which way to go. It never
+learns where in the world it is. Inferred: no paper is followed.
 """
 
 from __future__ import annotations
@@ -29,11 +31,13 @@ _RATE, _DECAY, _BATCH = 1e-3, 1e-3, 256
 _STILL = 0.05
 
 See = Callable[[Pose], NDArray[np.float32]]
-"""The slice (2, N, N) at a pose."""
+"""The slices (3, 2, N, N) at a pose and across it, see `crossing`."""
+
+_QUARTERS = ((0.0, 0.0, 0.0), (np.pi / 2, 0.0, 0.0), (0.0, np.pi / 2, 0.0))
 
 
 class Policy(nn.Module):
-    """Features of a slice (B, D) to actions (B, 7), each number within its limit.
+    """Features of what is seen (B, D) to actions (B, 7), each number within its limit.
 
     Parameters
     ----------
@@ -100,6 +104,17 @@ def cloned(
     return policy.eval().requires_grad_(requires_grad=False)
 
 
+def crossing(pose: Pose) -> tuple[Pose, ...]:
+    """A pose, and it turned by a quarter about its own right and about its own up."""
+    return tuple(apply_action(pose, (0, 0, 0, *turn, 0)) for turn in _QUARTERS)
+
+
+def row_of(encoder: Encoder, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features (n, D) of n times three slices (n, 3, 2, N, N), side by side."""
+    pooled = encoder.pooled(images.reshape(-1, *images.shape[2:]))
+    return pooled.reshape(len(images), -1)
+
+
 def flown(
     act: Callable[[NDArray[np.float32]], NDArray[np.floating]], see: See, start: Pose, steps: int
 ) -> list[Pose]:
@@ -110,7 +125,7 @@ def flown(
     Parameters
     ----------
     act
-        From a slice (2, N, N) to an action (7,), which is clipped.
+        From slices (3, 2, N, N) to an action (7,), which is clipped.
     see
         Cuts slices.
     """
@@ -127,8 +142,8 @@ def flown(
 def answer(policy: Policy, encoder: Encoder) -> Callable[[NDArray[np.float32]], Any]:
     """The policy as what `flown` asks."""
 
-    def act(image: NDArray[np.float32]) -> NDArray[np.float64]:
-        row = torch.from_numpy(encoder.pooled(image[None]))
+    def act(images: NDArray[np.float32]) -> NDArray[np.float64]:
+        row = torch.from_numpy(row_of(encoder, images[None]))
         with torch.no_grad():
             found: NDArray[np.float64] = policy(row)[0].double().numpy()
         return found

@@ -41,10 +41,12 @@ def title(name: str, frame: int) -> str:
 
 
 def drift(steps: NDArray[np.integer], curves: Mapping[str, NDArray[np.float64]]) -> Image.Image:
-    """Latent errors by steps from the last true slice."""
+    """Latent errors by steps from the last true slice; what errs far more than copying leaves it."""
     colours = dict(zip(curves, drawing.LINE_COLORS, strict=False))
     named = {name: (values, colours[name]) for name, values in curves.items()}
     top = 1.05 * max(float(values.max()) for values in curves.values())
+    if "copied" in curves:
+        top = min(top, 1.5 * float(curves["copied"].max()))
     return drawing.plot(
         steps.astype(np.float64), named, "latent error", (0.0, top), (460, 240), unit="steps"
     )

@@ -17,7 +17,7 @@ from napari_mrissl.evaluation.navigation.probe_slices import Amounts, draw
 from napari_mrissl.evaluation.navigation.probing import Measure, probe
 from napari_mrissl.evaluation.navigation.reconstructions import reconstruction
 from napari_mrissl.evaluation.navigation.tables import CYCLE
-from napari_mrissl.evaluation.navigation.world import RATIOS, cycle, flown, measures, numbers
+from napari_mrissl.evaluation.navigation.world import EVEN, RATIOS, cycle, flown, measures, numbers
 from napari_mrissl.features.slice_stacks import STACKS, stack_poses
 from napari_mrissl.geometry import Pose
 from napari_mrissl.networks import weights
@@ -176,7 +176,9 @@ def examine(
     if encoder.dynamics is not None:
         imagination = Imagination.open(place, device)
         rollouts = list(measure(imagination, all_flights, STEPS).values())
-        found |= _said(rollouts, cycle(imagination, all_flights))
+        turning = flown(_OneScan(scan), 0, seed, flights, turns=1.0)
+        turned = list(measure(imagination, turning, ()).values())
+        found |= _said(rollouts, turned, cycle(imagination, all_flights))
         drift = _drift(rollouts)
     progress(0.8)
     shown = [_strip(encoder, imagination, kinds[kind]) for kind in _SHOWN_KINDS]
@@ -212,15 +214,15 @@ def write(report: Report, folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def _said(rollouts: list[Rollout], around: float) -> dict[str, Measure]:
-    plain = {name: [value] for name, value in numbers(rollouts).items()}
+def _said(rollouts: list[Rollout], turned: list[Rollout], around: float) -> dict[str, Measure]:
+    plain = {name: [value] for name, value in numbers(rollouts, turned).items()}
     plain["cycle_error"] = [around]
     kept = ("latent", "psnr", "ssim")
     wanted = {"cycle_error", *(f"{name}_{step}" for name in kept for step in SAID)}
     found = {
         name: one
         for name, one in measures(plain).items()
-        if name in wanted or name.startswith(RATIOS)
+        if name in wanted or name.removeprefix(EVEN).startswith(RATIOS)
     }
     return {name.replace("latent_", "latent_error_"): one for name, one in found.items()}
 

@@ -110,7 +110,7 @@ def compare(
     encoder = NetworkEncoder(SliceEncoder.of(state, card))
     recorded = None if flights is None else Dataset.open(flights)
     protocol = {
-        "comparison": "ways to the mid-sagittal plane",
+        "comparison": "ways to the mid-sagittal plane, by three crossing slices",
         "weights": _digest(file),
         "flights": None if recorded is None else _digest_of_frames(recorded),
         **settings.model_dump(exclude={"test"}),
@@ -164,7 +164,7 @@ def on_head(
     scan = scan_for(head.volume, card)
 
     def see(pose: Pose) -> NDArray[np.float32]:
-        return _image(scan, pose, size)
+        return _seen(scan, pose, size)
 
     found = []
     start = demonstrations.start_of(head.volume)
@@ -235,14 +235,15 @@ def _lessons(
     rows = []
     for identity in dict.fromkeys(one.identity for one in shown):
         own = [one for one in shown if one.identity == identity]
-        images = np.stack([_image(scan(identity), one.pose, size) for one in own])
-        rows.append((own, encoder.pooled(images)))
+        images = np.stack([_seen(scan(identity), one.pose, size) for one in own])
+        rows.append((own, cloning.row_of(encoder, images)))
     return (
         np.concatenate([features for _, features in rows]),
         np.stack([one.action for own, _ in rows for one in own]),
     )
 
 
-def _image(scan: Scan, pose: Pose, size: int) -> NDArray[np.float32]:
-    grey, valid = cut(scan, (pose,), size)
-    return np.stack([grey[0], valid[0]]).astype(np.float32)
+def _seen(scan: Scan, pose: Pose, size: int) -> NDArray[np.float32]:
+    """(3, 2, N, N), see `cloning.crossing`."""
+    grey, valid = cut(scan, cloning.crossing(pose), size)
+    return np.stack([grey, valid], axis=1).astype(np.float32)

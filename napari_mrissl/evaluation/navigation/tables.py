@@ -19,7 +19,7 @@ Rows = Mapping[str, Mapping[str, Measure]]
 
 TABLE, TABLE_FOR_PEOPLE, TABLE_AS_JSON = "table.csv", "table.md", "table.json"
 CHANCE = "chance"
-UNLEARNED = ANSWERS[1:]
+UNLEARNED = (*ANSWERS[1:], "remembered")
 """Answers to rollouts in the latents of the dynamics' tokenizer; the same for all dynamics."""
 CYCLE = "what merely copies has none, so that it says something only beside the shuffle ratio"
 """Of an error after an action and its inverse."""
@@ -50,6 +50,8 @@ COLUMNS: Mapping[str, str] = {
     **{f"shuffle_ratio_{kind}": f"shuffle ratio, {kind}" for kind in KINDS},
     "below_copied": "of copying",
     **{f"below_copied_{kind}": f"of copying, {kind}" for kind in KINDS},
+    "even_shuffle_ratio": "shuffle ratio, even flights",
+    "even_below_copied": "of copying, even flights",
     "cycle_error": "cycle error",
 }
 """What people are shown, in this order; CSV and JSON have all."""

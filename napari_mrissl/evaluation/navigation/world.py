@@ -6,6 +6,7 @@ Built on `pretext.navigation.rollout`; per held-out subject, and means over thes
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +25,29 @@ Tell = Callable[[float], object]
 Values = dict[str, list[float]]
 
 RATIOS = ("shuffle_ratio", "below_copied")
+EVEN = "even_"
+"""Before ratios of flights that keep their velocity, where the slices before tell a good part."""
+
+_UNLEARNED = ("moved_", "remembered_")
+_LEADS = {f"{answer}_" for answer in ANSWERS} | set(_UNLEARNED)
 _LEAST = 2
 """Flights of a kind and a subject: others' actions are those of another one."""
 
 
 def flown(
-    subjects: Subjects, number: int, seed: int, each: int, kinds: Sequence[str] = KINDS
+    subjects: Subjects,
+    number: int,
+    seed: int,
+    each: int,
+    kinds: Sequence[str] = KINDS,
+    turns: float = 0.0,
 ) -> list[FlownPoses]:
-    """Flights over a subject that are long enough to be measured, so many of each kind."""
-    flights, scan = Flights(FlightSettings()), subjects.scan(number)
+    """Flights over a subject that are long enough to be measured, so many of each kind.
+
+    Those that turn at every frame show whether actions are heeded: nothing else tells how they
+    go on.
+    """
+    flights, scan = Flights(FlightSettings(turns=turns)), subjects.scan(number)
     rng = generator(seed, number, f"measured flights {scan.identity}")
     frames = max(HORIZONS) + 2
     return [
@@ -59,9 +74,11 @@ def world(
     Of each horizon ``latent_h`` (chance: the best of the first slice once more, of a straight
     line in latent space, and of the first slice moved as the actions say), ``psnr_h`` and
     ``ssim_h`` (chance: likewise); beside them ``copied_latent_h``, ``straight_latent_h`` and
-    ``moved_latent_h``. ``shuffle_ratio`` and ``below_copied`` are of single steps, and of each
-    kind by itself with its name behind (chance: the better of 1, which is what copying has, and
-    that of moved latents, ``moved_shuffle_ratio`` ...). ``cycle_error`` is the latent
+    ``moved_latent_h``. ``shuffle_ratio`` and ``below_copied`` are of single steps of flights that
+    have a new velocity at every frame, and of each kind by itself with its name behind (chance:
+    the best of 1, which is what copying has, and those of moved and of remembered latents,
+    ``moved_shuffle_ratio`` ...); with ``even_`` before them they are of the flights that all
+    else is of, which keep their velocity. ``cycle_error`` is the latent
     error after an action and its inverse (chance: 0, see `tables.CYCLE`).
 
     Parameters
@@ -80,7 +97,9 @@ def world(
     found: dict[str, dict[str, list[float]]] = {}
     for number in range(count):
         flights = flown(subjects, number, seed, each)
-        plain = numbers(list(measure(imagination, flights).values()))
+        turning = flown(subjects, number, seed, each, turns=1.0)
+        turned = measure(imagination, turning, ())
+        plain = numbers(list(measure(imagination, flights).values()), list(turned.values()))
         plain["cycle_error"] = cycle(imagination, flights)
         for name, value in plain.items():
             # A flight that could not move has no error to copy: what is divided by it is no number.
@@ -93,7 +112,7 @@ def world(
     )
 
 
-def numbers(rollouts: Sequence[Rollout]) -> dict[str, float]:
+def numbers(rollouts: Sequence[Rollout], turning: Sequence[Rollout]) -> dict[str, float]:
     """Plain numbers of one subject's flights, means over kinds; ratios of each kind too."""
     plain: dict[str, float] = {}
     for horizon in rollouts[0].errors:
@@ -102,10 +121,12 @@ def numbers(rollouts: Sequence[Rollout]) -> dict[str, float]:
                 values = [one.errors[horizon][answer][number] for one in rollouts]
                 lead = "" if answer == "imagined" else f"{answer}_"
                 plain[f"{lead}{name}_{horizon}"] = float(np.mean(values))
-    for ratio in (*RATIOS, *(f"moved_{one}" for one in RATIOS)):
-        by_kind = {one.kind: float(getattr(one, ratio)) for one in rollouts}
-        plain[ratio] = float(np.mean(list(by_kind.values())))
-        plain |= {f"{ratio}_{kind}": value for kind, value in by_kind.items()}
+    leads = ("", *_UNLEARNED)
+    for (when, flights), lead, ratio in product((("", turning), (EVEN, rollouts)), leads, RATIOS):
+        by_kind = {one.kind: float(getattr(one, f"{lead}{ratio}")) for one in flights}
+        name = f"{lead}{when}{ratio}"
+        plain[name] = float(np.mean(list(by_kind.values())))
+        plain |= {f"{name}_{kind}": value for kind, value in by_kind.items()}
     return plain
 
 
@@ -114,12 +135,13 @@ def measures(found: Values) -> dict[str, Measure]:
     made: dict[str, Measure] = {}
     for name, values in found.items():
         chance: NDArray[np.float64] | None = None
-        rivals = [found.get(f"{answer}_{name}") for answer in ANSWERS]
+        rivals = [found.get(f"{lead}{name}") for lead in _LEADS]
         known = [np.array(one) for one in rivals if one is not None]
-        if name.startswith(RATIOS):
+        plain = name.removeprefix(EVEN)
+        if plain.startswith(RATIOS):
             known.append(np.ones(1))
         if known:
-            best = min if name.startswith(("latent", "below_copied")) else max
+            best = min if plain.startswith(("latent", "below_copied")) else max
             chance = best(known, key=lambda one: float(np.mean(one)))
         elif name == "cycle_error":
             chance = np.zeros(1)

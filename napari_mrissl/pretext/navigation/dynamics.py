@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_mrissl.geometry import chained
 from napari_mrissl.networks.settings import TokenizerShape
 from napari_mrissl.networks.slice_dynamics import FINEST
+from napari_mrissl.networks.slice_memory import remembered
 from napari_mrissl.networks.slice_moves import carried
 from napari_mrissl.pretext.navigation.dynamics_network import DynamicsNetwork, Noise, Predicted
 from napari_mrissl.pretext.navigation.settings import DYNAMICS, DynamicsSettings, FlightSettings
@@ -104,16 +105,17 @@ class Dynamics(SliceTask[DynamicsSettings]):
     def chance_with(
         self, network: torch.nn.Module, subjects: Subjects, seed: int
     ) -> dict[str, float]:
-        """The best of three answers in the latents of the frozen tokenizer.
+        """The best of four answers in the latents of the frozen tokenizer.
 
         The last frame that is known once more; from the third frame of a flight on, where the
-        last two lead on a straight line; or the last frame that is known, moved in its plane as
-        the true actions say. Of a rollout only the first frame is known.
+        last two lead on a straight line; the last frame that is known, moved in its plane as
+        the true actions say; or what all that are known show of the places where these lead.
+        Of a rollout only the first frame is known.
         """
         if self.settings.objective == "shortcut" or not isinstance(network, DynamicsNetwork):
             return {}
         parameter = next(network.parameters())
-        sums = np.zeros((5, 2))
+        sums = np.zeros((6, 2))
         rollout = self.settings.rollout
         for first in range(0, CHANCE_SAMPLES, _AT_ONCE):
             batch = self.chance_batch(subjects, seed, first, _AT_ONCE)
@@ -124,6 +126,7 @@ class Dynamics(SliceTask[DynamicsSettings]):
                 self._apart(true[:, :-1], true[:, 1:]),
                 self._apart(straight, true[:, 1:]),
                 self._apart(carried(true[:, :-1], actions), true[:, 1:]),
+                self._apart(remembered(true[:, :-1], actions), true[:, 1:]),
             ]
             if rollout > 1:
                 far = true[:, 2 : rollout + 1]
@@ -134,8 +137,8 @@ class Dynamics(SliceTask[DynamicsSettings]):
             for number, term in enumerate(terms):
                 sums[number] += float(term.total), float(term.count)
         each = sums[: len(terms), 0] / sums[: len(terms), 1]
-        found = {"next": float(each[:3].min()), "copied": float(each[0])}
-        return {**found, "rollout": float(each[3:].min())} if rollout > 1 else found
+        found = {"next": float(each[:4].min()), "copied": float(each[0])}
+        return {**found, "rollout": float(each[4:].min())} if rollout > 1 else found
 
     def show(self, network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> list[Shown]:
         """A few flights frame by frame: true, and imagined from the first frame alone."""

@@ -75,6 +75,7 @@ class Flights:
 
     def __init__(self, settings: FlightSettings) -> None:
         self.settings = settings
+        self._ranges = PolicySettings(turns=settings.turns)
         self._foregrounds: OrderedDict[str, Foreground] = OrderedDict()
 
     def draw(self, subjects: Subjects, key: SampleKey) -> FlownPoses:
@@ -109,7 +110,11 @@ class Flights:
         if kind == STACK:
             return stacked(scan, foreground, frames, seed)
         policy = cast("policies.Policy", kind)
-        return tuple(policies.generate(scan.volume, policy, frames, seed, foreground=foreground))
+        return tuple(
+            policies.generate(
+                scan.volume, policy, frames, seed, self._ranges, foreground=foreground
+            )
+        )
 
     def action(self, scan: Scan, seed: Sequence[int]) -> NDArray[np.float64]:
         """One action (7,) of one flight, of the kinds that are flown by policy."""

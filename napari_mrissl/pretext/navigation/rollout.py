@@ -5,14 +5,15 @@ Errors of latents (mean absolute difference, layer-normed) and of pictures (PSNR
 straight line through the first slice and the one before it, and for those of the first slice
 moved in its plane as the actions say. The ratio of the errors of single steps with the actions
 of another flight and with the true ones says whether actions are heeded. The network is told
-where an action takes each patch from, so that its ratio says something only beside that of the
-moved latents, which heed actions without having learned anything.
+where an action takes each patch from and what the flight remembers of the place, so that its
+ratio says something only beside those of the moved and the remembered latents, which heed
+actions without having learned anything.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,11 +23,15 @@ from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import chained
+from napari_mrissl.networks.slice_memory import remembered
 from napari_mrissl.networks.slice_moves import carried
 from napari_mrissl.pretext.navigation.flights import FlownPoses, actions_of, cut
 from napari_mrissl.pretext.navigation.imagination import Imagination
 
 HORIZONS = (1, 4, 8)
+_Ahead = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""From latents (1, T, grid, grid, latent) and actions (1, T, 7) those of the frames after."""
+
 ANSWERS = ("imagined", "copied", "straight", "moved")
 
 
@@ -65,6 +70,9 @@ class Rollout:
         As ``next_error``, with the actions of another flight.
     moved_error, moved_shuffled_error
         Of the frame before, moved by the true action, and by that of another flight.
+    remembered_error, remembered_shuffled_error
+        Of what the frames before show of the places that the true action leads to, and that of
+        another flight; see `networks.slice_memory`.
     """
 
     kind: str
@@ -75,6 +83,8 @@ class Rollout:
     shuffled_error: float
     moved_error: float
     moved_shuffled_error: float
+    remembered_error: float
+    remembered_shuffled_error: float
 
     @property
     def shuffle_ratio(self) -> float:
@@ -95,6 +105,16 @@ class Rollout:
     def moved_below_copied(self) -> float:
         """As `below_copied`, of moved latents."""
         return _ratio(self.moved_error, self.copied_error)
+
+    @property
+    def remembered_shuffle_ratio(self) -> float:
+        """As `shuffle_ratio`, of remembered latents."""
+        return _ratio(self.remembered_shuffled_error, self.remembered_error)
+
+    @property
+    def remembered_below_copied(self) -> float:
+        """As `below_copied`, of remembered latents."""
+        return _ratio(self.remembered_error, self.copied_error)
 
 
 def _ratio(one: float, other: float) -> float:
@@ -128,7 +148,7 @@ def measure(
         Each begins with one frame more than the longest horizon has steps, plus one: frame 0 is
         only for the straight line, and frame 1 is where imagination begins.
     horizons
-        Steps after which errors are taken.
+        Steps after which errors are taken; without any, only single steps are measured.
 
     Raises
     ------
@@ -138,10 +158,10 @@ def measure(
     """
     by_kind: dict[str, list[FlownPoses]] = {}
     for flight in flights:
-        if len(flight.poses) < max(horizons) + 2:
+        if len(flight.poses) < max(horizons, default=0) + 2:
             raise MrisslError(
                 f"a flight of {len(flight.poses)} frames",
-                expected=f"{max(horizons) + 2} frames or more",
+                expected=f"{max(horizons, default=0) + 2} frames or more",
             )
         by_kind.setdefault(flight.kind, []).append(flight)
     return {kind: _of_kind(imagination, kind, own, horizons) for kind, own in by_kind.items()}
@@ -152,27 +172,35 @@ def _of_kind(
 ) -> Rollout:
     sums = {h: {answer: _Sums() for answer in ANSWERS} for h in horizons}
     latents = [imagination.latents_of(one.scan, one.poses) for one in flights]
-    for flight, true in zip(flights, latents, strict=True):
-        _add(imagination, flight, true, sums)
+    if sums:
+        for flight, true in zip(flights, latents, strict=True):
+            _add(imagination, flight, true, sums)
     actions = [actions_of(flight.poses) for flight in flights]
     others = derangement([one.tobytes() for one in actions])
-    single = [_single(imagination, true, own) for true, own in zip(latents, actions, strict=True)]
-    wrong = [
-        _single(imagination, true, actions[other])
-        for true, other in zip(latents, others, strict=True)
-    ]
     copied = [float((true[1:] - true[:-1]).abs().mean()) for true in latents]
-    moved = [_moved(true, own) for true, own in zip(latents, actions, strict=True)]
-    astray = [_moved(true, actions[other]) for true, other in zip(latents, others, strict=True)]
+    network = imagination.network
+    found: list[list[float]] = []
+    answers: tuple[_Ahead, ...] = (
+        lambda known, led: network.imagine(known, led)[0],
+        carried,
+        remembered,
+    )
+    for ahead in answers:
+        for told in (actions, [actions[other] for other in others]):
+            errors = [
+                _single(ahead, imagination.context, true, own)
+                for true, own in zip(latents, told, strict=True)
+            ]
+            found.append(errors)
+    single, wrong, *unlearned = (float(np.mean(errors)) for errors in found)
     return Rollout(
         kind,
         len(flights),
         {h: {answer: one.apart() for answer, one in by.items()} for h, by in sums.items()},
-        float(np.mean(single)),
+        single,
         float(np.mean(copied)),
-        float(np.mean(wrong)),
-        float(np.mean(moved)),
-        float(np.mean(astray)),
+        wrong,
+        *unlearned,
     )
 
 
@@ -233,22 +261,16 @@ def _add(
             one.ssim.append(similarity(picture, frame))
 
 
-def _single(imagination: Imagination, true: torch.Tensor, actions: NDArray[np.float64]) -> float:
+def _single(ahead: _Ahead, context: int, true: torch.Tensor, actions: NDArray[np.float64]) -> float:
     """Mean error one step ahead, in windows of the context's length."""
-    context = imagination.context
     told = _told(actions, true)
     errors, count = 0.0, 0
     for first in range(0, len(true) - 1, context):
         last = min(first + context, len(true) - 1)
-        found, _ = imagination.network.imagine(true[None, first:last], told[None, first:last])
+        found = ahead(true[None, first:last], told[None, first:last])
         errors += float((found[0] - true[first + 1 : last + 1]).abs().mean((1, 2, 3)).sum())
         count += last - first
     return errors / count
-
-
-def _moved(true: torch.Tensor, actions: NDArray[np.float64]) -> float:
-    """Mean error one step ahead of each frame moved by the action that leaves it."""
-    return float((carried(true[:-1], _told(actions, true)) - true[1:]).abs().mean())
 
 
 def _told(actions: NDArray[np.float64], latents: torch.Tensor) -> torch.Tensor:

@@ -53,6 +53,12 @@ class FlightSettings(Settings):
         description="Weight of fixed slices along the scan's own axes, in no order: the control "
         "that never flies.",
     )
+    turns: Share = Field(
+        default=0.0,
+        title="Turns",
+        description="How often a frame has a new velocity of its flight's kind. With 0 flights are "
+        "even, and the slices before tell how most of them go on, whatever the action.",
+    )
     recoloured: Share = Field(
         default=0.0,
         title="Recoloured",
@@ -266,13 +272,13 @@ DYNAMICS = TaskInfo(
             "task": {
                 "backbone": _TINY,
                 "dynamics": {"width": 32, "depth": 2, "heads": 2, "context": 8},
-                "flights": {"frames": 4},
+                "flights": {"frames": 4, "turns": 0.5},
             },
             "optimisation": {"steps": 200, "batch": 8, "learning_rate": 3e-3, "warmup": 10},
             "data": _FEW_HEADS,
         },
         "cpu": {
-            "task": {"flights": {"frames": 9}},
+            "task": {"flights": {"frames": 9, "turns": 0.5}},
             "optimisation": {"steps": 1500, "batch": 4, "learning_rate": 1e-3, "warmup": 50},
             "checkpoint": _OFTEN,
             "data": _HEADS,
@@ -281,7 +287,7 @@ DYNAMICS = TaskInfo(
             "task": {
                 "backbone": _LARGE,
                 "dynamics": {"width": 256, "depth": 6, "heads": 8, "context": 8},
-                "flights": {"frames": 9, "on_device": True},
+                "flights": {"frames": 9, "turns": 0.5, "on_device": True},
             },
             "optimisation": {
                 "steps": 100_000,

@@ -72,18 +72,20 @@ def test_the_table_for_people_shows_each_simple_answer_and_each_kind():
         "moved_latent_4": Measure(0.6),
         "ssim_4": Measure(0.75),
         "shuffle_ratio_pan": Measure(1.5, chance=1.3),
-        "moved_shuffle_ratio_pan": Measure(1.3),
+        "moved_shuffle_ratio_pan": Measure(1.2),
+        "remembered_shuffle_ratio_pan": Measure(1.3),
     }
     rows = {"pixels": {"position_mm": Measure(9.0)}, "dynamics": dynamics}
     text = tables.markdown(rows, {}, "about")
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()[:-2]]
     table = {line[0]: dict(zip(lines[0], line, strict=True)) for line in lines}
-    assert list(table)[-3:] == ["copied", "straight", "moved"]
+    assert list(table)[-4:] == ["copied", "straight", "moved", "remembered"]
     columns = "latent error 4", "SSIM 4", "shuffle ratio, pan"
     assert [table["chance"][one] for one in columns] == ["0.6", "", "1.3"]
     assert [table["dynamics"][one] for one in columns] == ["0.5", "0.75", "1.5"]
     assert [table["copied"][one] for one in columns] == ["0.9", "", ""]
     assert [table["straight"][one] for one in columns] == ["0.8 (0.7 to 0.9)", "", ""]
-    assert [table["moved"][one] for one in columns] == ["0.6", "", "1.3"]
+    assert [table["moved"][one] for one in columns] == ["0.6", "", "1.2"]
+    assert [table["remembered"][one] for one in columns] == ["", "", "1.3"]
     without = tables.markdown({"pixels": {"position_mm": Measure(9.0)}}, {}, "about")
     assert "copied" not in without

@@ -135,3 +135,30 @@ def test_a_file_gives_the_same_policy_and_names_its_features(tmp_path):
     weights.save(path, state, {**card, "network": {"features": 5, "width": 256}})
     with pytest.raises(MrisslError, match="do not fit"):
         cloning.load(path)
+
+
+def test_crossing_slices_share_their_middle_and_stand_on_each_other():
+    pose = Pose.from_normal_up((5, -3, 2), (1, 0.2, 0.1), (0, 0, 1), 150.0)
+    own, about_right, about_up = cloning.crossing(pose)
+    assert own == pose
+    for one in (about_right, about_up):
+        np.testing.assert_allclose(one.center, pose.center)
+        assert one.fov == pose.fov
+    right, up, normal = pose.rotation.T
+    np.testing.assert_allclose(np.abs(about_right.rotation.T @ right), [1, 0, 0], atol=1e-9)
+    np.testing.assert_allclose(np.abs(about_right.normal @ up), 1)
+    np.testing.assert_allclose(np.abs(about_up.normal @ right), 1)
+    assert abs(about_up.normal @ normal) < 1e-9
+
+
+class Means:
+    """Features of a slice: its mean grey value."""
+
+    def pooled(self, images):
+        return images[:, 0].mean(axis=(1, 2))[:, None]
+
+
+def test_rows_hold_the_features_of_all_three_slices():
+    images = np.random.default_rng(0).random((4, 3, 2, 8, 8)).astype(np.float32)
+    rows = cloning.row_of(Means(), images)
+    np.testing.assert_allclose(rows, images[:, :, 0].mean(axis=(2, 3)), rtol=1e-6)

@@ -18,7 +18,7 @@ from napari_mrissl.pretext.navigation.settings import KINDS
 from tests.pretext.navigation.small import Smooth
 
 
-def rollout(kind, latent, shuffled):
+def rollout(kind, latent, shuffled, recalled=0.6):
     errors = {
         h: {
             "imagined": Apart(latent * h, 30.0 - h, 0.9),
@@ -28,11 +28,13 @@ def rollout(kind, latent, shuffled):
         }
         for h in (1, 4, 8)
     }
-    return Rollout(kind, 2, errors, latent, 0.5, shuffled, 0.4, 0.4 if kind == "scroll" else 0.6)
+    astray = 0.4 if kind == "scroll" else 0.6
+    return Rollout(kind, 2, errors, latent, 0.5, shuffled, 0.4, astray, recalled, 0.6)
 
 
 def test_kinds_count_alike_and_chance_is_the_best_answer_that_learned_nothing():
-    plain = numbers([rollout("walk", 0.2, 0.3), rollout("scroll", 0.4, 0.4)])
+    even = [rollout("walk", 0.2, 0.2, 0.3), rollout("scroll", 0.4, 0.4, 0.3)]
+    plain = numbers(even, [rollout("walk", 0.2, 0.3), rollout("scroll", 0.4, 0.4)])
     assert plain["latent_4"] == pytest.approx(1.2)
     assert plain["psnr_8"] == 22.0
     assert plain["shuffle_ratio"] == pytest.approx((1.5 + 1.0) / 2)
@@ -45,8 +47,13 @@ def test_kinds_count_alike_and_chance_is_the_best_answer_that_learned_nothing():
     assert found["shuffle_ratio_walk"].chance == pytest.approx(1.5 + 1)
     assert found["shuffle_ratio"].chance == pytest.approx((1.5 + 1) / 2 + 1)
     assert found["below_copied_walk"].chance == 1.0  # copying, which here is the better
-    one = measures({"below_copied": [0.7], "moved_below_copied": [0.8]})
-    assert one["below_copied"].chance == 0.8
+    for answer in ("moved", "remembered"):
+        one = measures({"below_copied": [0.7], f"{answer}_below_copied": [0.8]})
+        assert one["below_copied"].chance == 0.8
+    # Of even flights by themselves, where memory is the better.
+    assert plain["even_shuffle_ratio_walk"] == pytest.approx(1)
+    assert found["even_shuffle_ratio_walk"].chance == pytest.approx(2 + 1)
+    assert found["even_below_copied_walk"].chance == 1.0
     assert (found["latent_1"].value, found["latent_1"].subjects) == (pytest.approx(1.3), 2)
     assert found["straight_latent_1"].chance is None
 
@@ -55,8 +62,12 @@ def test_worlds_of_a_file_are_those_of_its_rollouts(tmp_path):
     path = dynamics_file(tmp_path)
     found = world(path, Smooth(), seed=2, most=2)
     assert found["latent_8"].subjects == 2
-    one = [numbers(list(measure(Imagination.open(path), flown(Smooth(), k, 2, 2)).values()))
-           for k in (0, 1)]  # fmt: skip
+    mind = Imagination.open(path)
+    one = [numbers(*(list(measure(mind, flown(Smooth(), k, 2, 2, turns=turns)).values())
+                     for turns in (0, 1))) for k in (0, 1)]  # fmt: skip
+    turned = found["shuffle_ratio_rotate"].value
+    assert turned == pytest.approx(np.mean([x["shuffle_ratio_rotate"] for x in one]))
+    assert turned != pytest.approx(found["even_shuffle_ratio_rotate"].value, rel=1e-6)
     assert found["latent_8"].value == pytest.approx(np.mean([x["latent_8"] for x in one]))
     assert {f"shuffle_ratio_{kind}" for kind in KINDS} <= set(found)
     assert found["cycle_error"].value > 0
@@ -73,7 +84,8 @@ def test_two_scans_of_a_person_count_as_one(tmp_path):
     path = dynamics_file(tmp_path)
     found = world(path, Twins(), seed=2)
     own = [measure(Imagination.open(path), flown(Twins(), k, 2, 2)) for k in range(3)]
-    first, second, third = [numbers(list(one.values()))["latent_8"] for one in own]
+    parts = [list(one.values()) for one in own]
+    first, second, third = [numbers(one, one)["latent_8"] for one in parts]
     people = [(first + third) / 2, second]
     assert found["latent_8"].subjects == found["cycle_error"].subjects == 2
     assert found["latent_8"].value == pytest.approx(np.mean(people))

@@ -6,6 +6,7 @@ import torch
 from pydantic import ValidationError
 
 from napari_mrissl.networks.slice_dynamics import FINEST
+from napari_mrissl.networks.slice_memory import remembered
 from napari_mrissl.pretext.navigation.dynamics import Dynamics
 from napari_mrissl.pretext.navigation.settings import DynamicsSettings
 from napari_mrissl.pretext.task import SampleKey
@@ -80,11 +81,11 @@ def test_the_words_of_the_command_line():
         DynamicsSettings(rollout=8)
 
 
-def test_chance_is_copying_or_a_straight_line():
+def test_chance_is_copying_a_straight_line_or_what_is_remembered():
     task, network = made()
     chance = task.chance_with(network, Smooth(), 0)
     assert task.chance(Smooth(), 0) == {}
-    copied, straight, far = [], [], []
+    copied, straight, known, far = [], [], [], []
     for number in range(64):
         key = SampleKey(0, -1, number)
         arrays = task.sample(Smooth(), key).arrays
@@ -93,9 +94,13 @@ def test_chance_is_copying_or_a_straight_line():
         copied.append(float((true[1:] - true[:-1]).abs().mean()))
         led = [true[0], 2 * true[1] - true[0], 2 * true[2] - true[1]]
         straight.append(float((true[1:] - torch.stack(led)).abs().mean()))
+        recalled = remembered(true[None, :-1], batch["actions"])[0]
+        known.append(float((true[1:] - recalled).abs().mean()))
         far.append(float((true[2] - true[0]).abs().mean()))
     assert chance["copied"] == pytest.approx(np.mean(copied), rel=1e-3)
-    assert chance["next"] == pytest.approx(min(np.mean(copied), np.mean(straight)), rel=1e-3)
+    assert chance["next"] == pytest.approx(
+        min(np.mean(one) for one in (copied, straight, known)), rel=1e-3
+    )
     assert chance["rollout"] == pytest.approx(np.mean(far), rel=1e-3)
 
 

@@ -2,6 +2,8 @@
 
 Errors one step ahead are compared with copying the frame before, and with the same network told
 the actions of another flight of the same kind. A run on shuffled actions must do neither well.
+Half of the frames of training, and all that are measured, have a new velocity: how an even flight
+goes on is told by the slices before, whatever the action.
 """
 
 from __future__ import annotations
@@ -92,7 +94,7 @@ def test_a_tokenizer_fills_in_what_it_never_saw(tokenizer):
 
 def task_of(**flights):
     """The small task, on flights of 4 frames."""
-    chosen = FlightSettings(**{"frames": 4, **flights})
+    chosen = FlightSettings(**{"frames": 4, "turns": 0.5, **flights})
     return Dynamics(DynamicsSettings(backbone=SHAPE, dynamics=DYNAMICS, flights=chosen))
 
 
@@ -114,7 +116,7 @@ def flown(tokenizer):
 
 def worth(network, kind):
     """Of unseen scans: error one step ahead as a share of copying, and with others' actions."""
-    task = task_of(**{**dict.fromkeys(KINDS, 0.0), kind: 1.0})
+    task = task_of(**{**dict.fromkeys(KINDS, 0.0), kind: 1.0}, turns=1.0)
     held_out = pool_of(task, Smooth(100, 3), 96)
     true = terms_of(task, network, held_out)
     wrong = terms_of(task, network, {**held_out, "actions": held_out["actions"].roll(1, 0)})
@@ -124,21 +126,22 @@ def worth(network, kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_actions_are_learned_on_smooth_scans(flown, kind):
-    """A turn goes on evenly: the slices before tell it, so the network need not heed its action."""
     below, ratio = worth(flown["true"], kind)
     print(kind, below, ratio)
     assert below < 0.95
-    assert ratio > 1.1 or kind == "rotate"
+    assert ratio > 1.1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_learned_from_the_actions_of_others(flown, kind):
-    """Slices before tell how a flight goes on, whatever the actions: true ones add to that."""
+    """Wrong actions lead to places near enough to be remembered a little; true ones add to that."""
     below, ratio = worth(flown["shuffled"], kind)
+    true_below, true_ratio = worth(flown["true"], kind)
     print(kind, below, ratio)
-    assert ratio < 1.02
-    assert worth(flown["true"], kind)[0] < below - 0.02
+    assert ratio < 1.15
+    assert true_ratio > ratio + 0.05
+    assert true_below < below - 0.02
 
 
 def _run(folder: Path, *words: str) -> None:
@@ -151,8 +154,8 @@ def _run(folder: Path, *words: str) -> None:
 
 
 def _flown(subjects: Subjects, each: int = 24) -> list[FlownPoses]:
-    """Flights of all kinds over scans, of 10 frames."""
-    flights = Flights(FlightSettings(frames=10))
+    """Flights of all kinds over scans, of 10 frames, each with a velocity of its own."""
+    flights = Flights(FlightSettings(frames=10, turns=1.0))
     found = []
     for kind in KINDS:
         for seed in range(each):
@@ -191,5 +194,7 @@ def test_actions_are_heeded_in_unseen_heads_for_each_kind(
     for kind in KINDS:
         assert found[kind].shuffle_ratio >= 1.2, kind
         assert found[kind].below_copied <= 0.9, kind
-        assert control[kind].shuffle_ratio < 1.2, kind
-        assert control[kind].below_copied > 0.9, kind
+        assert found[kind].next_error < found[kind].remembered_error, kind
+        assert control[kind].shuffle_ratio < 1.1, kind
+        # What lies a good way off is nearer to a blurred guess than to a copy, even unseen.
+        assert control[kind].below_copied > (0.85 if kind == "scroll" else 0.9), kind

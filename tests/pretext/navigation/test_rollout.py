@@ -6,6 +6,7 @@ import torch
 from scipy.ndimage import map_coordinates
 
 from napari_mrissl.geometry import Pose
+from napari_mrissl.networks.slice_memory import remembered
 from napari_mrissl.pretext.navigation.dynamics import Dynamics
 from napari_mrissl.pretext.navigation.flights import FlownPoses
 from napari_mrissl.pretext.navigation.imagination import Imagination, Limits
@@ -90,14 +91,23 @@ def test_a_network_that_merely_moves_latents_is_no_better_than_its_chance():
         assert found.below_copied == pytest.approx(found.moved_below_copied, rel=1e-3), kind
         one = found.errors[1]
         assert one["imagined"] == pytest.approx(one["moved"], rel=1e-3), kind
+    # Memory alone, likewise.
+    with torch.no_grad():
+        network.dynamics.out[1].bias[-2:] = torch.tensor([0.0, 1.0])
+    for kind, found in measure(imagination, flights, ()).items():
+        assert found.next_error == pytest.approx(found.remembered_error, rel=1e-3), kind
+        assert found.shuffle_ratio == pytest.approx(found.remembered_shuffle_ratio, rel=1e-3), kind
+        assert not found.errors
     # It does heed actions, which shows why a ratio of one is not what it has to beat.
     assert measured["pan"].moved_shuffle_ratio > 1.2
 
 
-def test_chance_of_training_knows_what_geometry_says():
-    task, network = shaded(scroll=0, rotate=0, zoom=0, pan=1, walk=0)
+@pytest.mark.parametrize(("kind", "turns"), [("pan", 0.0), ("scroll", 1.0)])
+def test_chance_of_training_knows_what_geometry_says(kind, turns):
+    weights = dict.fromkeys(("scroll", "rotate", "zoom", "pan", "walk"), 0.0)
+    task, network = shaded(**weights | {kind: 1.0}, turns=turns)
     chance = task.chance_with(network, Smooth(), 0)
-    near, far, copied = [], [], []
+    near, known, far, copied = [], [], [], []
     for number in range(64):
         key = SampleKey(0, -1, number)
         sample = task.sample(Smooth(), key)
@@ -106,9 +116,13 @@ def test_chance_of_training_knows_what_geometry_says():
         poses = [Pose.from_row(row) for row in sample.record["poses"]]
         near += [np.abs(by_hand(true[t], poses[t], poses[t + 1]) - true[t + 1]).mean()
                  for t in range(3)]  # fmt: skip
+        told = torch.from_numpy(sample.arrays["actions"])[None]
+        recalled = remembered(torch.from_numpy(true)[None, :-1], told)[0].numpy()
+        known.append(np.abs(recalled - true[1:]).mean())
         far.append(np.abs(by_hand(true[0], poses[0], poses[2]) - true[2]).mean())
         copied.append(np.abs(true[0] - true[2]).mean())
-    assert chance["next"] == pytest.approx(np.mean(near), rel=1e-3)
-    assert np.mean(near) < chance["copied"]
+    assert chance["next"] == pytest.approx(min(np.mean(near), np.mean(known)), rel=1e-3)
+    assert (np.mean(near) < np.mean(known)) == (kind == "pan")
+    assert chance["next"] < 0.97 * chance["copied"]
     assert chance["rollout"] == pytest.approx(min(np.mean(far), np.mean(copied)), rel=1e-3)
-    assert np.mean(far) < np.mean(copied)
+    assert (np.mean(far) < np.mean(copied)) == (kind == "pan")
