@@ -18,6 +18,7 @@ from napari_mrissl.cli.features import features
 from napari_mrissl.cli.finetune import finetune
 from napari_mrissl.cli.info import info
 from napari_mrissl.cli.inspect import navigation, vectorpose
+from napari_mrissl.cli.inspect_diffusion import coordinates, diffusion
 from napari_mrissl.cli.inspect_observable import chunks, gap, routes
 from napari_mrissl.cli.predict import predict
 from napari_mrissl.cli.pretrain import pretrain
@@ -78,6 +79,8 @@ def application() -> App:
     examined.command(navigation, name="navigation")
     examined.command(gap, name="gap")
     examined.command(routes, name="routes")
+    examined.command(coordinates, name="coordinates")
+    examined.command(diffusion, name="diffusion")
     examined.command(chunks, name="chunks")
     app.command(examined)
     benchmark = App(name="benchmark", help="Comparisons on equal terms, as tables.")

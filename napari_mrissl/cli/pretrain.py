@@ -91,7 +91,7 @@ def pretrain(
         The null control: targets of other samples.
     init
         Weights to start from: a name of mrissl weights list such as default, a run, or a file.
-        The method dynamics needs a run of the method tokenizer.
+        The method dynamics needs a run of the method tokenizer, diffusion one of coordinates.
     flights
         A dataset of recorded flights, for tokenizer and dynamics, in place of policies.
     estimate

@@ -161,6 +161,40 @@ class DynamicsShape(BaseModel):
         return self
 
 
+class DenoiserShape(BaseModel):
+    """How large the diffusion U-Net is; defaults are those that the method's notes propose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(
+        default=32,
+        ge=8,
+        le=128,
+        multiple_of=8,
+        title="Width",
+        description="Channels at full resolution; doubled at each scale, up to eight times.",
+    )
+    depth: int = Field(
+        default=4, ge=2, le=5, title="Depth", description="Scales, each half the one before."
+    )
+    blocks: int = Field(
+        default=2, ge=1, le=3, title="Blocks", description="Residual blocks of each scale."
+    )
+    attention: bool = Field(
+        default=True, title="Attention", description="Whether the deepest scale attends."
+    )
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Of each scale, full resolution first."""
+        return tuple(self.width * min(2**scale, 8) for scale in range(self.depth))
+
+    @property
+    def stride(self) -> int:
+        """What every side of a patch must be a multiple of."""
+        return 1 << (self.depth - 1)
+
+
 def _check_heads(width: int, heads: int) -> None:
     if width % heads:
         raise ValueError(f"a width of {width} cannot be shared among {heads} heads")

@@ -23,6 +23,11 @@ class TaskSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @property
+    def begins_anew(self) -> bool:
+        """Whether these need no other method's weights, though others of the method do."""
+        return False
+
 
 @dataclass(frozen=True)
 class TaskInfo:

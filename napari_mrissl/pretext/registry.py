@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from napari_mrissl.pretext import masked_settings, reconstruction_settings, scratch_settings
+from napari_mrissl.pretext.coordinates import settings as coordinate_settings
+from napari_mrissl.pretext.diffusion import settings as diffusion_settings
 from napari_mrissl.pretext.info import TaskInfo
 from napari_mrissl.pretext.navigation import settings as navigation_settings
 from napari_mrissl.pretext.observable import settings as observable_settings
@@ -19,6 +21,8 @@ TASKS: Mapping[str, TaskInfo] = {
         navigation_settings.TOKENIZER,
         navigation_settings.DYNAMICS,
         observable_settings.INFO,
+        coordinate_settings.INFO,
+        diffusion_settings.INFO,
         reconstruction_settings.INFO,
         masked_settings.INFO,
         scratch_settings.INFO,

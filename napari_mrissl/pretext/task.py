@@ -136,12 +136,15 @@ class Task(ABC, Generic[S]):
         Arrays of a `Sample` that the network is to predict and never sees, or what else must
         fit to learn anything. A run whose settings say ``shuffled`` takes them from another
         sample of the batch; a task that names none has no such null control.
+    begun
+        How names of parameters begin that a run takes over from the weights it begins from.
     rates
         Learning rates as shares of the run's, by how names of parameters begin; 1 for others.
     """
 
     info: ClassVar[TaskInfo]
     targets: tuple[str, ...] = ()
+    begun: tuple[str, ...] = ("backbone.",)
     rates: Mapping[str, float] = MappingProxyType({})
 
     def __init__(self, settings: S) -> None:
@@ -193,6 +196,14 @@ class Task(ABC, Generic[S]):
     ) -> dict[str, float]:
         """As `chance`, for terms that are measured by a part of the network that is frozen."""
         return self.chance(subjects, seed)
+
+    def told(self, network: torch.nn.Module, subjects: Subjects, seed: int) -> dict[str, Any]:
+        """What the card of the weights is to keep of the trained network, JSON-able.
+
+        Measured on subjects of the training, the same for the same seed; the network is in
+        evaluation mode.
+        """
+        return {}
 
     def show(self, network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> list[Shown]:
         """Pictures of a few samples of a batch; the network is in evaluation mode."""

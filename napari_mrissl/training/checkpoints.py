@@ -57,6 +57,7 @@ def save(
     *,
     best: bool,
     keep: int,
+    told: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
     """Commit a checkpoint, then let ``weights.safetensors`` be its weights and drop old ones.
 
@@ -75,12 +76,16 @@ def save(
         Whether it is the best so far.
     keep
         How many of the newest stay, at least 2, besides the best.
+    told
+        What the cards of the weights are to say besides, JSON-able.
 
     Raises
     ------
     MrisslError
         If the disk refuses; the checkpoints before are as they were.
     """
+    from napari_mrissl.training.card import weights_card
+
     run_folder = Path(run_folder)
     size = _size(tensors)
     _check_free(run_folder, int(1.02 * size) + (1 << 20), size)
@@ -92,7 +97,8 @@ def save(
         if committed is None:
             partial.parent.mkdir(exist_ok=True)
             partial.mkdir()
-            _fill(partial, run_folder, step, tensors, plain, best=best)
+            card = {**weights_card(run_folder, step), **(told or {})}
+            _fill(partial, card, step, tensors, plain, best=best)
             if folder.exists():
                 _drop(folder)
             os.rename(partial, folder)
@@ -160,16 +166,13 @@ def _check_free(run_folder: Path, needed: int, checkpoint_bytes: int) -> None:
 
 def _fill(
     partial: Path,
-    run_folder: Path,
+    card: Mapping[str, Any],
     step: int,
     tensors: Mapping[str, Mapping[str, torch.Tensor]],
     plain: Mapping[str, Any],
     *,
     best: bool,
 ) -> None:
-    from napari_mrissl.training.card import weights_card
-
-    card = weights_card(run_folder, step)
     files = {}
     for group, state in tensors.items():
         if not GROUP.fullmatch(group):

@@ -80,9 +80,14 @@ def begun_from(settings: RunSettings, path: Path, sha256: str) -> RunSettings:
                 where="initial weights",
                 expected=f"a run of the method {info.begins_from}",
             )
-        task = checked(
-            info.settings, {**task, "backbone": dict(backbone)}, "initial weights"
-        ).model_dump(mode="json")
+        chosen = checked(info.settings, {**task, "backbone": dict(backbone)}, "initial weights")
+        if chosen.begins_anew:
+            raise MrisslError(
+                f"{info.name} with these settings uses no other network",
+                where="initial weights",
+                remedy="leave them out",
+            )
+        task = chosen.model_dump(mode="json")
     return settings.model_copy(update={"initial": sha256, "task": task})
 
 
@@ -95,7 +100,9 @@ def check_needed(settings: RunSettings) -> None:
         If it is one.
     """
     info = TASKS.get(settings.method)
-    if info is not None and info.begins_from and settings.initial is None:
+    if info is None or not info.begins_from or settings.initial is not None:
+        return
+    if not checked(info.settings, settings.task, f"{info.name} settings").begins_anew:
         raise MrisslError(
             f"{info.name} has no weights to begin from",
             where="initial weights",

@@ -33,7 +33,6 @@ from napari_mrissl.training.validation import Validation
 from napari_mrissl.training.watch import Watch
 
 _PAUSED_SECONDS = 0.1
-_BACKBONE = "backbone."
 
 
 class Failed(MrisslError):
@@ -212,11 +211,19 @@ class _Fit:
         taken = {
             name: value
             for name, value in initial.items()
-            if name.startswith(_BACKBONE) and name in own and own[name].shape == value.shape
+            if name.startswith(self.task.begun) and name in own and own[name].shape == value.shape
         }
         if not taken:
             raise MrisslError(
                 "no weight fits this network", where="initial weights", expected="its backbone"
+            )
+        lacking = [n for n in own if n.startswith(self.task.begun) and n not in taken]
+        if self.task.info.begins_from and lacking:
+            # What is not taken over would stay as it was drawn: no step changes it.
+            raise MrisslError(
+                f"have no {lacking[0]} of this network",
+                where="initial weights",
+                expected=f"a run of the method {self.task.info.begins_from}",
             )
         self.trainer.network.load_state_dict({**own, **taken})
         if self.reports is not None:
@@ -311,7 +318,10 @@ class _Fit:
             "seed": self.settings.seed,
         }
         keep = self.settings.checkpoint.keep
-        checkpoints.save(self.run.folder, done, self.trainer.tensors(), plain, best=best, keep=keep)
+        told = self.task.told(self.trainer.shown.eval(), self.train, self.settings.seed)
+        checkpoints.save(
+            self.run.folder, done, self.trainer.tensors(), plain, best=best, keep=keep, told=told
+        )
         self.reports.checkpoint(done, best)
 
     def _paused(self, watch: Watch | None, interrupted: threading.Event) -> bool:

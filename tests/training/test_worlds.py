@@ -4,6 +4,8 @@ import pytest
 
 from napari_mrissl.pretext.task import LossTerm
 from napari_mrissl.training.collective import Alone
+from tests.pretext.coordinates.small import small_coordinates
+from tests.pretext.diffusion.small import small_diffusion
 from tests.pretext.navigation.small import small_run
 from tests.pretext.observable.small import small_observable
 from tests.pretext.synthesis.small import small_synthesis
@@ -21,7 +23,8 @@ def test_two_processes_agree_with_one_and_hand_over_to_one(tmp_path):
     painted = small_vectorpose(boundary_in_paint=True, cosine=0.5)
     compared = small_synthesis(rarity="raw")
     flown = (small_run("tokenizer"), small_run("dynamics"))
-    others = (painted, compared, *flown, small_observable())
+    noisy = small_diffusion(joint=0.2, film=True)
+    others = (painted, compared, *flown, small_observable(), small_coordinates(), noisy)
     methods = (World(one, steps=6, precisions=("float64",)) for one in others)
     assert_worlds_agree(World(WEIGHED, steps=40), *methods, folder=tmp_path, limit=800)
 
