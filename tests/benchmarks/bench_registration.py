@@ -173,10 +173,13 @@ def main() -> None:
     ratio = times[port] / times["ours"]
     apart = scores["ours"] - scores[port]
     table = Table("A pair of 64^3, MIND", rows, port)
+    told = (
+        f"ours {ratio:.1f} times as fast (wanted: {WANTED:g}), Dice {apart:+.4f} "
+        f"(wanted: no more than {DICE_APART} lower)"
+    )
     table.notes += [
         f"before: error {before:.2f} mm",
-        f"ours {ratio:.1f} times as fast (wanted: {WANTED:g}), Dice {apart:+.4f} "
-        f"(wanted: no more than {DICE_APART} lower)",
+        told,
         f"{threads()} threads",
     ]
     side = (80, 96, 80) if quick else (160, 192, 160)
