@@ -31,7 +31,8 @@ def test_the_lower_floors_import_nothing_heavy(package):
 
 def test_no_floor_outside_ui_imports_torch_or_qt():
     names = (
-        "metrics features segmentation synthesis networks pretext training cli assets directories"
+        "metrics features segmentation registration synthesis networks pretext training "
+        "cli assets directories"
     )
     floors = (*LIGHT, *names.split())
     script = "\n".join(f"import napari_mrissl.{name}" for name in floors)

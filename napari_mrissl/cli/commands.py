@@ -22,6 +22,7 @@ from napari_mrissl.cli.inspect_diffusion import coordinates, diffusion
 from napari_mrissl.cli.inspect_observable import chunks, gap, routes
 from napari_mrissl.cli.predict import predict
 from napari_mrissl.cli.pretrain import pretrain
+from napari_mrissl.cli.register import register
 from napari_mrissl.cli.replay import render, replay
 from napari_mrissl.cli.run import list_runs, resume, show_run, stop
 from napari_mrissl.cli.segment import segment
@@ -74,6 +75,7 @@ def application() -> App:
     app.command(pretrain, name="pretrain")
     app.command(finetune, name="finetune")
     app.command(predict, name="predict")
+    app.command(register, name="register")
     examined = App(name="inspect", help="What a pretrained network knows of a scan, beside chance.")
     examined.command(vectorpose, name="vectorpose")
     examined.command(navigation, name="navigation")

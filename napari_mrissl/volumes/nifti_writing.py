@@ -17,7 +17,7 @@ from napari_mrissl.volumes.volume import NiftiForms, StoredGrid
 
 _CODES = {np.dtype(name): code for code, name in DATATYPES.items()}
 _UNIT_CODES = {"unknown": 0, "m": 1, "mm": 2, "um": 3}
-_INTENT_LABEL = 1002
+_INTENT_VECTOR, _INTENT_LABEL = 1007, 1002
 _SCANNER = 1
 _NO_EXTENSIONS = b"\0\0\0\0"
 
@@ -29,6 +29,18 @@ def encode(
 
     NIfTI-1, unless the scan came as NIfTI-2 or has more than 32767 voxels on a side.
     """
+    intent = _INTENT_LABEL if is_labels else 0
+    return _encoded(stored, grid, intent, [3, *grid.shape, 1, 1, 1, 1])
+
+
+def encode_vectors(stored: NDArray[Any], grid: StoredGrid) -> list[bytes | memoryview]:
+    """`encode` for a vector (X, Y, Z, 3) in every voxel: the fifth dimension, vector intent."""
+    return _encoded(stored, grid, _INTENT_VECTOR, [5, *grid.shape, 1, stored.shape[-1], 1, 1])
+
+
+def _encoded(
+    stored: NDArray[Any], grid: StoredGrid, intent: int, dimensions: list[int]
+) -> list[bytes | memoryview]:
     forms = grid.forms or _forms_of(grid.affine)
     large = max(grid.shape) > np.iinfo(np.int16).max
     version = 2 if large else forms.version
@@ -36,14 +48,14 @@ def encode(
     size = header.dtype.itemsize
     header["sizeof_hdr"] = size
     header["magic"] = b"n+2\0\r\n\x1a\n" if version == 2 else b"n+1"
-    header["dim"] = [3, *grid.shape, 1, 1, 1, 1]
+    header["dim"] = dimensions
     header["datatype"] = _CODES[stored.dtype.newbyteorder("=")]
     header["bitpix"] = 8 * stored.dtype.itemsize
     header["vox_offset"] = size + len(_NO_EXTENSIONS)
     header["scl_slope"] = 1
     header["xyzt_units"] = _UNIT_CODES[forms.space_unit]
     header["descrip"] = f"napari-mrissl {__version__}".encode()[:79]
-    header["intent_code"] = _INTENT_LABEL if is_labels else 0
+    header["intent_code"] = intent
     _set_forms(header, forms, grid)
     little = stored.astype(stored.dtype.newbyteorder("<"), copy=False)
     return [header.tobytes() + _NO_EXTENSIONS, little.tobytes(order="F")]

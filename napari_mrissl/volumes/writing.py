@@ -30,6 +30,7 @@ _ENCODERS: dict[str, Encoder] = {
 WRITABLE_SUFFIXES = tuple(_ENCODERS)
 """Suffixes that `write_labels` and `write_image` know."""
 
+_OF_VECTORS = (".nii", ".nii.gz")
 _LARGEST_TABLE = 2**20
 GENERATOR = f"napari-mrissl {__version__}"
 
@@ -121,6 +122,41 @@ def write_image(
     return target
 
 
+def write_vectors(
+    path: str | Path, vectors: NDArray[np.float32], volume: Volume, *, overwrite: bool = False
+) -> Path:
+    """Save a vector in every voxel on the scan's stored grid, as NIfTI with vector intent.
+
+    Components are written as they are; only the voxels are put in the stored order.
+
+    Parameters
+    ----------
+    vectors
+        (S, A, R, C) floating point numbers.
+
+    Raises
+    ------
+    WriteError, ScanError
+        As for `write_image`, and if the suffix is not that of NIfTI.
+    """
+    target = Path(path)
+    _check_target(target, volume, overwrite)
+    if not target.name.lower().endswith(_OF_VECTORS):
+        raise WriteError(
+            "a format without vectors",
+            where=target,
+            field="suffix",
+            expected=" or ".join(_OF_VECTORS),
+            remedy="choose another suffix",
+        )
+    components = [volume.to_stored(part) for part in np.moveaxis(vectors, -1, 0)]
+    parts = nifti_writing.encode_vectors(np.stack(components, axis=-1), volume.stored)
+    if target.name.lower().endswith(".gz"):
+        parts = nifti_writing.gzip_parts(parts)
+    _write_parts(target, parts)
+    return target
+
+
 def _smallest(labels: NDArray[Any]) -> NDArray[Any]:
     if labels.dtype == bool:
         return labels.view(np.uint8)
@@ -171,8 +207,10 @@ def _same_file(first: Path, second: Path) -> bool:
 
 def _write(target: Path, stored: NDArray[Any], grid: StoredGrid, *, is_labels: bool) -> None:
     suffix = _suffix(target)
-    parts = _ENCODERS[suffix](stored, grid, is_labels, target)
+    _write_parts(target, _ENCODERS[suffix](stored, grid, is_labels, target))
 
+
+def _write_parts(target: Path, parts: list[bytes | memoryview]) -> None:
     def write(file: BinaryIO) -> None:
         for part in parts:
             file.write(part)
