@@ -19,6 +19,10 @@ from napari_mrissl.errors import MrisslError
 Floats = NDArray[np.float64]
 
 
+_SAME = 1e-5
+"""Of their size: coordinates that differ less in the mean are one and the same."""
+
+
 @dataclass(frozen=True, eq=False)
 class BodyAxes:
     """From coordinates to mm along (R, A, S).
@@ -86,7 +90,7 @@ def fitted(groups: Sequence[tuple[ArrayLike, ArrayLike]]) -> BodyAxes:
     Raises
     ------
     MrisslError
-        If there are no points, or all coordinates are the same.
+        If there are no points, or all coordinates are the same but for single precision.
     """
     pairs = [(np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in groups]
     if not pairs:
@@ -94,7 +98,8 @@ def fitted(groups: Sequence[tuple[ArrayLike, ArrayLike]]) -> BodyAxes:
     found = np.concatenate([a - a.mean(axis=0) for a, _ in pairs])
     true = np.concatenate([b - b.mean(axis=0) for _, b in pairs])
     spread = float((found**2).sum())
-    if not spread > 0:
+    size = max(float(np.abs(a).max()) for a, _ in pairs)
+    if not spread > len(found) * (_SAME * size) ** 2:
         raise MrisslError("all coordinates are the same", where="body axes")
     left, values, right = np.linalg.svd(found.T @ true)
     matrix = (values.sum() / spread) * (left @ right).T

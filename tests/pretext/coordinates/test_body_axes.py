@@ -73,3 +73,13 @@ def test_rank_correlation_is_scipys():
     second = first + rng.integers(0, 30, 200)
     expected = spearmanr(first, second).statistic
     assert spearman(first, second) == pytest.approx(expected, abs=1e-12)
+
+
+def test_coordinates_that_only_rounding_tells_apart_have_no_axes():
+    rng = np.random.default_rng(0)
+    places = rng.normal(size=(50, 3)) * 40
+    same = np.float32(1.6) * (1 + 1e-7 * rng.normal(size=(50, 3)))
+    with pytest.raises(MrisslError, match="all coordinates are the same"):
+        fitted([(same, places)])
+    found = fitted([(1.6 + 1e-3 * places, places)])
+    assert found.error_mm < 1e-6
