@@ -134,7 +134,7 @@ def test_imagine_slices(tmp_path):
         assert (summary["state"], summary["step"]) == ("finished", 2)
     # What the film shows is what the run imagines of that flight.
     head = mni152(2)
-    poses = policies.generate(head, "scroll", 6, 3)
+    poses = policies.generate(head, "walk", 6, 3)
     mind = Imagination.open(tmp_path / "dynamics")
     mind.begin(head, poses[0])
     for before, after in itertools.pairwise(poses[:5]):
