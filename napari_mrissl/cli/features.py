@@ -25,6 +25,9 @@ def features(
     normalise: Literal["l2", "standardised", "none"] = "l2",
     window: tuple[float, float] | None = None,
     precision: Literal["float32", "bfloat16"] = "float32",
+    snr: float | None = None,
+    coordinates: Literal["true", "zeroed"] | None = None,
+    intensity: Flag = False,
     half: Flag = False,
     frame: Frame = None,
     json: Flag = False,
@@ -32,7 +35,9 @@ def features(
     """Write the features of a scan as a zarr store, (C, S, A, R), with its affine.
 
     They are kept in the cache: the same scan and weights are not computed again. A run of the
-    method tokenizer or dynamics gives the mean of three orthogonal stacks of slices.
+    method tokenizer or dynamics gives the mean of three orthogonal stacks of slices; one of the
+    method diffusion all maps of its decoder, of the scan noised once; one of the method
+    coordinates three coordinates.
 
     Parameters
     ----------
@@ -43,13 +48,20 @@ def features(
     weights
         A name of mrissl weights list, the folder of a run, a safetensors file, or random.
     layer
-        Number of an inner layer instead of the features, e.g. 27, 31, 38, 45 or 52.
+        Number of an inner layer instead of the features, e.g. 27, 31, 38, 45 or 52; of a
+        denoiser one map of its decoder, from 0, the deepest.
     normalise
         Bring the channels of each voxel to length 1, or to mean 0 and deviation 1, or not.
     window
         Two values of the scan that become 0 and 1, e.g. -450 450 for a CT.
     precision
         In which the network computes; bfloat16 is for GPUs, where it is twice as fast.
+    snr
+        Of a denoiser: signal-to-noise ratio of the noise in dB; without it 10.
+    coordinates
+        Of a denoiser: whether it is told true ones, or nothing.
+    intensity
+        Of a run of the method coordinates: grey values behind the coordinates.
     half
         Write float16: half the size, three digits.
     frame
@@ -64,7 +76,17 @@ def features(
     if out.exists():
         raise MrisslError("is there already", where=out, remedy="give another name")
     check_target(out, (SUFFIX,), overwrite=False)
-    settings = _settings(weights, layer, normalise, window, precision)
+    settings = _settings(
+        weights,
+        tap=layer,
+        normalise=normalise,
+        window=window,
+        # What is usual need not be known to every kind of network.
+        precision=None if precision == "float32" else precision,
+        snr_db=snr,
+        coordinates=coordinates,
+        intensity=intensity or None,
+    )
     source = source_for(settings)
     volume = open_scan(scan, frame)
     for remark in remarks_on(volume, settings):
@@ -104,28 +126,18 @@ def features(
     )
 
 
-def _settings(
-    weights: str,
-    layer: int | None,
-    normalise: str,
-    window: tuple[float, float] | None,
-    precision: str,
-) -> BaseModel:
+def _settings(weights: str, **content: Any) -> BaseModel:
     from pydantic import ValidationError
 
-    from napari_mrissl.features.of_weights import settings_of
+    from napari_mrissl.features.of_weights import DENOISER, kind_of, settings_of
 
-    content = {
-        "tap": layer,
-        "normalise": normalise,
-        "window": window,
-        # What is usual need not be known to every kind of network.
-        "precision": None if precision == "float32" else precision,
-    }
+    if kind_of(weights) is DENOISER:
+        level = content.pop("tap")
+        content |= {"level": level, "scales": "decoder" if level is None else None}
     try:
         return settings_of(weights, **content)
     except ValidationError as reasons:
         first = reasons.errors(include_url=False)[0]
         field = str(first["loc"][0]) if first["loc"] else "window"
-        where = "--layer" if field == "tap" else f"--{field}"
+        where = {"tap": "--layer", "level": "--layer", "snr_db": "--snr"}.get(field, f"--{field}")
         raise MrisslError(first["msg"].removeprefix("Value error, "), where=where) from reasons

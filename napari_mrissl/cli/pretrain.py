@@ -22,6 +22,9 @@ Several = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="
 Optional = Annotated[Whole | None, Parameter(negative="")]
 
 _ENGINES = ("heads", "ensembles")
+_PLACES = {"steps": "optimisation.steps"}
+"""Options whose name alone is a setting of a method's own: diffusion has steps of noise."""
+
 _EVERY_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
 _STOP_SECONDS = 60.0
@@ -152,7 +155,8 @@ def changes_of(settings: tuple[str, ...], **named: Any) -> dict[str, Any]:
         if not equals or not key:
             raise MrisslError(f"{text!r}", where="--set", expected="KEY=VALUE")
         changes[key] = value
-    return changes | {name: value for name, value in named.items() if value is not None}
+    given = {_PLACES.get(name, name): value for name, value in named.items()}
+    return changes | {name: value for name, value in given.items() if value is not None}
 
 
 def data_of(

@@ -96,7 +96,7 @@ class Source:
         """Of a command: its name, or ``RUN-`` and the start of the SHA-256 of its weights."""
         name, plus, behind = self.name.partition("+")
         weights = getattr(self.settings, "weights", "")
-        if name in names() or not is_identity(weights):
+        if name in (*names(), RANDOM) or not is_identity(weights):
             return self.name
         return f"RUN-{weights[:12]}{plus}{behind}"
 

@@ -18,7 +18,7 @@ from napari_mrissl.evaluation.frozen import (
 )
 from napari_mrissl.features.network import NetworkSettings, Scales
 from napari_mrissl.features.of_networks import RANDOM
-from napari_mrissl.features.of_weights import KINDS, UNET, NetworkKind, kind_of
+from napari_mrissl.features.of_weights import DENOISER, KINDS, UNET, NetworkKind, kind_of
 from napari_mrissl.features.source import source_for
 from napari_mrissl.networks.unet_layout import UNetSize
 from napari_mrissl.networks.weight_library import (
@@ -41,9 +41,11 @@ def named(words: Sequence[str]) -> list[Source]:
     ----------
     words
         ``filters``, ``intensity``, ``random`` (`RANDOM_SEEDS` networks of the kind and size of
-        the first weights), or weights by name, run or file; with a variant behind it, such as
-        ``+scales`` for a network's features of its decoder's coarser levels as well, or
-        ``+each`` for the three stacks of a network for slices one after the other.
+        the first weights), or weights by name, run or file; with variants behind it, such as
+        ``+scales`` for a network's features of its decoder's coarser levels as well,
+        ``+each`` for the three stacks of a network for slices one after the other, ``+10dB``,
+        ``+t100`` and ``+zeroed`` for the noise of a denoiser and what it is told, or
+        ``+intensity`` for grey values beside body coordinates.
 
     Raises
     ------
@@ -97,23 +99,40 @@ def _random(first: tuple[str, WeightFile] | None, variant: str) -> list[Source]:
         size = first[1].size if first is not None else _usual_size()
         scales: Scales = "decoder" if variant else "output"
         return [random_network(seed, size, scales) for seed in range(RANDOM_SEEDS)]
-    kind = kind_of(first[0])
-    found = []
-    for seed in range(RANDOM_SEEDS):
-        drawn = kind.drawn(first[1], seed).model_copy(update=dict(_options(kind, variant)))
-        settings = source_for(drawn).settings
-        found.append(Source(_called(RANDOM, variant), seed, settings, identity_of(settings)))
-    return found
+    return [drawn_like(*first, seed, variant) for seed in range(RANDOM_SEEDS)]
+
+
+def drawn_like(word: str, file: WeightFile, seed: int, variant: str = "") -> Source:
+    """A network of the kind and size of weights as it is before training.
+
+    Of a denoiser the coordinates that guide it stay those of the weights, with what they saw.
+
+    Raises
+    ------
+    MrisslError
+        If their kind of network has no such variant.
+    """
+    kind = kind_of(word)
+    drawn = kind.drawn(file, seed).model_copy(update=dict(_options(kind, variant)))
+    settings = source_for(drawn).settings
+    known, untold = frozenset[str](), False
+    if kind is DENOISER:
+        known, untold = trained_on(word), silent(word)
+    return Source(_called(RANDOM, variant), seed, settings, identity_of(settings), known, untold)
 
 
 def _options(kind: NetworkKind, variant: str) -> dict[str, object]:
-    if variant and variant not in kind.variants:
-        raise MrisslError(
-            f"+{variant} behind these weights",
-            where="--weights",
-            expected=" or ".join(f"+{name}" for name in kind.variants),
-        )
-    return dict(kind.variants[variant]) if variant else {}
+    found: dict[str, object] = {}
+    for word in filter(None, variant.split("+")):
+        chosen = kind.options(word)
+        if chosen is None:
+            raise MrisslError(
+                f"+{word} behind these weights",
+                where="--weights",
+                expected=" or ".join(f"+{name}" for name in kind.words),
+            )
+        found |= chosen
+    return found
 
 
 def _weights(name: str) -> WeightFile:
@@ -122,10 +141,12 @@ def _weights(name: str) -> WeightFile:
 
 
 def parted(word: str) -> tuple[str, str]:
-    """The name of weights, and the variant behind it; ``""`` where there is none."""
+    """The name of weights, and the variants behind it; ``""`` where there are none."""
     name, plus, variant = word.rpartition("+")
-    known = plus and any(variant in kind.variants for kind in KINDS)
-    return (name, variant) if known else (word, "")
+    if not plus or all(kind.options(variant) is None for kind in KINDS):
+        return word, ""
+    name, before = parted(name)
+    return name, f"{before}+{variant}" if before else variant
 
 
 def _called(name: str, variant: str) -> str:

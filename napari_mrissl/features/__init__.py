@@ -10,6 +10,8 @@ from napari_mrissl.features.cache import (
     set_cache_limit,
 )
 from napari_mrissl.features.cancel import Cancelled
+from napari_mrissl.features.coordinate_maps import CoordinateMapSettings
+from napari_mrissl.features.denoiser import DenoiserSettings
 from napari_mrissl.features.filter_bank import FilterBankSettings
 from napari_mrissl.features.network import NetworkSettings
 from napari_mrissl.features.slice_stacks import SliceStackSettings
@@ -23,6 +25,8 @@ from napari_mrissl.features.source import (
 
 __all__ = [
     "Cancelled",
+    "CoordinateMapSettings",
+    "DenoiserSettings",
     "Estimate",
     "FeatureSource",
     "FeatureStack",

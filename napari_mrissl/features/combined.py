@@ -1,4 +1,4 @@
-"""The filter bank and a network, for volumes or for slices, as one stack of channels."""
+"""The filter bank and a network of any kind as one stack of channels."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from napari_mrissl.features.coordinate_maps import CoordinateMapSettings
+from napari_mrissl.features.denoiser import DenoiserSettings
 from napari_mrissl.features.filter_bank import FilterBankSettings
 from napari_mrissl.features.network import NetworkSettings
 from napari_mrissl.features.slice_stacks import SliceStackSettings
 from napari_mrissl.features.source import register_source, source_for
 from napari_mrissl.features.stacked import Stacked
 
-AnyNetwork = Annotated[NetworkSettings | SliceStackSettings, Field(discriminator="kind")]
+AnyNetwork = Annotated[
+    NetworkSettings | SliceStackSettings | DenoiserSettings | CoordinateMapSettings,
+    Field(discriminator="kind"),
+]
 
 
 class CombinedSettings(BaseModel):

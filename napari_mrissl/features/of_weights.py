@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,18 @@ from typing import Any
 from pydantic import BaseModel
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.features.coordinate_maps import CoordinateMapSettings
+from napari_mrissl.features.denoiser import DenoiserSettings
 from napari_mrissl.features.network import NetworkSettings
 from napari_mrissl.features.of_networks import RANDOM
 from napari_mrissl.features.slice_stacks import SliceStackSettings
+from napari_mrissl.networks.diffusion_cards import COORDINATES, DIFFUSION
 from napari_mrissl.networks.slice_cards import DYNAMICS, TOKENIZER, slice_network
 from napari_mrissl.networks.weight_library import WeightFile, network_named
-from napari_mrissl.networks.weight_places import is_identity, place_of
+from napari_mrissl.networks.weight_places import is_identity, place_of, remember
+
+_RATIO = re.compile(r"(-?\d{1,2}(?:\.\d{1,3})?)dB")
+_STEP = re.compile(r"t(\d{1,5})")
 
 
 @dataclass(frozen=True)
@@ -30,11 +37,28 @@ class NetworkKind:
         Of a random network of the same size, from a file of weights and a seed.
     variants
         Options by the word that stands behind the name of weights and a plus.
+    noisy
+        Whether such a word may also be a signal-to-noise ratio, as 10dB, or a step of the noise,
+        as t100.
     """
 
     settings: Callable[..., BaseModel]
     drawn: Callable[[WeightFile, int], BaseModel]
     variants: Mapping[str, Mapping[str, Any]]
+    noisy: bool = False
+
+    def options(self, word: str) -> Mapping[str, Any] | None:
+        """What a word behind a plus stands for; None if for nothing."""
+        if self.noisy and (ratio := _RATIO.fullmatch(word)):
+            return {"snr_db": float(ratio[1])}
+        if self.noisy and (step := _STEP.fullmatch(word)):
+            return {"step": int(step[1])}
+        return self.variants.get(word)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words there are, for people."""
+        return (*self.variants, *(("10dB", "t100") if self.noisy else ()))
 
 
 def _drawn_unet(file: WeightFile, seed: int) -> BaseModel:
@@ -49,12 +73,36 @@ def _drawn_slices(file: WeightFile, seed: int) -> BaseModel:
     )
 
 
+def _drawn_denoiser(file: WeightFile, seed: int) -> BaseModel:
+    remember(file.identity, file.path)
+    return DenoiserSettings(weights=file.identity, untrained=seed)
+
+
+def _drawn_coordinates(file: WeightFile, seed: int) -> BaseModel:
+    remember(file.identity, file.path)
+    return CoordinateMapSettings(weights=file.identity, untrained=seed)
+
+
 UNET = NetworkKind(NetworkSettings, _drawn_unet, {"scales": {"scales": "decoder"}})
 SLICES = NetworkKind(SliceStackSettings, _drawn_slices, {"each": {"joined": "each"}})
 
-KINDS = (UNET, SLICES)
+DENOISER = NetworkKind(
+    DenoiserSettings,
+    _drawn_denoiser,
+    {"scales": {"scales": "decoder"}, "zeroed": {"coordinates": "zeroed"}},
+    noisy=True,
+)
 
-BY_METHOD: Mapping[str, NetworkKind] = {TOKENIZER: SLICES, DYNAMICS: SLICES}
+MAPS = NetworkKind(CoordinateMapSettings, _drawn_coordinates, {"intensity": {"intensity": True}})
+
+KINDS = (UNET, SLICES, DENOISER, MAPS)
+
+BY_METHOD: Mapping[str, NetworkKind] = {
+    TOKENIZER: SLICES,
+    DYNAMICS: SLICES,
+    DIFFUSION: DENOISER,
+    COORDINATES: MAPS,
+}
 """What weights of a method are; those of all others are plain U-Nets."""
 
 

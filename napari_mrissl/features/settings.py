@@ -9,6 +9,8 @@ from pydantic import BaseModel, Discriminator, Tag, TypeAdapter, ValidationError
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features.combined import CombinedSettings
+from napari_mrissl.features.coordinate_maps import CoordinateMapSettings
+from napari_mrissl.features.denoiser import DenoiserFeatures, DenoiserSettings
 from napari_mrissl.features.filter_bank import FilterBankSettings
 from napari_mrissl.features.network import NetworkSettings, network_source
 from napari_mrissl.features.slice_stacks import SliceStacks, SliceStackSettings
@@ -26,6 +28,8 @@ FeatureSettings = Annotated[
     Annotated[FilterBankSettings, Tag("filter_bank")]
     | Annotated[NetworkSettings, Tag("network")]
     | Annotated[SliceStackSettings, Tag("slices")]
+    | Annotated[DenoiserSettings, Tag("denoiser")]
+    | Annotated[CoordinateMapSettings, Tag("coordinates")]
     | Annotated[CombinedSettings, Tag("combined")],
     Discriminator(_kind),
 ]
@@ -64,4 +68,6 @@ def remarks_on(volume: Volume, settings: BaseModel) -> tuple[str, ...]:
         return network_source(settings).remarks(volume)
     if isinstance(settings, SliceStackSettings):
         return SliceStacks(settings).remarks(volume)
+    if isinstance(settings, DenoiserSettings):
+        return DenoiserFeatures(settings).remarks(volume)
     return ()

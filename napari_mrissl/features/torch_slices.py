@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from napari_mrissl.features import kernels
 from napari_mrissl.features.cancel import IsCancelled, Progress, stop_if
-from napari_mrissl.features.of_networks import without_contrast
 from napari_mrissl.features.slice_stacks import STACKS, stack_poses
+from napari_mrissl.features.torch_patches import ends_of
 from napari_mrissl.geometry import Pose
 from napari_mrissl.networks.slice_encoder import SliceEncoder
 from napari_mrissl.slicing import compiled, render
@@ -37,7 +37,8 @@ def compute_into(
     cancelled: IsCancelled | None = None,
 ) -> None:
     """Fill `out`; see `SliceStacks.compute_into`."""
-    ends = _ends(source, volume)
+    settings = source.settings
+    ends = ends_of(volume, settings.percentiles, settings.window)
     encoder = _encoder(source)
     for number, stack in enumerate(STACKS):
 
@@ -52,26 +53,15 @@ def compute_into(
         target = out[number * own : (number + 1) * own] if each else out
         _to_voxels(source, volume, tokens, number, target, added=not each and number > 0)
         tell(1.0)
-    if source.settings.normalise != "none":
-        standardised = source.settings.normalise == "standardised"
+    if settings.normalise != "none":
+        standardised = settings.normalise == "standardised"
         over_rows(
             lambda first, last: kernels.normalise_channels(out, standardised, first, last),
             out.shape[1],
             out.size,
         )
-    elif source.settings.joined == "mean":
+    elif settings.joined == "mean":
         out /= len(STACKS)
-
-
-def _ends(source: SliceStacks, volume: Volume) -> tuple[float, float]:
-    """The values of the scan that are 0 and 1 to the network."""
-    settings = source.settings
-    if settings.window is not None:
-        return settings.window
-    assert settings.percentiles is not None  # noqa: S101 - the source has chosen
-    if volume.data.min() == volume.data.max():
-        raise without_contrast(volume)
-    return volume.value_range(*settings.percentiles)
 
 
 def _encoder(source: SliceStacks) -> SliceEncoder:

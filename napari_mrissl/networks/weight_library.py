@@ -17,6 +17,7 @@ from napari_mrissl.assets import asset
 from napari_mrissl.directories import data_directory, made_directory
 from napari_mrissl.errors import MrisslError, printable
 from napari_mrissl.networks import weights
+from napari_mrissl.networks.diffusion_cards import refuse_frozen
 from napari_mrissl.networks.unet_layout import UNetSize, size_of
 
 if TYPE_CHECKING:
@@ -306,6 +307,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _file(name: str | None, path: Path, origin: Origin) -> WeightFile:
     file = _opened_file(name, path, origin)
+    refuse_frozen(file.card, path)
     _ = file.size  # other networks are refused here, not when they are loaded
     return file
 

@@ -256,14 +256,14 @@ def cut_box(scan: Scan, lower: Triple, upper: Triple, into: NDArray[np.float32])
     Its sides need not be equal, nor need the box lie in the scan: beyond it the outermost
     voxels go on.
     """
-    from napari_mrissl.pretext import crop_kernels
+    from napari_mrissl.slicing import box_kernels
 
     volume = scan.volume
     # Value = slope * stored + intercept, and low and high are values.
     gain = volume.slope / (scan.high - scan.low)
     origin = (scan.low - volume.intercept) / volume.slope
     number = number_type(volume.data.dtype)
-    crop_kernels.cut(volume.data, lower, upper, number(origin), number(gain), into)
+    box_kernels.cut(volume.data, lower, upper, number(origin), number(gain), into)
 
 
 def cut_labels(scan: Scan, record: CropRecord) -> NDArray[np.integer]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.networks import weights
+from napari_mrissl.networks.diffusion_cards import refuse_frozen
 from napari_mrissl.networks.unet_layout import size_of
 from napari_mrissl.networks.weight_library import DEFAULT, names, weights_named
 from napari_mrissl.pretext.registry import TASKS
@@ -175,6 +176,7 @@ def _fitting(
     card: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], settings: RunSettings
 ) -> tuple[str, ...]:
     """Remarks on weights; raises where they cannot be begun from."""
+    refuse_frozen(card, "initial weights")
     if not _of_run(shapes):
         _check_size(shapes, settings)
     wanted = settings.data.preprocessing.model_dump(mode="json")

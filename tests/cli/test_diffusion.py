@@ -49,6 +49,8 @@ def test_diffusion_is_pretrained_from_coordinates(scans, run, refused, tmp_path)
     settings = Run.open(tmp_path / "diffusion").settings
     assert settings.task["coordinates"] == "true"
     assert settings.optimisation.ema > 0
+    # Steps of the option are the optimiser's, not those of the noise.
+    assert (settings.optimisation.steps, settings.task["steps"]) == (2, 1000)
 
     alone = _words("diffusion", scans, tmp_path / "alone", {**PATCHES, "coordinates": "none"})
     assert "uses no other network" in refused(*alone, "--init", first)

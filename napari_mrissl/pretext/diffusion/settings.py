@@ -6,13 +6,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from napari_mrissl.networks.diffusion_cards import DIFFUSION, GuidedShape
 from napari_mrissl.networks.settings import BackboneSettings, DenoiserShape
 from napari_mrissl.pretext.diffusion.schedule import Kind, Prediction
 from napari_mrissl.pretext.info import TaskInfo, TaskSettings
 from napari_mrissl.pretext.settings import Settings, Share
-
-FREQUENCIES = (0.5, 1.0, 2.0, 4.0)
-"""Of the sine and cosine of each coordinate, which is in [0, 1]: 24 channels."""
 
 
 def _word(value: object) -> object:
@@ -84,6 +82,18 @@ class DiffusionSettings(TaskSettings):
     steps: int = Field(
         default=1000, ge=2, le=4000, title="Steps of noise", description="From clean to noise."
     )
+    levels: Literal["all", "one"] = Field(
+        default="all",
+        title="Levels of noise",
+        description="All steps, or one: a plain denoiser, which a diffusion is compared with.",
+    )
+    one_db: float = Field(
+        default=10.0,
+        ge=-30,
+        le=30,
+        title="The one level (dB)",
+        description="Signal-to-noise ratio of the one level of a plain denoiser.",
+    )
     prediction: Prediction = Field(
         default="epsilon",
         title="Prediction",
@@ -133,11 +143,10 @@ class DiffusionSettings(TaskSettings):
         return not self.guided
 
     @property
-    def channels(self) -> int:
-        """That go in beside the noisy patch."""
-        if not self.guided:
-            return 0
-        return 3 if self.encoding == "plain" else 6 * len(FREQUENCIES)
+    def shape(self) -> GuidedShape:
+        """Of the network."""
+        backbone = self.backbone if self.guided else None
+        return GuidedShape(self.denoiser, backbone, self.encoding, self.film, self.joint > 0)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -170,7 +179,7 @@ _TINY = {"width": 8, "depth": 2, "blocks": 1, "attention": False}
 _CPU = {"width": 8, "depth": 3, "blocks": 1, "attention": True}
 
 INFO = TaskInfo(
-    name="diffusion",
+    name=DIFFUSION,
     title="Diffusion with body coordinates",
     description="The network takes noise out of patches, told by another network where in the "
     "body they are.",

@@ -43,6 +43,8 @@ class Diffusion(Task[DiffusionSettings]):
         super().__init__(settings)
         self.targets = ("guide",) if settings.guided else ()
         self.schedule = Schedule(settings.schedule, settings.steps)
+        one = self.schedule.step_of(settings.one_db)
+        self.steps = np.arange(settings.steps) if settings.levels == "all" else np.array([one])
         self.bodies = sampling.Bodies()
         patch = settings.patch
         self.view = ViewSettings(
@@ -64,7 +66,7 @@ class Diffusion(Task[DiffusionSettings]):
         rng = key.generator("diffusion")
         arrays: dict[str, NDArray[Any]] = {
             "patch": patch,
-            "step": np.array(rng.integers(chosen.steps)),
+            "step": self.steps[rng.integers(chosen.steps) % len(self.steps)],
             "told": np.array(rng.random() >= chosen.dropout, np.float32),
             "noise": rng.standard_normal(patch.shape, np.float32),
         }
@@ -109,10 +111,10 @@ class Diffusion(Task[DiffusionSettings]):
     def chance(self, subjects: Subjects, seed: int) -> dict[str, float]:
         """Of a denoiser that takes each voxel by itself as a Gaussian, the same for all voxels.
 
-        In closed form from the variance of voxels, over all steps; see `optima`.
+        In closed form from the variance of voxels, over the steps that are trained; see `optima`.
         """
-        known = self.moments(subjects, seed)
-        return {"denoise": float(known.voxelwise(self.schedule, self.settings.prediction).mean())}
+        known = self.moments(subjects, seed).voxelwise(self.schedule, self.settings.prediction)
+        return {"denoise": float(known[self.steps].mean())}
 
     def chance_with(
         self, network: torch.nn.Module, subjects: Subjects, seed: int

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from napari_mrissl.errors import MrisslError, printable
 from napari_mrissl.features.network import PAINTED
 from napari_mrissl.networks import weights
+from napari_mrissl.networks.diffusion_cards import refuse_frozen
 from napari_mrissl.networks.settings import BackboneSettings
 from napari_mrissl.networks.unet_layout import OUT_CHANNELS, UNetSize
 from napari_mrissl.networks.weight_library import DEFAULT, available, names, weights_named
@@ -57,7 +58,7 @@ def start_of(words: str) -> Start:
     Raises
     ------
     MrisslError
-        If there are no such weights, or no network here can hold them.
+        If there are no such weights, no network here can hold them, or they are a denoiser's.
     """
     if words == SCRATCH:
         shipped = any(file.origin == "shipped" for file in available())
@@ -70,6 +71,7 @@ def start_of(words: str) -> Start:
         return Start(file.name, _of_size(file.size), _scale(file.card), file.path)
     path, identity = weights_file(words)
     card = weights.read_card(path)
+    refuse_frozen(card, path)
     name = f"{printable(str(card.get('method', 'weights')))[:40]} {identity[:8]}"
     return Start(name, _of_card(card, path), _scale(card), path)
 

@@ -6,8 +6,9 @@ from pydantic import ValidationError
 
 from napari_mrissl.networks.coordinate_network import CoordinateNetwork
 from napari_mrissl.networks.denoising_unet import Attention, DenoisingUNet
+from napari_mrissl.networks.guided_denoiser import waves
 from napari_mrissl.networks.settings import DenoiserShape
-from napari_mrissl.pretext.diffusion.network import DiffusionNetwork, waves
+from napari_mrissl.pretext.diffusion.network import DiffusionNetwork
 from napari_mrissl.pretext.diffusion.settings import DiffusionSettings
 from tests.pretext.diffusion.small import SMALL
 

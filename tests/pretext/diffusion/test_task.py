@@ -67,6 +67,18 @@ def test_controls_are_told_of_other_patches_or_of_none():
         assert torch.equal(run["noise"][number], true["noise"][number])
 
 
+def test_a_plain_denoiser_has_one_level_of_noise():
+    task = _task(levels="one", one_db=5.0)
+    one, _ = _batch(task)
+    all_levels, _ = _batch(_task())
+    assert set(one["step"].tolist()) == {task.schedule.step_of(5.0)}
+    assert len(set(all_levels["step"].tolist())) == 4
+    for name in ("patch", "noise", "told"):
+        assert torch.equal(one[name], all_levels[name])
+    known = task.moments(Blobs(), 0).voxelwise(task.schedule, "epsilon")
+    assert task.chance(Blobs(), 0)["denoise"] == pytest.approx(known[task.schedule.step_of(5.0)])
+
+
 class _VoxelByVoxel(torch.nn.Module):
     """The best denoiser that takes each voxel by itself as a Gaussian."""
 
