@@ -21,12 +21,16 @@ Floats = NDArray[np.float64]
 
 
 class Kind(NamedTuple):
-    """How the vectors of one layer are drawn: name, colour, ``line`` or ``arrow``, width in mm."""
+    """How the vectors of one layer are drawn: name, colour, ``line`` or ``arrow``, width in mm.
+
+    In 2D only those are drawn that begin no farther than ``near`` mm from the plane in view.
+    """
 
     name: str
     color: tuple[float, float, float]
     style: str
     width: float
+    near: float = np.inf
 
 
 class DrawnVectors:
@@ -52,6 +56,7 @@ class DrawnVectors:
         self._viewer = viewer
         self._vectors: dict[str, Floats] = {}
         self._busy = False
+        self._near = {kind.name: kind.near for kind in kinds}
         self.layers = {
             kind.name: Vectors(
                 np.zeros((0, 2, 3)),
@@ -102,6 +107,14 @@ class DrawnVectors:
         """Take the layers out of the viewer and let go of it."""
         for event in self._events():
             event.disconnect(self._draw)
+        self._take_out()
+
+    def hide(self) -> None:
+        """Draw nothing, and take the layers out of the viewer; `draw` brings them back."""
+        self.clear()
+        self._take_out()
+
+    def _take_out(self) -> None:
         for layer in self.layers.values():
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
@@ -121,11 +134,11 @@ class DrawnVectors:
                 if layer in self._viewer.layers and not nothing:
                     # They must not stretch the viewer's sliders, nor pay for that.
                     with layer.events.extent.blocker():
-                        layer.data = self._placed(vectors)
+                        layer.data = self._placed(vectors, self._near[name])
         finally:
             self._busy = False
 
-    def _placed(self, vectors: Floats | None) -> Floats:
+    def _placed(self, vectors: Floats | None, near: float) -> Floats:
         if vectors is None:
             return np.zeros((0, 2, 3))
         placed = to_napari(vectors)
@@ -133,7 +146,9 @@ class DrawnVectors:
         first = dims.ndim - 3
         for axis in dims.not_displayed:
             if axis >= first:
-                placed[:, 0, axis - first] = dims.point[axis] * millimetres(self._viewer)
+                at = dims.point[axis] * millimetres(self._viewer)
+                placed = placed[np.abs(placed[:, 0, axis - first] - at) <= near]
+                placed[:, 0, axis - first] = at
                 placed[:, 1, axis - first] = 0
         return placed
 

@@ -9,6 +9,7 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.ui.inspector.method_panel import MethodPanel
 
 PANELS: Mapping[str, str] = {
+    "coordinates": "napari_mrissl.ui.inspector.coordinates.panel:CoordinatesPanel",
     "vectorpose": "napari_mrissl.ui.inspector.vectorpose.panel:VectorPosePanel",
     "dynamics": "napari_mrissl.ui.inspector.navigation.panel:NavigationPanel",
     "observable": "napari_mrissl.ui.inspector.observable.panel:ObservablePanel",

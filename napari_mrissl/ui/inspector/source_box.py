@@ -11,8 +11,9 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QWidget
 
 from napari_mrissl.errors import MrisslError, printable
 from napari_mrissl.ui.inspector.work import RunChoice
-from napari_mrissl.ui.layers import reading_of
+from napari_mrissl.ui.layers import METADATA_KEY, reading_of
 from napari_mrissl.ui.recorder.parts import button, label_of
+from napari_mrissl.ui.segmenter.prompt_layers import ROLE
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -172,10 +173,12 @@ def _words(run: RunChoice) -> str:
 
 
 def is_scan(layer: Any) -> bool:
-    """Whether a layer is a 3-D image that can be inspected."""
+    """Whether a layer is a 3-D image that can be inspected, and no map that a dock made."""
     from napari.layers import Image
 
-    return isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb
+    if not isinstance(layer, Image) or layer.ndim != 3 or layer.rgb:
+        return False
+    return layer.metadata.get(METADATA_KEY, {}).get(ROLE) is None
 
 
 def other_scans(
