@@ -7,6 +7,7 @@ from cyclopts import App
 from napari_mrissl import __version__
 from napari_mrissl.cli.benchmark import vectorpose_ablation
 from napari_mrissl.cli.benchmark_clicks import clicks_needed
+from napari_mrissl.cli.benchmark_diffusion import diffusion_arms
 from napari_mrissl.cli.benchmark_features import frozen_features
 from napari_mrissl.cli.benchmark_fewshot import few_shot
 from napari_mrissl.cli.benchmark_navigation import navigation_arms
@@ -93,6 +94,7 @@ def application() -> App:
     benchmark.command(navigation_arms, name="navigation")
     benchmark.command(standard_plane, name="plane")
     benchmark.command(observable_arms, name="observable")
+    benchmark.command(diffusion_arms, name="diffusion")
     app.command(benchmark)
     weights = App(name="weights", help="Trained networks: list, import, verify and export them.")
     weights.command(list_weights, name="list")

@@ -25,7 +25,7 @@ from napari_mrissl.evaluation.contenders import (
     Lesson,
     Segment,
 )
-from napari_mrissl.evaluation.frozen import FrozenSettings
+from napari_mrissl.evaluation.frozen import FrozenSettings, Source
 from napari_mrissl.evaluation.frozen_sources import named
 from napari_mrissl.evaluation.in_turn import Tell, filled
 from napari_mrissl.evaluation.labelled_scans import LabelledScan, LabelledScans, drawn
@@ -127,6 +127,8 @@ def compare(
     scans: LabelledScans,
     settings: FewShotSettings | None = None,
     *,
+    sources: Sequence[Source] = (),
+    command: str = "",
     tell: Tell = lambda text: None,
     cancelled: IsCancelled | None = None,
 ) -> list[Row]:
@@ -144,6 +146,10 @@ def compare(
         Split by subject here.
     settings
         The protocol.
+    sources
+        Of further features, by names of their own; with heads only.
+    command
+        How cells are made, of another command than `command_of` says.
     tell
         Is told what happens.
     cancelled
@@ -175,7 +181,7 @@ def compare(
         own, runs = _finetuning(settings), folder / RUNS
         contenders = [*trained(tuple(words), own, runs, lambda: grids[0], lessons, cancelled)]
     else:
-        contenders = [*_frozen(words, settings)]
+        contenders = [*_frozen([*named(words), *sources], settings)]
     if len({(one.name, one.seed) for one in contenders}) < len(contenders):
         raise MrisslError("two of them are the same weights", where="--weights")
     for shots in settings.shots:
@@ -186,7 +192,7 @@ def compare(
                 expected=f"1 to {len(pool) - 1} for this split",
             )
     refuse_overlap(contenders, tested)
-    grids.append(_grid(folder, scans, settings, words))
+    grids.append(_grid(folder, scans, settings, command or command_of(words, settings)))
     return _filled(grids[0], contenders, lessons, tested, scans, settings, tell, cancelled)
 
 
@@ -287,11 +293,11 @@ def _filled(
     return rows
 
 
-def _frozen(words: Sequence[str], settings: FewShotSettings) -> list[Frozen]:
+def _frozen(sources: Sequence[Source], settings: FewShotSettings) -> list[Frozen]:
     own = FrozenSettings(
         **settings.model_dump(include={"shots", "draws", "test", "voxels", "decision", "seed"})
     )
-    return [Frozen(source, settings.mode, own) for source in named(words)]
+    return [Frozen(source, settings.mode, own) for source in sources]
 
 
 def _finetuning(settings: FewShotSettings) -> FinetuneSettings:
@@ -306,9 +312,7 @@ def _finetuning(settings: FewShotSettings) -> FinetuneSettings:
     )
 
 
-def _grid(
-    folder: Path, scans: LabelledScans, settings: FewShotSettings, words: Sequence[str]
-) -> Grid:
+def _grid(folder: Path, scans: LabelledScans, settings: FewShotSettings, command: str) -> Grid:
     protocol = {
         "comparison": "few labelled scans",
         "data": scans.fingerprint,
@@ -316,7 +320,7 @@ def _grid(
         "surfaces": library(),
         **settings.model_dump(mode="json", include={"test", "seed", "tolerance_mm"}),
     }
-    return Grid(folder, protocol, command_of(words, settings))
+    return Grid(folder, protocol, command)
 
 
 def _about(scans: LabelledScans, settings: FewShotSettings) -> str:

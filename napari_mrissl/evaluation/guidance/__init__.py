@@ -1,0 +1,1 @@
+"""What body coordinates add to diffusion: arms at equal budgets, probes, losses and controls."""

@@ -1,0 +1,114 @@
+"""The arms of the comparison: which runs they are, and that their budgets are equal; no torch.
+
+Controls are those that the method's notes ask for: without coordinates, shuffled ones, a plain
+denoiser at one level of noise, and restoration of spoiled crops by a plain U-Net.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.evaluation.navigation.arms import Arm
+from napari_mrissl.networks.diffusion_cards import COORDINATES, DIFFUSION
+from napari_mrissl.training.building import info_of, knows, settings_for
+from napari_mrissl.training.settings import DataSettings, RunSettings
+
+START = COORDINATES
+GUIDED, NONE, SHUFFLED = "guided", "no_coordinates", "shuffled_coordinates"
+PLAIN, RESTORED = "plain_denoiser", "restoration"
+DENOISERS = (GUIDED, NONE, SHUFFLED, PLAIN)
+COMPARED = (*DENOISERS, RESTORED)
+"""The arms of the table, in its order."""
+
+_RESTORATION = "reconstruction"
+_OURS = ("coordinates", "levels", "one_db", "prediction", "schedule", "backbone.name")
+"""Settings that arms differ in, or that losses could not be compared with."""
+
+Changes = Mapping[str, Any]
+
+
+def arms(
+    data: DataSettings | Mapping[str, Any] | None, preset: str, changes: Changes
+) -> dict[str, Arm]:
+    """All runs by name, in the order in which they can be trained.
+
+    Parameters
+    ----------
+    data
+        What all of them are trained on.
+    preset
+        ``"tiny"``, ``"cpu"`` or ``"gpu"``.
+    changes
+        Single settings of every run that knows them, e.g. ``optimisation.steps`` or
+        ``patch.side``; shapes of a backbone go to the network of coordinates alone, which the
+        denoisers take over.
+
+    Raises
+    ------
+    MrisslError
+        If no method knows a key, or a value is none.
+    """
+    parts = _parted(changes)
+    own = parts[DIFFUSION]
+    guided = settings_for(DIFFUSION, data, preset, own)
+    alone = {**own, "coordinates": "none"}
+    budget = {
+        "optimisation.steps": guided.optimisation.steps,
+        "optimisation.batch": guided.optimisation.batch,
+        "backbone.name": "unet",
+    }
+    made = {
+        START: settings_for(COORDINATES, data, preset, parts[COORDINATES]),
+        GUIDED: guided,
+        NONE: settings_for(DIFFUSION, data, preset, alone),
+        SHUFFLED: settings_for(DIFFUSION, data, preset, {**own, "coordinates": "shuffled"}),
+        PLAIN: settings_for(DIFFUSION, data, preset, {**alone, "levels": "one"}),
+        RESTORED: settings_for(_RESTORATION, data, preset, {**parts[_RESTORATION], **budget}),
+    }
+    begun = (GUIDED, SHUFFLED)
+    return {name: Arm(name, one, START if name in begun else None) for name, one in made.items()}
+
+
+def budgets(runs: Mapping[str, Arm]) -> dict[str, dict[str, int]]:
+    """Optimiser steps and samples of each run; those of `START` are no part of the others'.
+
+    Raises
+    ------
+    MrisslError
+        If they are not the same for all compared arms.
+    """
+    found = {name: _budget(arm.settings) for name, arm in runs.items()}
+    if len({tuple(found[name].values()) for name in COMPARED}) > 1:
+        raise MrisslError("arms of different budgets", where="benchmark", expected="the same")
+    return found
+
+
+def _budget(settings: RunSettings) -> dict[str, int]:
+    chosen = settings.optimisation
+    return {"steps": chosen.steps, "samples": chosen.steps * chosen.batch * chosen.accumulation}
+
+
+def _parted(changes: Changes) -> dict[str, dict[str, Any]]:
+    """Changes of each method's runs."""
+    parts: dict[str, dict[str, Any]] = {COORDINATES: {}, DIFFUSION: {}, _RESTORATION: {}}
+    for key, value in changes.items():
+        if key in _OURS:
+            raise MrisslError(
+                f"{key} by --set", where="--set", expected="a setting that is the same in all arms"
+            )
+        for method, part in parts.items():
+            if _takes(method, key) and (method == COORDINATES or not key.startswith("backbone")):
+                part[key] = value
+        if not any(key in part for part in parts.values()):
+            settings_for(DIFFUSION, None, None, {key: value})  # says what keys there are
+    return parts
+
+
+def _takes(method: str, key: str) -> bool:
+    """Whether a method knows a key to its last part: two may have crops of different settings."""
+    first, *rest = key.split(".")
+    field = info_of(method).settings.model_fields.get(first)
+    inner = getattr(field.annotation, "model_fields", None) if field is not None else None
+    return knows(method, key) and (inner is None or not rest or rest[0] in inner)
