@@ -182,8 +182,12 @@ def field_of(network: Inspector, scan: Scan, progress: Progress | None = None) -
 
 
 def _body(volume: Volume, lattice: Lattice) -> Bools:
+    from scipy.ndimage import binary_fill_holes
+
     known = Foreground.of(volume)
     body: Bools = render_labels(known.mask, known.affine, lattice.affine, lattice.shape) > 0
+    # What is dark within a body, as its ventricles, has a place in it too.
+    body = binary_fill_holes(body)
     if not body.any():
         raise MrisslError("has no body to be told from air", where=volume.name)
     return body

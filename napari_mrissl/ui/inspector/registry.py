@@ -10,6 +10,7 @@ from napari_mrissl.ui.inspector.method_panel import MethodPanel
 
 PANELS: Mapping[str, str] = {
     "coordinates": "napari_mrissl.ui.inspector.coordinates.panel:CoordinatesPanel",
+    "diffusion": "napari_mrissl.ui.inspector.diffusion.panel:DiffusionPanel",
     "vectorpose": "napari_mrissl.ui.inspector.vectorpose.panel:VectorPosePanel",
     "dynamics": "napari_mrissl.ui.inspector.navigation.panel:NavigationPanel",
     "observable": "napari_mrissl.ui.inspector.observable.panel:ObservablePanel",

@@ -27,7 +27,11 @@ class MapTab(QWidget):
         self.colours = _tick(
             "Colours", "The three coordinates as red, green and blue; air is black", on=True
         )
-        self.lines = _tick("Iso-lines", "Lines along which a coordinate is the same", on=True)
+        self.lines = _tick(
+            "Iso-lines",
+            "Black lines along which a coordinate is the same, and the outline",
+            on=True,
+        )
         self.arrows = _tick(
             "Gradient arrows",
             "Where a coordinate rises, and how steeply: 8 mm long where it rises by 1 mm a mm",

@@ -29,7 +29,7 @@ ARROWS, PLACES = "rise of a coordinate", "same coordinate"
 
 APART_MM, LONG_MM = 12.0, 8.0
 _RED = (0.98, 0.2, 0.2, 1.0)
-_LINE = (1.0, 1.0, 1.0, 1.0)
+_LINE = (0.0, 0.0, 0.0, 1.0)
 _CLICK, _MATCH = "#ffd43b", "#3bc9db"
 _POINT_MM = 8.0
 KINDS = (Kind(ARROWS, (1.0, 0.83, 0.23), "arrow", 1.0, APART_MM / 2),)
@@ -46,8 +46,8 @@ def draw(
         maps.remove(COLOURS)
     if tab.lines.isChecked():
         bands = drawn.bands(axis, tab.each.value())
-        white = DirectLabelColormap(color_dict={0: np.zeros(4), None: np.array(_LINE)})
-        maps.show_labels(LINES, bands, drawn.lattice.affine, colormap=white, opacity=0.8)
+        black = DirectLabelColormap(color_dict={0: np.zeros(4), None: np.array(_LINE)})
+        maps.show_labels(LINES, bands, drawn.lattice.affine, colormap=black, opacity=0.8)
         maps.layers[LINES].contour = 1
         # napari draws no contours in 3D: whole bands would hide everything else.
         maps.layers[LINES].visible = maps.viewer.dims.ndisplay == 2
@@ -101,7 +101,7 @@ class Places:
             symbol="cross",
             border_color="black",
             features={"what": np.zeros(0, object)},
-            text={"string": "{what}", "size": 10, "color": "white", "anchor": "lower_left"},
+            text={"string": "    {what}", "size": 10, "color": "white", "anchor": "lower_left"},
             units=UNITS,
             axis_labels=AXIS_LABELS,
             metadata={METADATA_KEY: {}},

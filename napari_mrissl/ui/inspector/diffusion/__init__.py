@@ -1,0 +1,1 @@
+"""The panel of diffusion: what is seen behind noise, and what guidance does."""
