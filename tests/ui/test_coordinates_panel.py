@@ -1,11 +1,14 @@
 """The Inspector's panel of body coordinates, with real widgets and random weights."""
 
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QTableWidget
 
 from napari_mrissl.pretext.lattices import Lattice
 from napari_mrissl.ui.inspector import Inspector
@@ -13,6 +16,7 @@ from napari_mrissl.ui.inspector.coordinates import showing
 from napari_mrissl.ui.inspector.coordinates.order_tab import scatter
 from napari_mrissl.ui.inspector.coordinates.panel import MAP, ORDER
 from napari_mrissl.ui.inspector.coordinates.place_tab import TEMPLATE
+from napari_mrissl.ui.inspector.method_panel import MethodPanel
 from napari_mrissl.ui.layers import add_volume, volume_of
 from tests.coordinated import coordinates_run
 from tests.observed import turned
@@ -80,6 +84,7 @@ def planted(panel):
     body = (np.linalg.norm(points, axis=1) < 26).reshape(shape[:3])
     field = replace(loaded.field, coordinates=said, body=body)
     panel._loaded = replace(loaded, field=field, drawn=field.drawn())
+    panel.maps.remove()
     panel._draw()
     return field
 
@@ -266,3 +271,48 @@ def test_a_session_keeps_the_settings_and_all_layers_go_with_the_panel(panel, op
     assert opened.sources.scan.count() == 2
     opened.shut_down()
     assert [one.name for one in panel.viewer.layers] == ["oblique", "upright"]
+
+
+def test_every_control_says_what_it_is_and_nothing_is_cut_off(panel, opened, qtbot):
+    controls = panel.findChildren((QAbstractButton, QComboBox, QAbstractSpinBox, QTableWidget))
+    assert len(controls) > 10
+    ours = [one for one in controls if type(one.parent()).__module__.startswith("napari_mrissl")]
+    assert len(ours) > 8
+    assert [one for one in ours if not one.toolTip()] == []
+    for number in range(panel.tabs.count()):
+        panel.tabs.setCurrentIndex(number)
+        qtbot.wait(20)
+        for one in ours:
+            if one.isVisible() and isinstance(one, QAbstractButton):
+                assert one.width() >= one.fontMetrics().horizontalAdvance(one.text()), one.text()
+
+
+def test_nothing_is_left_when_the_dock_is_closed(qtbot, scans, runs):
+    viewer = ViewerModel()
+    add_volume(viewer, scans[0])
+    inspector = Inspector(viewer)
+    qtbot.addWidget(inspector, before_close_func=lambda one: one.shut_down())
+    inspector.load(runs["axes"])
+    qtbot.waitUntil(lambda: inspector.panel is not None and inspector.busy, timeout=SECONDS)
+    # In the midst of locating the scan.
+    inspector.shut_down()
+    qtbot.wait(200)
+    assert inspector.panel.loaded is None
+    assert [one.name for one in viewer.layers] == ["oblique"]
+    assert not viewer.mouse_drag_callbacks
+
+
+def test_nothing_imports_torch_before_weights_are_loaded():
+    words = (
+        "import sys; import napari_mrissl.ui.inspector.coordinates.panel; "
+        "print([m for m in ('torch', 'monai') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", words], capture_output=True, text=True, encoding="utf-8", timeout=120
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_panel_is_one_of_a_method_and_fits_a_narrow_dock(panel, opened):
+    assert isinstance(panel, MethodPanel)
+    assert opened.minimumSizeHint().width() <= 430

@@ -1,6 +1,8 @@
 """The Inspector's panel of diffusion, with real widgets and random weights."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +10,13 @@ import pytest
 import torch
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QSlider,
+    QTableWidget,
+)
 
 from napari_mrissl.evaluation.weights import scan_for
 from napari_mrissl.pretext.diffusion import looking
@@ -18,6 +27,7 @@ from napari_mrissl.ui.inspector.diffusion import panel as panels
 from napari_mrissl.ui.inspector.diffusion.denoise_tab import BEHIND, CLEAN
 from napari_mrissl.ui.inspector.diffusion.probe_grid import FILE
 from napari_mrissl.ui.inspector.diffusion.work import PatchChoice
+from napari_mrissl.ui.inspector.method_panel import MethodPanel
 from napari_mrissl.ui.layers import add_volume
 from tests.coordinated import SIDE, VOXEL_MM, diffusion_run
 from tests.observed import assert_same_points, corners_by_hand, corners_of, turned
@@ -259,6 +269,7 @@ def test_cells_of_the_grid_show_features_where_the_patch_is(panel, opened, qtbot
     (tmp_path / FILE).write_text(json.dumps(table))
     panel.open_table(tmp_path)
     assert tab.table.item(0, 1).text() == "0.900"
+    assert "Dice" in tab.words.text()
     assert tab.table.verticalHeaderItem(0).text() == "+10 dB"
     panel.tabs.setCurrentIndex(panels.PROBE)
     cell = tab.table.visualItemRect(tab.table.item(1, 0)).center()
@@ -338,3 +349,34 @@ def test_cancelling_ends_long_work_and_all_layers_go_with_the_panel(panel, opene
     assert opened.sources.scan.count() == 1
     opened.shut_down()
     assert [one.name for one in panel.viewer.layers] == ["oblique"]
+
+
+def test_every_control_says_what_it_is_and_nothing_is_cut_off(panel, opened, qtbot):
+    controls = panel.findChildren(
+        (QAbstractButton, QComboBox, QAbstractSpinBox, QSlider, QTableWidget)
+    )
+    ours = [one for one in controls if type(one.parent()).__module__.startswith("napari_mrissl")]
+    assert len(ours) > 20
+    assert [one for one in ours if not one.toolTip()] == []
+    for number in range(panel.tabs.count()):
+        panel.tabs.setCurrentIndex(number)
+        qtbot.wait(20)
+        for one in ours:
+            if one.isVisible() and isinstance(one, QAbstractButton):
+                assert one.width() >= one.fontMetrics().horizontalAdvance(one.text()), one.text()
+
+
+def test_nothing_imports_torch_before_weights_are_loaded():
+    words = (
+        "import sys; import napari_mrissl.ui.inspector.diffusion.panel; "
+        "print([m for m in ('torch', 'monai') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", words], capture_output=True, text=True, encoding="utf-8", timeout=120
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_panel_is_one_of_a_method_and_fits_a_narrow_dock(panel, opened):
+    assert isinstance(panel, MethodPanel)
+    assert opened.minimumSizeHint().width() <= 430

@@ -94,8 +94,16 @@ def look(inspector: Inspector, patches: Patches, step: int, guide: str) -> Look:
     wanted = noise if prediction == "epsilon" else a * noise - s * clean
     ratio = float(inspector.schedule.snr_db[step])
     loss = float((answer - wanted).square().mean())
-    grey = (_grey(one) for one in (clean, noisy, seen.clamp(-_CLIP, _CLIP)))
-    return Look(step, ratio, *grey, _plain(noise), _plain(said), loss)
+    return Look(
+        step,
+        ratio,
+        _grey(clean),
+        _grey(noisy),
+        _grey(seen.clamp(-_CLIP, _CLIP)),
+        _plain(noise),
+        _plain(said),
+        loss,
+    )
 
 
 def walk(
@@ -175,7 +183,7 @@ def _told(inspector: Inspector, patches: Patches, guide: str) -> torch.Tensor | 
 
 
 def _grey(patch: torch.Tensor) -> Singles:
-    return (_plain(patch) + 1) / 2
+    return _plain((patch + 1) / 2)
 
 
 def _plain(patch: torch.Tensor) -> Singles:

@@ -40,9 +40,9 @@ def draw(
 ) -> None:
     """Show what is ticked, and take away what is not."""
     drawn, axis = loaded.drawn, tab.axis.currentIndex()
-    if tab.colours.isChecked():
+    if tab.colours.isChecked() and not maps.shown(COLOURS):
         maps.show_colours(COLOURS, drawn.colours(), drawn.lattice.affine, opacity=0.6)
-    else:
+    elif not tab.colours.isChecked():
         maps.remove(COLOURS)
     if tab.lines.isChecked():
         bands = drawn.bands(axis, tab.each.value())

@@ -186,6 +186,7 @@ class DiffusionPanel(NetworkPanel):
         except MrisslError as error:
             self.failed.emit(str(error))
             return
+        self._drop_features()
         self.probe_tab.show_grid(grid)
 
     def show_features(self, line: int, place: int) -> None:

@@ -11,10 +11,9 @@ from napari_mrissl.ui.inspector.navigation.picture import heat
 from napari_mrissl.ui.inspector.observable.heat_map import SEQUENTIAL
 from napari_mrissl.ui.recorder.parts import button, column, row, sentence
 
-_BEGIN = (
-    "Click a cell: its features of the patch become a layer of colours. Open the folder of "
-    "a benchmark to see the Dice of probes on each."
-)
+_CLICK = "Click a cell: its features of the patch become a layer of colours."
+_MISSING = "Open the folder of a benchmark to see the Dice of probes on each."
+_DICE = "The numbers are the Dice of probes on the features of each cell."
 
 
 class ProbeTab(QWidget):
@@ -59,7 +58,7 @@ class ProbeTab(QWidget):
         self.clear()
 
     def show_grid(self, grid: ProbeGrid) -> None:
-        """Show a table."""
+        """Show a table; what was said of features is taken back."""
         self.grid = grid
         self.table.clear()
         self.table.setRowCount(len(grid.ratios_db))
@@ -79,6 +78,7 @@ class ProbeTab(QWidget):
                     bright = color.lightnessF() > 0.45
                     item.setForeground(QColor("#000000" if bright else "#ffffff"))
                 self.table.setItem(line, place, item)
+        self.clear()
 
     def show_features(self, ratio_db: float, level: str) -> None:
         """Say whose colours are in the viewer."""
@@ -90,5 +90,6 @@ class ProbeTab(QWidget):
 
     def clear(self) -> None:
         """No features are shown."""
-        self.words.setText(_BEGIN)
+        measured = self.grid is not None and self.grid.dice is not None
+        self.words.setText(f"{_DICE if measured else _MISSING} {_CLICK}")
         self.remove.setEnabled(False)
