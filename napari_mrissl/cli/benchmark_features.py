@@ -44,7 +44,9 @@ def frozen_features(
     weights
         Comma-separated: names of weights, runs or files of weights, and the words random (a new
         network of the size of the first, three seeds), filters and intensity. Behind weights or
-        random, +scales adds features of the coarser levels of the network's decoder.
+        random, +scales adds features of the coarser levels of the network's decoder; behind a run
+        of diffusion +5dB or +t150 chooses the noise, and +zeroed tells it no coordinates; behind
+        one of coordinates +intensity adds grey values.
     data
         A folder with images and labels, whose files have the same names.
     out

@@ -52,7 +52,8 @@ def few_shot(
     ----------
     weights
         Comma-separated: names of weights, runs or files of weights. With heads also random,
-        filters and intensity; in full mode also scratch (the same network, drawn; its learning
+        filters and intensity, and variants such as +scales, +5dB, +zeroed and +intensity, see
+        mrissl benchmark features; in full mode also scratch (the same network, drawn; its learning
         rate and length are chosen on a spare subject) and monai (MONAI's residual U-Net).
     data
         A folder with images and labels, whose files have the same names.

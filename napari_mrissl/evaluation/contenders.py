@@ -9,9 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_mrissl import features
 from napari_mrissl.evaluation import linear_head, nonlinear_head
-from napari_mrissl.evaluation.frozen import FrozenSettings, Source, training_voxels
+from napari_mrissl.evaluation.frozen import FrozenSettings, Source, predicted, training_voxels
 from napari_mrissl.evaluation.labelled_scans import LabelledScan
 from napari_mrissl.metrics import dice
 from napari_mrissl.volumes import Volume
@@ -162,7 +161,7 @@ class Frozen:
             head = linear_head.fit(rows, labels, self.settings.decision)
 
         def segment(volume: Volume) -> NDArray[np.integer]:
-            return head.predict(features.compute(volume, self.source.settings).data)
+            return predicted(head, volume, self.source.settings)
 
         return Learned(segment, {"voxels": sum(map(len, labels))})
 

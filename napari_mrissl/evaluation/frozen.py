@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from napari_mrissl import features
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.evaluation import linear_head, score_tables
+from napari_mrissl.evaluation import linear_head, nonlinear_head, score_tables
 from napari_mrissl.evaluation.cells import Cell, Grid, Scores, shown
 from napari_mrissl.evaluation.in_turn import Tell, filled
 from napari_mrissl.evaluation.labelled_scans import LabelledScan, LabelledScans, drawn
@@ -25,10 +25,12 @@ from napari_mrissl.evaluation.leakage import refuse_overlap
 from napari_mrissl.evaluation.score_tables import Row
 from napari_mrissl.features import FilterBankSettings
 from napari_mrissl.features.of_networks import RANDOM
+from napari_mrissl.features.pyramids import pyramid_of
 from napari_mrissl.metrics import dice
 from napari_mrissl.networks.weight_library import names
 from napari_mrissl.networks.weight_places import is_identity
 from napari_mrissl.synthesis.draws import generator
+from napari_mrissl.volumes import Volume
 
 FILTERS, INTENSITY = "filters", "intensity"
 RANDOM_SEEDS = 3
@@ -229,21 +231,43 @@ def training_voxels(
     labels: list[NDArray[np.integer]] = []
     for scan in training:
         volume, truth = scan.read()
-        stack = features.compute(volume, source)
         # From the scan, not from its place in a draw: the same voxels for every source.
         rng = generator(settings.seed, int(scan.identity[:12], 16), "training voxels")
         count = min(settings.voxels, truth.size)
         chosen = np.sort(rng.choice(truth.size, count, replace=False))
-        rows.append(stack.data.reshape(len(stack.data), -1)[:, chosen].T)
+        pyramid = pyramid_of(volume, source)
+        if pyramid is None:
+            data = features.compute(volume, source).data
+            rows.append(data.reshape(len(data), -1)[:, chosen].T)
+        else:
+            rows.append(pyramid.rows(chosen))
         labels.append(truth.reshape(-1)[chosen].astype(np.int64))
     return rows, labels
+
+
+def predicted(
+    head: linear_head.LinearHead | nonlinear_head.NonlinearHead, volume: Volume, source: BaseModel
+) -> NDArray[np.int32]:
+    """Labels (S, A, R) of a volume by a head on its features.
+
+    Where features are linear in maps of their own resolutions, the first thing a head does is
+    done to these, so that not all channels are ever on the voxels of the volume.
+    """
+    pyramid = pyramid_of(volume, source)
+    if pyramid is None:
+        return head.predict(features.compute(volume, source).data)
+    first, rest = head.split()
+    labels = np.empty(volume.shape, np.int32)
+    for slab, mixed in pyramid.mixed(first):
+        labels[slab] = rest.predict(mixed)
+    return labels
 
 
 def _dice(
     scan: LabelledScan, source: BaseModel, head: linear_head.LinearHead, labels: Sequence[int]
 ) -> dict[int, float]:
     volume, truth = scan.read()
-    return dice(head.predict(features.compute(volume, source).data), truth, labels)
+    return dice(predicted(head, volume, source), truth, labels)
 
 
 def _reference(names: Iterable[str]) -> str | None:

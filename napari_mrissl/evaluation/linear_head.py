@@ -48,6 +48,10 @@ class LinearHead:
             labels[part] = self.classes[(weights @ flat[:, part] + bias).argmax(axis=0)]
         return labels.reshape(features.shape[1:])
 
+    def split(self) -> tuple[NDArray[np.float64], LinearHead]:
+        """(K, C) what it does first, which is linear, and a head for what that gives."""
+        return self.weights, LinearHead(self.classes, np.eye(len(self.bias)), self.bias)
+
 
 def fit(
     rows: Sequence[NDArray[np.floating]],

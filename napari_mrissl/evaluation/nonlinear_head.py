@@ -56,6 +56,11 @@ class NonlinearHead:
             labels[part] = self.classes[self.scores(flat[:, part]).argmax(axis=0)]
         return labels.reshape(features.shape[1:])
 
+    def split(self) -> tuple[NDArray[np.float64], NonlinearHead]:
+        """(H, C) what it does first, which is linear, and a head for what that gives."""
+        (weights, bias), *rest = self.layers
+        return weights, NonlinearHead(self.classes, ((np.eye(len(bias)), bias), *rest))
+
 
 def fit(
     rows: Sequence[NDArray[np.floating]],

@@ -20,10 +20,12 @@ from napari_mrissl.features.of_networks import (
     ByTorch,
     Percent,
     as_in_training,
+    by_torch,
     check_ranges,
     file_of,
 )
 from napari_mrissl.features.patch_grid import PatchGrid
+from napari_mrissl.features.pyramids import Pyramid
 from napari_mrissl.features.source import Estimate, register_source
 from napari_mrissl.networks.diffusion_cards import diffusion_card
 from napari_mrissl.networks.weight_library import network_named
@@ -210,6 +212,20 @@ class DenoiserFeatures(ByTorch):
         from napari_mrissl.features import torch_denoiser
 
         return torch_denoiser.compute_into
+
+    def pyramid(self, volume: Volume) -> Pyramid | None:
+        """The maps at their own resolutions; None where channels are normalised voxel by voxel."""
+        if self.settings.normalise != "none":
+            return None
+        grid = self.grid(volume)
+
+        def load() -> Callable[..., list[Any]]:
+            from napari_mrissl.features import torch_denoiser
+
+            return torch_denoiser.pyramid
+
+        maps = by_torch(load, None, self, grid, lambda part: None)
+        return Pyramid(grid, [one.numpy() for one in maps])
 
 
 register_source(DenoiserSettings, DenoiserFeatures)

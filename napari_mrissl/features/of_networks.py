@@ -6,7 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ TORCH_BYTES = 250 << 20
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 Range = tuple[float, float]
+T = TypeVar("T")
 
 _busy = threading.Lock()
 
@@ -54,19 +55,41 @@ class ByTorch(ABC):
             If all voxels have the same value, torch is not installed, or the weights cannot
             be read.
         """
-        try:
-            compute = self.pass_of_torch()
-        except ModuleNotFoundError as error:
-            raise MrisslError(
-                "features of networks need torch, which is not installed",
-                remedy='run: pip install "napari-mrissl[train]"',
-            ) from error
-        while not _busy.acquire(timeout=0.05):
-            stop_if(cancelled)
-        try:
-            compute(self, volume, out, progress, cancelled)
-        finally:
-            _busy.release()
+        by_torch(self.pass_of_torch, cancelled, self, volume, out, progress, cancelled)
+
+
+def by_torch(load: Callable[[], Callable[..., T]], cancelled: IsCancelled | None, *given: Any) -> T:
+    """What a function that imports torch makes of something, one call at a time.
+
+    Parameters
+    ----------
+    load
+        Gives the function.
+    cancelled
+        Asked while another call is at work.
+    given
+        To the function.
+
+    Raises
+    ------
+    Cancelled
+        If `cancelled` answered True.
+    MrisslError
+        If torch is not installed.
+    """
+    try:
+        compute = load()
+    except ModuleNotFoundError as error:
+        raise MrisslError(
+            "features of networks need torch, which is not installed",
+            remedy='run: pip install "napari-mrissl[train]"',
+        ) from error
+    while not _busy.acquire(timeout=0.05):
+        stop_if(cancelled)
+    try:
+        return compute(*given)
+    finally:
+        _busy.release()
 
 
 def check_ranges(*ranges: Range | None) -> None:

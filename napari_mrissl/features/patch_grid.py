@@ -90,10 +90,10 @@ class PatchGrid:
         half = np.array(self.shape) * self.spacing / self.volume.spacing / 2
         return middle - half, middle + half
 
-    def mixes(self, scale: int) -> tuple[NDArray[np.float32], ...]:
-        """(V, n) for each axis: what cells of so many voxels a side add to each of V voxels.
+    def cells(self, scale: int) -> tuple[Floats, ...]:
+        """(V,) for each axis: where its V voxels lie among cells of so many of the grid's.
 
-        Linear between the cells' middles; beyond the outermost these are held.
+        Beyond the outermost middles of cells these are held.
         """
         found = []
         for length, count, low, high in zip(
@@ -101,6 +101,12 @@ class PatchGrid:
         ):
             cells = count // scale
             place = (np.arange(length) - low) / (high - low) * cells - 0.5
-            away = np.abs(place.clip(0, cells - 1)[:, None] - np.arange(cells))
-            found.append(np.maximum(1 - away, 0).astype(np.float32))
+            found.append(place.clip(0, cells - 1))
         return tuple(found)
+
+    def mixes(self, scale: int) -> tuple[NDArray[np.float32], ...]:
+        """(V, n) for each axis: what n such cells add to each of V voxels, linear between them."""
+        return tuple(
+            np.maximum(1 - np.abs(place[:, None] - np.arange(count // scale)), 0).astype(np.float32)
+            for place, count in zip(self.cells(scale), self.shape, strict=True)
+        )

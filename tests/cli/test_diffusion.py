@@ -5,6 +5,7 @@ import json
 import nibabel
 import numpy as np
 import pytest
+from evaluation.labelled_folder import make
 
 from napari_mrissl.networks import weights
 from napari_mrissl.training.run import Run
@@ -119,3 +120,35 @@ def test_what_diffusion_needs_is_said(run, refused, tmp_path):
     said = refused(*words, "--set", "joint=0.5")
     assert "need coordinates" in said
     assert not (tmp_path / "run").exists()
+
+
+def test_features_of_both_methods_are_written(pretrained, scan, run, refused, tmp_path):
+    first, second = pretrained
+
+    def facts(name, *words):
+        ran = run("features", scan.path, "--out", tmp_path / f"{name}.zarr", "--json", *words)
+        assert ran.code == 0, ran.err
+        return json.loads(ran.out)
+
+    pyramid = facts("all", "--weights", second, "--snr", 5, "--normalise", "none")
+    # Eight channels at full resolution, and sixteen below.
+    assert pyramid["shape"][0] == 24
+    assert pyramid["features"]["step"] == 161
+    deepest = facts("one", "--weights", second, "--layer", 0, "--coordinates", "zeroed")
+    assert (deepest["shape"][0], deepest["features"]["coordinates"]) == (16, "zeroed")
+    assert facts("where", "--weights", first)["shape"][0] == 3
+    assert facts("both", "--weights", first, "--intensity")["shape"][0] == 4
+    out = ["--out", tmp_path / "none.zarr"]
+    assert "snr_db" in refused("features", scan.path, "--weights", first, "--snr", 5, *out)
+    assert "level 7" in refused("features", scan.path, "--weights", second, "--layer", 7, *out)
+    assert "--snr" in refused("features", scan.path, "--weights", second, "--snr", 90, *out)
+
+
+def test_a_finetuning_refuses_the_frozen_backbone_of_a_denoiser(pretrained, run, tmp_path):
+    data = make(tmp_path / "labelled", 2)
+    words = ["benchmark", "fewshot", "--weights", pretrained[1], "--data", data]
+    ran = run(*words, "--out", tmp_path / "out", "--mode", "full", "--shots", 1, "--test", 1)
+    assert ran.code != 0
+    assert "frozen network of coordinates" in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()

@@ -125,6 +125,35 @@ def test_patches_overlap_and_are_averaged_at_the_resolution_of_each_map(tmp_path
     np.testing.assert_allclose(found.data, expected, atol=2e-4)
 
 
+def test_heads_need_no_channel_on_every_voxel(tmp_path, monkeypatch):
+    from napari_mrissl.evaluation import frozen, linear_head, nonlinear_head
+    from napari_mrissl.features import pyramids
+
+    volume = smooth((30, 22, 26), (1.2, 2.0, 1.4))
+    settings = DenoiserSettings(weights=str(denoiser_file(tmp_path)), scales="decoder")
+    data = compute(volume, settings).data
+    chosen = np.random.default_rng(0).choice(volume.data.size, 500, replace=False)
+    rows = pyramids.pyramid_of(volume, settings).rows(chosen)
+    np.testing.assert_allclose(rows, data.reshape(56, -1)[:, chosen].T, atol=1e-5)
+    monkeypatch.setattr(pyramids, "_SLAB_BYTES", 4 * 3 * 22 * 26 * 7)
+    matrix = np.random.default_rng(1).normal(size=(3, 56))
+    slabs = list(pyramids.pyramid_of(volume, settings).mixed(matrix))
+    assert [slab.stop - slab.start for slab, _ in slabs] == [7, 7, 7, 7, 2]
+    mixed = np.concatenate([part for _, part in slabs], axis=1)
+    np.testing.assert_allclose(mixed, np.tensordot(matrix, data, 1), atol=1e-4)
+    labels = (data.reshape(56, -1)[3, chosen] > np.median(data[3])).astype(np.int64)
+    labels[data.reshape(56, -1)[20, chosen] > np.quantile(data[20], 0.8)] = 2
+    for kind in (linear_head, nonlinear_head):
+        head = kind.fit([rows], [labels])
+        whole = head.predict(data)
+        assert len(np.unique(whole)) == 3
+        # Voxels between two labels may be rounded to either.
+        assert np.mean(frozen.predicted(head, volume, settings) != whole) < 1e-3
+    normalised = settings.model_copy(update={"normalise": "l2"})
+    assert pyramids.pyramid_of(volume, normalised) is None
+    assert frozen.predicted(head, volume, normalised).shape == volume.shape
+
+
 def test_noise_is_chosen_in_decibels_or_steps_and_coordinates_are_left_out(tmp_path):
     path = denoiser_file(tmp_path)
     volume = smooth((SIDE,) * 3)
