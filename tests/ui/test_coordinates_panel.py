@@ -293,13 +293,16 @@ def test_nothing_is_left_when_the_dock_is_closed(qtbot, scans, runs):
     inspector = Inspector(viewer)
     qtbot.addWidget(inspector, before_close_func=lambda one: one.shut_down())
     inspector.load(runs["axes"])
+    callbacks = list(viewer.mouse_drag_callbacks)
     qtbot.waitUntil(lambda: inspector.panel is not None and inspector.busy, timeout=SECONDS)
+    inspector.panel.place_tab.pick.setChecked(True)
+    assert viewer.mouse_drag_callbacks != callbacks
     # In the midst of locating the scan.
     inspector.shut_down()
     qtbot.wait(200)
     assert inspector.panel.loaded is None
     assert [one.name for one in viewer.layers] == ["oblique"]
-    assert not viewer.mouse_drag_callbacks
+    assert viewer.mouse_drag_callbacks == callbacks
 
 
 def test_nothing_imports_torch_before_weights_are_loaded():

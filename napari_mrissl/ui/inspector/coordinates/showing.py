@@ -48,9 +48,10 @@ def draw(
         bands = drawn.bands(axis, tab.each.value())
         black = DirectLabelColormap(color_dict={0: np.zeros(4), None: np.array(_LINE)})
         maps.show_labels(LINES, bands, drawn.lattice.affine, colormap=black, opacity=0.8)
-        maps.layers[LINES].contour = 1
         # napari draws no contours in 3D: whole bands would hide everything else.
-        maps.layers[LINES].visible = maps.viewer.dims.ndisplay == 2
+        flat = maps.viewer.dims.ndisplay == 2
+        maps.layers[LINES].contour = int(flat)
+        maps.layers[LINES].visible = flat
     else:
         maps.remove(LINES)
     if tab.folds.isChecked():
