@@ -148,6 +148,8 @@ def test_iso_lines_part_the_scan_each_ten_mm(panel):
     planted(panel)
     layer = panel.maps.layers[showing.LINES]
     assert layer.contour == 1
+    for band in (1, 2, 3):
+        assert max(layer.get_color(band)[:3]) < 0.1
     drawn = panel.loaded.drawn
     bands = drawn.bands(2, 10.0)
     assert bands[~drawn.body].max() == 0

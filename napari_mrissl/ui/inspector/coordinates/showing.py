@@ -29,7 +29,8 @@ ARROWS, PLACES = "rise of a coordinate", "same coordinate"
 
 APART_MM, LONG_MM = 12.0, 8.0
 _RED = (0.98, 0.2, 0.2, 1.0)
-_LINE = (0.0, 0.0, 0.0, 1.0)
+# Not quite black: napari takes that for its own colours.
+_LINE = (0.04, 0.04, 0.04, 1.0)
 _CLICK, _MATCH = "#ffd43b", "#3bc9db"
 _POINT_MM = 8.0
 KINDS = (Kind(ARROWS, (1.0, 0.83, 0.23), "arrow", 1.0, APART_MM / 2),)
