@@ -148,6 +148,8 @@ def test_iso_lines_part_the_scan_each_ten_mm(panel):
     planted(panel)
     layer = panel.maps.layers[showing.LINES]
     assert layer.contour == 1
+    for band in (1, 2, 3):
+        assert max(layer.get_color(band)[:3]) < 0.1
     drawn = panel.loaded.drawn
     bands = drawn.bands(2, 10.0)
     assert bands[~drawn.body].max() == 0
@@ -293,13 +295,16 @@ def test_nothing_is_left_when_the_dock_is_closed(qtbot, scans, runs):
     inspector = Inspector(viewer)
     qtbot.addWidget(inspector, before_close_func=lambda one: one.shut_down())
     inspector.load(runs["axes"])
+    callbacks = list(viewer.mouse_drag_callbacks)
     qtbot.waitUntil(lambda: inspector.panel is not None and inspector.busy, timeout=SECONDS)
+    inspector.panel.place_tab.pick.setChecked(True)
+    assert viewer.mouse_drag_callbacks != callbacks
     # In the midst of locating the scan.
     inspector.shut_down()
     qtbot.wait(200)
     assert inspector.panel.loaded is None
     assert [one.name for one in viewer.layers] == ["oblique"]
-    assert not viewer.mouse_drag_callbacks
+    assert viewer.mouse_drag_callbacks == callbacks
 
 
 def test_nothing_imports_torch_before_weights_are_loaded():

@@ -29,7 +29,8 @@ ARROWS, PLACES = "rise of a coordinate", "same coordinate"
 
 APART_MM, LONG_MM = 12.0, 8.0
 _RED = (0.98, 0.2, 0.2, 1.0)
-_LINE = (0.0, 0.0, 0.0, 1.0)
+# Not quite black: napari takes that for its own colours.
+_LINE = (0.04, 0.04, 0.04, 1.0)
 _CLICK, _MATCH = "#ffd43b", "#3bc9db"
 _POINT_MM = 8.0
 KINDS = (Kind(ARROWS, (1.0, 0.83, 0.23), "arrow", 1.0, APART_MM / 2),)
@@ -48,9 +49,10 @@ def draw(
         bands = drawn.bands(axis, tab.each.value())
         black = DirectLabelColormap(color_dict={0: np.zeros(4), None: np.array(_LINE)})
         maps.show_labels(LINES, bands, drawn.lattice.affine, colormap=black, opacity=0.8)
-        maps.layers[LINES].contour = 1
         # napari draws no contours in 3D: whole bands would hide everything else.
-        maps.layers[LINES].visible = maps.viewer.dims.ndisplay == 2
+        flat = maps.viewer.dims.ndisplay == 2
+        maps.layers[LINES].contour = int(flat)
+        maps.layers[LINES].visible = flat
     else:
         maps.remove(LINES)
     if tab.folds.isChecked():
