@@ -10,10 +10,12 @@ from evaluation.labelled_folder import make
 from scipy import ndimage
 
 from napari_mrissl.evaluation.guidance import benchmark
-from napari_mrissl.evaluation.guidance.arms import COMPARED, DENOISERS
+from napari_mrissl.evaluation.guidance.arms import COMPARED, CONTRASTIVE, DENOISERS
 from napari_mrissl.networks import weights
 from napari_mrissl.training.run import Run
 
+TRAINED = [name for name in COMPARED if name != CONTRASTIVE]
+"""Of scans without labels."""
 CHANGES = (
     "crop.side=16", "crop.pairs=2", "crop.points=8", "crop.anywhere=4", "patch.side=16",
     "patch.voxel_mm=2.0", "patch.body=0.0", "checkpoint.validate_every=0",
@@ -47,17 +49,18 @@ def test_arms_are_trained_probed_and_compared_once(run, words, tmp_path, monkeyp
     assert table == json.loads((out / "table.json").read_text(encoding="utf-8"))
     rows = table["rows"]
     assert set(rows) == {
-        *COMPARED, "guided_zeroed", "random", "coordinates", "intensity",
+        *TRAINED, "guided_zeroed", "random", "coordinates", "intensity",
         "intensity_coordinates", "contrastive_shipped",
     }  # fmt: skip
-    for name in COMPARED:
+    for name in TRAINED:
         assert table["budgets"][name] == {"steps": 2, "samples": 4}
     for name, row in rows.items():
         assert {"dice_linear_1", "dice_nonlinear_1"} <= set(row)
         assert 0 <= row["dice_linear_1"]["value"] <= 1
         assert 0 < row["dice_linear_1"]["chance"] < 0.2
         assert ("loss_0_db" in row) == (name in DENOISERS)
-        assert ("gap_unguided_15_db" in row) == (name == "guided")
+        assert ("gap_unguided_15_db" in row) == (name in ("guided", "shuffled_coordinates"))
+        assert ("gap_off_15_db" in row) == (name == "guided")
     guided = rows["guided"]
     assert guided["loss_0_db"]["chance"] > guided["wiener_0_db"]["value"] > 0
     # What is paired is the difference of the means.

@@ -1,7 +1,8 @@
 """The arms of the comparison: which runs they are, and that their budgets are equal; no torch.
 
 Controls are those that the method's notes ask for: without coordinates, shuffled ones, a plain
-denoiser at one level of noise, and restoration of spoiled crops by a plain U-Net.
+denoiser at one level of noise, and plain U-Nets that restore spoiled crops or, where there are
+label maps, contrast voxels of two painted views.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from napari_mrissl.training.settings import DataSettings, RunSettings
 
 START = COORDINATES
 GUIDED, NONE, SHUFFLED = "guided", "no_coordinates", "shuffled_coordinates"
-PLAIN, RESTORED = "plain_denoiser", "restoration"
+PLAIN, RESTORED, CONTRASTIVE = "plain_denoiser", "restoration", "contrastive"
 DENOISERS = (GUIDED, NONE, SHUFFLED, PLAIN)
-COMPARED = (*DENOISERS, RESTORED)
+CONTROLS = (RESTORED, CONTRASTIVE)
+COMPARED = (*DENOISERS, *CONTROLS)
 """The arms of the table, in its order."""
 
-_RESTORATION = "reconstruction"
+_METHODS = {RESTORED: "reconstruction", CONTRASTIVE: "synthesis"}
 _OURS = ("coordinates", "levels", "one_db", "prediction", "schedule", "backbone.name")
 """Settings that arms differ in, or that losses could not be compared with."""
 
@@ -37,7 +39,7 @@ def arms(
     Parameters
     ----------
     data
-        What all of them are trained on.
+        What all of them are trained on; scans without labels leave no contrastive arm.
     preset
         ``"tiny"``, ``"cpu"`` or ``"gpu"``.
     changes
@@ -65,8 +67,10 @@ def arms(
         NONE: settings_for(DIFFUSION, data, preset, alone),
         SHUFFLED: settings_for(DIFFUSION, data, preset, {**own, "coordinates": "shuffled"}),
         PLAIN: settings_for(DIFFUSION, data, preset, {**alone, "levels": "one"}),
-        RESTORED: settings_for(_RESTORATION, data, preset, {**parts[_RESTORATION], **budget}),
     }
+    for name, method in _METHODS.items():
+        if name == RESTORED or _labelled(guided.data):
+            made[name] = settings_for(method, data, preset, {**parts[method], **budget})
     begun = (GUIDED, SHUFFLED)
     return {name: Arm(name, one, START if name in begun else None) for name, one in made.items()}
 
@@ -80,7 +84,7 @@ def budgets(runs: Mapping[str, Arm]) -> dict[str, dict[str, int]]:
         If they are not the same for all compared arms.
     """
     found = {name: _budget(arm.settings) for name, arm in runs.items()}
-    if len({tuple(found[name].values()) for name in COMPARED}) > 1:
+    if len({tuple(found[name].values()) for name in COMPARED if name in found}) > 1:
         raise MrisslError("arms of different budgets", where="benchmark", expected="the same")
     return found
 
@@ -90,9 +94,15 @@ def _budget(settings: RunSettings) -> dict[str, int]:
     return {"steps": chosen.steps, "samples": chosen.steps * chosen.batch * chosen.accumulation}
 
 
+def _labelled(data: DataSettings) -> bool:
+    """Whether there are label maps to paint."""
+    return data.kind != "scans" or all(one.labels is not None for one in data.subjects)
+
+
 def _parted(changes: Changes) -> dict[str, dict[str, Any]]:
     """Changes of each method's runs."""
-    parts: dict[str, dict[str, Any]] = {COORDINATES: {}, DIFFUSION: {}, _RESTORATION: {}}
+    methods = (COORDINATES, DIFFUSION, *_METHODS.values())
+    parts: dict[str, dict[str, Any]] = {method: {} for method in methods}
     for key, value in changes.items():
         if key in _OURS:
             raise MrisslError(

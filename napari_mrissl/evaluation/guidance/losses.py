@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_mrissl.evaluation.guidance.arms import GUIDED, NONE
+from napari_mrissl.evaluation.guidance.arms import GUIDED, NONE, SHUFFLED
 from napari_mrissl.evaluation.navigation.probing import Measure
 from napari_mrissl.pretext.subjects import Subjects
 
@@ -113,22 +113,26 @@ def measured(
     return Losses(losses, floors)
 
 
-def gaps(known: Mapping[str, Losses]) -> dict[str, Measure]:
-    """How much lower the guided network's loss is, in pairs of subjects; 0 is chance.
+def gaps(known: Mapping[str, Losses]) -> dict[str, dict[str, Measure]]:
+    """How much lower losses of networks with coordinates are, in pairs of subjects; 0 is chance.
 
-    ``unguided`` beside the arm that was trained without coordinates, ``off``, ``shifted`` and
-    ``shuffled`` beside the same network that is told less, or what is wrong.
+    ``unguided`` is beside the arm that was trained without coordinates; ``off``, ``shifted`` and
+    ``shuffled`` are beside the same network that is told less, or what is wrong. Of the arm that
+    was trained on shuffled coordinates there is the first alone.
 
     Parameters
     ----------
     known
         Of arms by name.
     """
-    guided = known[GUIDED]
-    found = {}
-    for ratio, guides in guided.by_guide.items():
-        others = {"unguided": known[NONE].own(ratio)}
-        others |= {guide: values for guide, values in guides.items() if guide != _TRUE}
-        for name, values in others.items():
-            found[f"gap_{name}_{ratio}_db"] = Measure.of(values - guides[_TRUE], np.zeros(1))
+    found: dict[str, dict[str, Measure]] = {}
+    for name in (GUIDED, SHUFFLED):
+        own = found[name] = {}
+        for ratio, guides in known[name].by_guide.items():
+            others = {"unguided": known[NONE].own(ratio)}
+            if name == GUIDED:
+                others |= {guide: values for guide, values in guides.items() if guide != _TRUE}
+            for other, values in others.items():
+                gap = values - guides[_TRUE]
+                own[f"gap_{other}_{ratio}_db"] = Measure.of(gap, np.zeros(1))
     return found

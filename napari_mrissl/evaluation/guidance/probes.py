@@ -16,7 +16,7 @@ from napari_mrissl.evaluation.frozen import (
     identity_of,
     plain_source,
 )
-from napari_mrissl.evaluation.guidance.arms import DENOISERS, GUIDED, RESTORED, START
+from napari_mrissl.evaluation.guidance.arms import CONTROLS, DENOISERS, GUIDED, START
 from napari_mrissl.evaluation.labelled_scans import LabelledScans
 from napari_mrissl.evaluation.navigation.probing import Measure
 from napari_mrissl.evaluation.score_rows import MEAN, Row
@@ -52,7 +52,7 @@ def sources(runs: Mapping[str, Run], snr_db: float) -> list[Source]:
     noisy: dict[str, Any] = {"snr_db": snr_db, "scales": "decoder"}
     found = [source(name, runs[name], **noisy) for name in DENOISERS]
     found.insert(1, source(ZEROED, guided, **noisy, coordinates="zeroed"))
-    found.append(source(RESTORED, runs[RESTORED], scales="decoder"))
+    found += [source(name, runs[name], scales="decoder") for name in CONTROLS if name in runs]
     found += [
         source(RANDOM, guided, **noisy, untrained=seed, seed=seed) for seed in range(RANDOM_SEEDS)
     ]

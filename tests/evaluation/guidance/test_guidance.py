@@ -31,6 +31,7 @@ def test_arms_differ_in_what_they_are_told_alone():
     assert made[arms.START].settings.task["backbone"]["width"] == 16
     assert made[arms.RESTORED].settings.task["backbone"]["name"] == "unet"
     told = {name: made[name].settings.task for name in arms.DENOISERS}
+    assert made[arms.CONTRASTIVE].settings.method == "synthesis"
     differing = {key for one in told.values() for key in one if one[key] != told[arms.GUIDED][key]}
     assert differing == {"coordinates", "levels"}
     assert [made[name].begins_from for name in arms.DENOISERS] == [
@@ -42,12 +43,23 @@ def test_arms_differ_in_what_they_are_told_alone():
         arms.budgets(uneven)
 
 
+def test_there_is_no_contrast_without_label_maps():
+    scan = {"subject": "a", "identity": "0" * 64, "split": "train"}
+    for labels, found in ((None, False), ("1" * 64, True)):
+        data = {"kind": "scans", "subjects": [{**scan, "labels": labels}]}
+        assert (arms.CONTRASTIVE in arms.arms(data, "tiny", {})) == found
+
+
 def test_gaps_are_of_pairs_of_subjects():
     known = {
         arms.GUIDED: _losses(true=[0.2, 0.4], off=[0.3, 0.5], shifted=[0.5, 0.8], shuffled=[1, 1]),
         arms.NONE: _losses(off=[0.25, 0.40]),
+        arms.SHUFFLED: _losses(true=[0.3, 0.45], off=[0.1, 0.1]),
     }
-    found = losses.gaps(known)
+    all_found = losses.gaps(known)
+    assert list(all_found[arms.SHUFFLED]) == ["gap_unguided_0_db"]
+    assert all_found[arms.SHUFFLED]["gap_unguided_0_db"].value == pytest.approx(-0.05)
+    found = all_found[arms.GUIDED]
     assert found["gap_unguided_0_db"].value == pytest.approx(0.025)
     assert found["gap_off_0_db"].value == pytest.approx(0.1)
     # The same in both subjects.
