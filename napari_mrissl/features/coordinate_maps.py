@@ -8,31 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from napari_mrissl.features.denoiser import PERCENTILES
 from napari_mrissl.features.of_networks import (
     TORCH_BYTES,
     ByTorch,
-    Percent,
+    WeightSettings,
     as_in_training,
-    check_ranges,
     file_of,
 )
 from napari_mrissl.features.patch_grid import PatchGrid
 from napari_mrissl.features.source import Estimate, register_source
 from napari_mrissl.networks.diffusion_cards import coordinate_card
-from napari_mrissl.networks.weight_library import network_named
-from napari_mrissl.networks.weight_places import is_identity, remember
+from napari_mrissl.networks.weight_library import WeightFile, network_named
 from napari_mrissl.volumes import Volume
 
 _SECONDS_PER_VOXEL = 3e-5
 _SECONDS_TO_START = 3.0
 
 
-class CoordinateMapSettings(BaseModel):
+class CoordinateMapSettings(WeightSettings):
     """Which network of body coordinates.
 
     Attributes
@@ -54,30 +52,17 @@ class CoordinateMapSettings(BaseModel):
         If a place is given that holds no weights of a network of coordinates.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["coordinates"] = "coordinates"
-    weights: str = Field(min_length=1, max_length=4096)
     intensity: bool = False
     normalise: Literal["l2", "standardised", "none"] = "none"
-    percentiles: tuple[Percent, Percent] | None = None
-    window: tuple[float, float] | None = None
     untrained: int | None = Field(default=None, ge=0)
 
-    def __init__(self, **content: Any) -> None:
-        # Not a validator: pydantic would make a long story of the sentence about a file.
-        weights = content.get("weights")
-        if isinstance(weights, str | Path) and not is_identity(str(weights)):
-            file = network_named(weights)
-            coordinate_card(file.card)
-            remember(file.identity, file.path)
-            content["weights"] = file.identity
-        super().__init__(**content)
-
-    @model_validator(mode="after")
-    def _possible(self) -> CoordinateMapSettings:
-        check_ranges(self.percentiles, self.window)
-        return self
+    @classmethod
+    def opened(cls, place: str | Path) -> WeightFile:
+        """The weights of a place, checked."""
+        file = network_named(place)
+        coordinate_card(file.card)
+        return file
 
 
 class CoordinateMaps(ByTorch):

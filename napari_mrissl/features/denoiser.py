@@ -12,24 +12,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features.of_networks import (
     TORCH_BYTES,
     ByTorch,
-    Percent,
+    WeightSettings,
     as_in_training,
     by_torch,
-    check_ranges,
     file_of,
 )
 from napari_mrissl.features.patch_grid import PatchGrid
 from napari_mrissl.features.pyramids import Pyramid
 from napari_mrissl.features.source import Estimate, register_source
 from napari_mrissl.networks.diffusion_cards import diffusion_card
-from napari_mrissl.networks.weight_library import network_named
-from napari_mrissl.networks.weight_places import is_identity, remember
+from napari_mrissl.networks.weight_library import WeightFile, network_named
 from napari_mrissl.volumes import Volume
 
 SNR_DB = 10.0
@@ -40,7 +38,7 @@ _SECONDS_PER_MULTIPLY_ADD = 3e-11
 _SECONDS_TO_START = 3.0
 
 
-class DenoiserSettings(BaseModel):
+class DenoiserSettings(WeightSettings):
     """Which denoiser, what of it, and how much noise.
 
     Attributes
@@ -76,34 +74,25 @@ class DenoiserSettings(BaseModel):
         If a place is given that holds no weights of a denoiser.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["denoiser"] = "denoiser"
-    weights: str = Field(min_length=1, max_length=4096)
     scales: Literal["output", "decoder"] = "output"
     level: int | None = Field(default=None, ge=0, le=8)
     snr_db: float | None = Field(default=None, ge=-60, le=60)
     step: int | None = Field(default=None, ge=0)
     coordinates: Literal["true", "zeroed"] = "true"
     normalise: Literal["l2", "standardised", "none"] = "none"
-    percentiles: tuple[Percent, Percent] | None = None
-    window: tuple[float, float] | None = None
     noise_seed: int = Field(default=0, ge=0)
     untrained: int | None = Field(default=None, ge=0)
 
-    def __init__(self, **content: Any) -> None:
-        # Not a validator: pydantic would make a long story of the sentence about a file.
-        weights = content.get("weights")
-        if isinstance(weights, str | Path) and not is_identity(str(weights)):
-            file = network_named(weights)
-            diffusion_card(file.card)
-            remember(file.identity, file.path)
-            content["weights"] = file.identity
-        super().__init__(**content)
+    @classmethod
+    def opened(cls, place: str | Path) -> WeightFile:
+        """The weights of a place, checked."""
+        file = network_named(place)
+        diffusion_card(file.card)
+        return file
 
     @model_validator(mode="after")
     def _possible(self) -> DenoiserSettings:
-        check_ranges(self.percentiles, self.window)
         if self.snr_db is not None and self.step is not None:
             raise ValueError("a signal-to-noise ratio and a step exclude each other")
         if self.level is not None and self.scales != "output":

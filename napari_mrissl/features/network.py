@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features.of_networks import (
     RANDOM,
     TORCH_BYTES,
     ByTorch,
-    Percent,
+    WeightSettings,
     as_in_training,
-    check_ranges,
     file_of,
 )
 from napari_mrissl.features.source import Estimate, register_source
@@ -35,7 +34,7 @@ from napari_mrissl.networks.unet_layout import (
     upsamplings,
 )
 from napari_mrissl.networks.weight_library import DEFAULT, WeightFile, weights_named
-from napari_mrissl.networks.weight_places import is_identity, remember
+from napari_mrissl.networks.weight_places import is_identity
 from napari_mrissl.volumes import Volume
 
 ANISOTROPIC = 2.5
@@ -55,7 +54,7 @@ PAINTED = "synthesis"
 Scales = Literal["output", "decoder"]
 
 
-class NetworkSettings(BaseModel):
+class NetworkSettings(WeightSettings):
     """Which network, and what of it.
 
     Attributes
@@ -90,34 +89,30 @@ class NetworkSettings(BaseModel):
         If a place is given that holds no weights of a plain U-Net.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["network"] = "network"
     weights: str = Field(default=DEFAULT, min_length=1, max_length=4096)
     tap: int | None = None
     scales: Scales = "output"
     normalise: Literal["l2", "standardised", "none"] = "l2"
-    percentiles: tuple[Percent, Percent] | None = None
-    window: tuple[float, float] | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = Field(default=0, ge=0)
     width: int = Field(default=WIDTH, ge=1, le=MOST_WIDTH)
     depth: int = Field(default=DEPTH, ge=1, le=MOST_DEPTH)
 
-    def __init__(self, **content: Any) -> None:
-        # Not a validator: pydantic would make a long story of the sentence about a file.
-        weights = content.get("weights")
-        if isinstance(weights, str | Path) and _is_place(weights):
-            file = weights_named(weights)
-            remember(file.identity, file.path)
-            content["weights"] = file.identity
-        super().__init__(**content)
+    @classmethod
+    def is_place(cls, weights: str | Path) -> bool:
+        """Whether this is a folder or a file, and no name."""
+        return _is_place(weights)
+
+    @classmethod
+    def opened(cls, place: str | Path) -> WeightFile:
+        """The weights of a place, checked."""
+        return weights_named(place)
 
     @model_validator(mode="after")
     def _possible(self) -> NetworkSettings:
         if self.tap is not None and self.scales != "output":
             raise ValueError("one layer and all scales of the decoder exclude each other")
-        check_ranges(self.percentiles, self.window)
         return self
 
 

@@ -6,16 +6,16 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features.cancel import IsCancelled, Progress, stop_if
 from napari_mrissl.networks.weight_library import WeightFile
-from napari_mrissl.networks.weight_places import is_identity, place_of
+from napari_mrissl.networks.weight_places import is_identity, place_of, remember
 from napari_mrissl.volumes import Volume
 
 RANDOM = "random"
@@ -29,6 +29,65 @@ Range = tuple[float, float]
 T = TypeVar("T")
 
 _busy = threading.Lock()
+
+
+class WeightSettings(BaseModel, ABC):
+    """Which weights, and what of a scan becomes 0 and 1.
+
+    Attributes
+    ----------
+    weights
+        A SHA-256. A run's folder or a file may be given too: this user's private index
+        remembers its place, and here stands its SHA-256.
+    percentiles
+        Of the scan, that become 0 and 1. None with `window` None too: what the weights' card
+        says.
+    window
+        Values of the scan that become 0 and 1 instead.
+
+    Raises
+    ------
+    MrisslError
+        If a place is given that holds no such weights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weights: str = Field(min_length=1, max_length=4096)
+    percentiles: tuple[Percent, Percent] | None = None
+    window: tuple[float, float] | None = None
+
+    def __init__(self, **content: Any) -> None:
+        # Not a validator: pydantic would make a long story of the sentence about a file.
+        weights = content.get("weights")
+        if isinstance(weights, str | Path) and self.is_place(weights):
+            file = self.opened(weights)
+            remember(file.identity, file.path)
+            content["weights"] = file.identity
+        super().__init__(**content)
+
+    @classmethod
+    def is_place(cls, weights: str | Path) -> bool:
+        """Whether this is a folder or a file, and no name."""
+        return not is_identity(str(weights))
+
+    @classmethod
+    @abstractmethod
+    def opened(cls, place: str | Path) -> WeightFile:
+        """The weights of a place.
+
+        Raises
+        ------
+        MrisslError
+            If they are of another network.
+        """
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        for low, high in filter(None, (self.percentiles, self.window)):
+            if not low < high:
+                raise ValueError(f"{low:g} to {high:g} is no range")
+        return self
 
 
 class ByTorch(ABC):
@@ -90,19 +149,6 @@ def by_torch(load: Callable[[], Callable[..., T]], cancelled: IsCancelled | None
         return compute(*given)
     finally:
         _busy.release()
-
-
-def check_ranges(*ranges: Range | None) -> None:
-    """Refuse a range of no extent, as a validator does.
-
-    Raises
-    ------
-    ValueError
-        If there is one.
-    """
-    for low, high in filter(None, ranges):
-        if not low < high:
-            raise ValueError(f"{low:g} to {high:g} is no range")
 
 
 def as_in_training(known: Any, otherwise: Range) -> dict[str, Range]:

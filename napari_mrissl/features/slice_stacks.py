@@ -11,19 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from napari_mrissl.features.of_networks import (
     RANDOM,
     TORCH_BYTES,
     ByTorch,
-    Percent,
+    WeightSettings,
     as_in_training,
-    check_ranges,
     file_of,
 )
 from napari_mrissl.features.source import Estimate, register_source
@@ -31,7 +30,6 @@ from napari_mrissl.geometry import Pose
 from napari_mrissl.networks.settings import DynamicsShape, TokenizerShape
 from napari_mrissl.networks.slice_cards import SliceNetwork, slice_network
 from napari_mrissl.networks.weight_library import WeightFile, network_named
-from napari_mrissl.networks.weight_places import is_identity, remember
 from napari_mrissl.volumes import Volume
 
 STACKS = ("axial", "coronal", "sagittal")
@@ -44,7 +42,7 @@ _SECONDS_PER_MULTIPLY_ADD = 3e-11
 _SECONDS_TO_START = 3.0
 
 
-class SliceStackSettings(BaseModel):
+class SliceStackSettings(WeightSettings):
     """Which network for slices, and how its stacks become features.
 
     Attributes
@@ -70,32 +68,28 @@ class SliceStackSettings(BaseModel):
         If a place is given that holds no weights of a network for slices.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["slices"] = "slices"
-    weights: str = Field(min_length=1, max_length=4096)
     joined: Literal["mean", "each"] = "mean"
     side: float = Field(default=1.0, ge=0.25, le=2.0)
     normalise: Literal["l2", "standardised", "none"] = "l2"
-    percentiles: tuple[Percent, Percent] | None = None
-    window: tuple[float, float] | None = None
     seed: int = Field(default=0, ge=0)
     slices: TokenizerShape | None = None
     dynamics: DynamicsShape | None = None
 
-    def __init__(self, **content: Any) -> None:
-        # Not a validator: pydantic would make a long story of the sentence about a file.
-        weights = content.get("weights")
-        if isinstance(weights, str | Path) and weights != RANDOM and not is_identity(str(weights)):
-            file = network_named(weights)
-            slice_network(file.card)
-            remember(file.identity, file.path)
-            content["weights"] = file.identity
-        super().__init__(**content)
+    @classmethod
+    def is_place(cls, weights: str | Path) -> bool:
+        """Whether this is a folder or a file, and no name."""
+        return weights != RANDOM and super().is_place(weights)
+
+    @classmethod
+    def opened(cls, place: str | Path) -> WeightFile:
+        """The weights of a place, checked."""
+        file = network_named(place)
+        slice_network(file.card)
+        return file
 
     @model_validator(mode="after")
     def _possible(self) -> SliceStackSettings:
-        check_ranges(self.percentiles, self.window)
         if (self.weights == RANDOM) != (self.slices is not None):
             raise ValueError("the shape of the tokenizer belongs to random weights, and only there")
         return self

@@ -21,6 +21,11 @@ def _ordered(limits: tuple[float, float]) -> tuple[float, float]:
     return limits
 
 
+def word(value: object) -> object:
+    """What a command line said, of a setting one of whose words is ``true``: JSON reads it."""
+    return "true" if value is True else value
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Shares = Annotated[
     tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]],

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from napari_mrissl.networks.guided_denoiser import GuidedDenoiser
-from napari_mrissl.pretext.diffusion.schedule import Schedule
+from napari_mrissl.networks.noise_schedule import Schedule
 from napari_mrissl.pretext.diffusion.settings import DiffusionSettings
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.pretext.diffusion.schedule import Floats, Prediction, Schedule, optimum
+from napari_mrissl.networks.noise_schedule import Floats, Prediction, Schedule, optimum
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
+from napari_mrissl.networks.noise_schedule import Prediction, Schedule
 from napari_mrissl.pretext.diffusion.network import DiffusionNetwork
-from napari_mrissl.pretext.diffusion.schedule import Prediction, Schedule
 
 Predict = Callable[[torch.Tensor, int], torch.Tensor]
 """What a denoiser answers, from noisy patches and the step of their noise."""

@@ -7,15 +7,10 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from napari_mrissl.networks.diffusion_cards import DIFFUSION, GuidedShape
+from napari_mrissl.networks.noise_schedule import Kind, Prediction
 from napari_mrissl.networks.settings import BackboneSettings, DenoiserShape
-from napari_mrissl.pretext.diffusion.schedule import Kind, Prediction
 from napari_mrissl.pretext.info import TaskInfo, TaskSettings
-from napari_mrissl.pretext.settings import Settings, Share
-
-
-def _word(value: object) -> object:
-    # On the command line true is read as JSON.
-    return "true" if value is True else value
+from napari_mrissl.pretext.settings import Settings, Share, word
 
 
 class PatchSettings(Settings):
@@ -99,7 +94,7 @@ class DiffusionSettings(TaskSettings):
         title="Prediction",
         description="Of the noise, or of the velocity v = a noise - s patch.",
     )
-    coordinates: Annotated[Literal["true", "none", "shuffled"], BeforeValidator(_word)] = Field(
+    coordinates: Annotated[Literal["true", "none", "shuffled"], BeforeValidator(word)] = Field(
         default="true",
         title="Coordinates",
         description="True ones; none, the network without guidance, which begins from no other; "

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_mrissl.networks.noise_schedule import Schedule
 from napari_mrissl.pretext.diffusion.network import DiffusionNetwork
 from napari_mrissl.pretext.diffusion.optima import Moments
 from napari_mrissl.pretext.diffusion.sampling import estimates
-from napari_mrissl.pretext.diffusion.schedule import Schedule
 from napari_mrissl.pretext.diffusion.settings import INFO, DiffusionSettings
 from napari_mrissl.pretext.observable import sampling
 from napari_mrissl.pretext.observable.settings import ViewSettings

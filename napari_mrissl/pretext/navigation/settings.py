@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from napari_mrissl.networks.settings import DynamicsShape, TokenizerShape
 from napari_mrissl.pretext.info import TaskInfo, TaskSettings
-from napari_mrissl.pretext.settings import Settings, Share
+from napari_mrissl.pretext.settings import Settings, Share, word
 
 KINDS = ("scroll", "rotate", "zoom", "pan", "walk")
 """Kinds of flights that policies make."""
@@ -149,11 +149,6 @@ class TokenizerSettings(TaskSettings):
     )
 
 
-def _word(value: object) -> object:
-    # On the command line true is read as JSON.
-    return "true" if value is True else value
-
-
 class DynamicsSettings(TaskSettings):
     """Action-conditioned prediction of latent tokens (stage 2 of arXiv:2605.06487; inferred)."""
 
@@ -182,7 +177,7 @@ class DynamicsSettings(TaskSettings):
         description="So many frames are predicted one from the other, from a flight's first; "
         "1 trains on single steps only.",
     )
-    actions: Annotated[Literal["true", "zero"], BeforeValidator(_word)] = Field(
+    actions: Annotated[Literal["true", "zero"], BeforeValidator(word)] = Field(
         default="true",
         title="Actions",
         description="True ones, or zeros: the control that is not told where it is flown.",

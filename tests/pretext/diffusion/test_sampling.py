@@ -5,9 +5,9 @@ import pytest
 import torch
 from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
 
+from napari_mrissl.networks.noise_schedule import Schedule
 from napari_mrissl.pretext.diffusion.network import DiffusionNetwork
 from napari_mrissl.pretext.diffusion.sampling import ddim, ddpm, estimates, guided
-from napari_mrissl.pretext.diffusion.schedule import Schedule
 from napari_mrissl.pretext.diffusion.settings import DiffusionSettings
 from tests.pretext.diffusion.small import SMALL
 

@@ -9,8 +9,8 @@ import torch
 from monai.networks.schedulers import DDPMScheduler
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.networks.noise_schedule import Schedule, optimum
 from napari_mrissl.pretext.diffusion.optima import Moments
-from napari_mrissl.pretext.diffusion.schedule import Schedule, optimum
 
 KINDS = {"linear": "linear_beta", "scaled_linear": "scaled_linear_beta", "cosine": "cosine"}
 TABLE = {

@@ -8,7 +8,7 @@ import numpy as np
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QSlider, QWidget
 
-from napari_mrissl.pretext.diffusion.schedule import Schedule
+from napari_mrissl.networks.noise_schedule import Schedule
 from napari_mrissl.ui.inspector.diffusion.patch_pictures import PatchPictures, Shown, difference
 from napari_mrissl.ui.inspector.diffusion.work import Seen
 from napari_mrissl.ui.recorder.parts import button, column, label_of, row, sentence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
-from napari_mrissl.pretext.diffusion.schedule import Schedule
+from napari_mrissl.networks.noise_schedule import Schedule
 from napari_mrissl.ui.inspector.diffusion.denoise_tab import guide_box
 from napari_mrissl.ui.recorder.parts import button, column, label_of, row, sentence
 
