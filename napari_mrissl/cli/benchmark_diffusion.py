@@ -25,6 +25,7 @@ def diffusion_arms(
     voxels: Whole = 30_000,
     snr: float = 10.0,
     patches: Whole = 16,
+    contrastive: Flag = False,
     json: Flag = False,
 ) -> None:
     """Arms of diffusion at equal budgets: guided, without and with shuffled coordinates, plain.
@@ -60,6 +61,9 @@ def diffusion_arms(
         Signal-to-noise ratio in dB of the noise that probed denoisers see.
     patches
         Of each held-out subject, that losses are measured on.
+    contrastive
+        Train an arm that contrasts painted views, too, beside the weights that ship; on a CPU
+        it takes several times as long as the others.
     json
         Print the table as JSON.
     """
@@ -74,7 +78,7 @@ def diffusion_arms(
     within("--patches", patches, 2, 1000)
     changes = alike.changes(steps)
     # Settings are checked before scans are read, which may take minutes.
-    checked = arms(None, preset, changes)
+    checked = arms(None, preset, changes, contrastive=contrastive)
     budgets(checked)
     own_seed = next(iter(checked.values())).settings.seed
     try:
@@ -86,7 +90,7 @@ def diffusion_arms(
         first = reasons.errors(include_url=False)[0]
         place = f"--{first['loc'][0]}".removesuffix("_db")
         raise MrisslError(f"{first['input']!r}: {first['msg']}", where=place) from reasons
-    runs = arms(alike.read(own_seed), preset, changes)
+    runs = arms(alike.read(own_seed), preset, changes, contrastive=contrastive)
     scans = None
     if labelled is not None:
         scans = labelled_scans(labelled, Progress("reading labelled scans"))

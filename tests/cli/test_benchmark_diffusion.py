@@ -115,6 +115,7 @@ def test_without_labels_there_are_losses_alone(run, words, tmp_path):
         (["--set", "nonsense=3"], "no setting 'nonsense'"),
         (["--set", "optimisation.batch=x"], "batch"),
         (["--patches", "1"], "--patches"),
+        (["--contrastive"], "scans without labels"),
         (["--shots", "0", "--labelled", "LABELLED"], "--shots"),
         (["--snr", "99"], "--snr"),
         (["--test", "2", "--labelled", "LABELLED"], "--test: 2 of 2"),

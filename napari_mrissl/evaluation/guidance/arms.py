@@ -1,8 +1,8 @@
 """The arms of the comparison: which runs they are, and that their budgets are equal; no torch.
 
 Controls are those that the method's notes ask for: without coordinates, shuffled ones, a plain
-denoiser at one level of noise, and plain U-Nets that restore spoiled crops or, where there are
-label maps, contrast voxels of two painted views.
+denoiser at one level of noise, and plain U-Nets that restore spoiled crops or, where they are
+asked for, contrast voxels of two painted views.
 """
 
 from __future__ import annotations
@@ -32,25 +32,32 @@ Changes = Mapping[str, Any]
 
 
 def arms(
-    data: DataSettings | Mapping[str, Any] | None, preset: str, changes: Changes
+    data: DataSettings | Mapping[str, Any] | None,
+    preset: str,
+    changes: Changes,
+    *,
+    contrastive: bool = False,
 ) -> dict[str, Arm]:
     """All runs by name, in the order in which they can be trained.
 
     Parameters
     ----------
     data
-        What all of them are trained on; scans without labels leave no contrastive arm.
+        What all of them are trained on.
     preset
         ``"tiny"``, ``"cpu"`` or ``"gpu"``.
     changes
         Single settings of every run that knows them, e.g. ``optimisation.steps`` or
         ``patch.side``; shapes of a backbone go to the network of coordinates alone, which the
         denoisers take over.
+    contrastive
+        Whether there is an arm that contrasts painted views; painting takes it several times
+        as long as the others.
 
     Raises
     ------
     MrisslError
-        If no method knows a key, or a value is none.
+        If no method knows a key, a value is none, or there is nothing to paint.
     """
     parts = _parted(changes)
     own = parts[DIFFUSION]
@@ -68,8 +75,14 @@ def arms(
         SHUFFLED: settings_for(DIFFUSION, data, preset, {**own, "coordinates": "shuffled"}),
         PLAIN: settings_for(DIFFUSION, data, preset, {**alone, "levels": "one"}),
     }
+    if contrastive and not _labelled(guided.data):
+        raise MrisslError(
+            "scans without labels, which nothing can be painted from",
+            where="--contrastive",
+            expected="label maps, or --data heads",
+        )
     for name, method in _METHODS.items():
-        if name == RESTORED or _labelled(guided.data):
+        if name == RESTORED or contrastive:
             made[name] = settings_for(method, data, preset, {**parts[method], **budget})
     begun = (GUIDED, SHUFFLED)
     return {name: Arm(name, one, START if name in begun else None) for name, one in made.items()}

@@ -168,6 +168,8 @@ def command_of(runs: Mapping[str, Arm], settings: GuidanceSettings) -> str:
         f"--shots {','.join(map(str, settings.shots))} --draws {settings.draws} "
         f"--test {settings.test} --voxels {settings.voxels} --snr {settings.snr_db:g} "
         f"--patches {settings.patches} --seed {settings.seed}"
+        + " --contrastive"
+        * (plans.CONTRASTIVE in runs)
     )
 
 
@@ -252,11 +254,11 @@ def _about(runs: Mapping[str, Arm], settings: GuidanceSettings) -> str:
         "training is not the same in all. guided and shuffled_coordinates stand on a network of "
         f"body coordinates that was trained for {start['steps']} steps before, and stays as it "
         "is. plain_denoiser is the same network, without coordinates, trained at one level of "
-        "noise: its loss at others is that of a network that never saw them. restoration and "
-        "contrastive are plain U-Nets of their presets' sizes. random are denoisers as they are "
-        "before training, told true coordinates, and guided_zeroed is guided, told none when it "
-        "is probed. coordinates, intensity and intensity_coordinates have no denoiser: what they "
-        "reach needs none. "
+        "noise: its loss at others is that of a network that never saw them. restoration, and "
+        "contrastive where there is one, are plain U-Nets of their presets' sizes. random are "
+        "denoisers as they are before training, told true coordinates, and guided_zeroed is "
+        "guided, told none when it is probed. coordinates, intensity and intensity_coordinates "
+        "have no denoiser: what they reach needs none. "
         "contrastive_shipped are the weights that ship with this software, of a budget of their "
         f"own. Denoisers are probed at {settings.snr_db:g} dB, all maps of their decoder, as one "
         "shared noise on the scan lets them look; heads see single voxels. Chance of Dice is one "

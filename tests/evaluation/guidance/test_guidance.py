@@ -24,7 +24,9 @@ def _losses(**guides):
 
 
 def test_arms_differ_in_what_they_are_told_alone():
-    made = arms.arms({"kind": "heads"}, "tiny", {"optimisation.steps": 5, "backbone.width": 16})
+    made = arms.arms(
+        {"kind": "heads"}, "tiny", {"optimisation.steps": 5, "backbone.width": 16}, contrastive=True
+    )
     assert list(made) == [arms.START, *arms.COMPARED]
     budgets = arms.budgets(made)
     assert len({tuple(budgets[name].values()) for name in arms.COMPARED}) == 1
@@ -43,11 +45,16 @@ def test_arms_differ_in_what_they_are_told_alone():
         arms.budgets(uneven)
 
 
-def test_there_is_no_contrast_without_label_maps():
+def test_contrast_needs_label_maps():
     scan = {"subject": "a", "identity": "0" * 64, "split": "train"}
-    for labels, found in ((None, False), ("1" * 64, True)):
-        data = {"kind": "scans", "subjects": [{**scan, "labels": labels}]}
-        assert (arms.CONTRASTIVE in arms.arms(data, "tiny", {})) == found
+
+    def data(labels):
+        return {"kind": "scans", "subjects": [{**scan, "labels": labels}]}
+
+    assert arms.CONTRASTIVE in arms.arms(data("1" * 64), "tiny", {}, contrastive=True)
+    assert arms.CONTRASTIVE not in arms.arms(data(None), "tiny", {})
+    with pytest.raises(MrisslError, match="without labels"):
+        arms.arms(data(None), "tiny", {}, contrastive=True)
 
 
 def test_gaps_are_of_pairs_of_subjects():

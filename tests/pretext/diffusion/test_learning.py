@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_mrissl.evaluation.guidance import arms, losses
 from napari_mrissl.networks import weights
 from napari_mrissl.pretext.coordinates.body_axes import BodyAxes
+from napari_mrissl.pretext.coordinates.inspection import Inspector, chance
 from napari_mrissl.pretext.registry import TASKS
 from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.training import initial
@@ -27,7 +29,8 @@ from tests.pretext.vectorpose.scans import Held, scan_of
 # What trains is traced in other tests.
 pytestmark = pytest.mark.untraced
 SIDE = 40
-BODIES = [0, 1, 2, 3, 4, 5]
+BODIES = range(6)
+HELD_OUT = range(100, 103)
 COORDINATES = {
     "crop.side": 16,
     "crop.spacing": [0.8, 1.4],
@@ -60,13 +63,17 @@ def _run(folder: Path, method: str, changes: dict[str, Any], source: Path | None
         path, sha256 = initial.weights_file(source)
         run = Run.create(folder, initial.begun_from(settings, path, sha256))
         initial.keep(run, path)
-    state = fit(run, TASKS, Held([_body(who) for who in BODIES]), None, initial=initial.of(run))
+    state = fit(run, TASKS, _subjects(BODIES), None, initial=initial.of(run))
     assert state.name == "finished"
     return run
 
 
+def _subjects(people: range) -> Held:
+    return Held([_body(who) for who in people])
+
+
 def _worth(run: Run) -> dict[str, Worth]:
-    return held_out_worth(run, TASKS, Held([_body(who) for who in range(100, 103)]), 64)
+    return held_out_worth(run, TASKS, _subjects(HELD_OUT), 64)
 
 
 def _below(worth: Worth) -> float:
@@ -86,6 +93,15 @@ def test_coordinates_of_unseen_bodies_are_learned(tmp_path: Path, objective: str
     assert _below(worth["distance_mm"]) > 0.15
     axes = BodyAxes.from_plain(weights.read_card(run.folder / WEIGHTS)["body_axes"])
     assert axes.error_mm < 10, "a point anywhere in a body is 19 mm from its middle"
+    network = Inspector.open(run.folder)
+    for who in HELD_OUT:
+        body = _body(who)
+        located = network.locate(body, network.body_points(body, 500, 0))
+        found, guessed = network.measure(located), chance(located)
+        print(f"{objective}, person {who}: {found}, chance {guessed}")
+        assert found["error_mm"] < guessed["error_mm"]
+        for axis in ("right", "anterior", "superior"):
+            assert found[f"spearman_{axis}"] > guessed[f"spearman_{axis}"] + 0.3
 
 
 @pytest.mark.slow
@@ -103,3 +119,30 @@ def test_noise_is_found_better_than_voxel_by_voxel(tmp_path: Path, prediction: s
     changes = {**DIFFUSION, "steps": 400, "prediction": prediction}
     run = _run(tmp_path / "run", "diffusion", changes, first.folder)
     assert _below(_worth(run)["denoise"]) > 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_guidance_is_judged_by_runs_of_equal_length(tmp_path: Path) -> None:
+    first = _run(tmp_path / "coordinates", "coordinates", {**COORDINATES, "steps": 250})
+    told = {arms.GUIDED: "true", arms.NONE: "none", arms.SHUFFLED: "shuffled"}
+    known = {}
+    for name, coordinates in told.items():
+        changes = {**DIFFUSION, "steps": 400, "coordinates": coordinates}
+        source = None if name == arms.NONE else first.folder
+        run = _run(tmp_path / name, "diffusion", changes, source)
+        known[name] = losses.measured(run.folder / WEIGHTS, _subjects(HELD_OUT), 16, 0)
+    gaps = losses.gaps(known)
+    for ratio, floor in known[arms.GUIDED].floors.items():
+        found = {name: float(one.own(ratio).mean()) for name, one in known.items()}
+        worth = {
+            name: {key.removeprefix("gap_").removesuffix("_db"): one.value / found[arms.GUIDED]}
+            for name, own in gaps.items()
+            for key, one in own.items()
+            if key.endswith(f"_{ratio}_db")
+        }
+        print(f"{ratio} dB: losses {found}, floors {floor}, gaps as shares {worth}")
+        for name, loss in found.items():
+            assert loss < floor["voxelwise"], f"{name} at {ratio} dB"
+        no_gain = gaps[arms.SHUFFLED][f"gap_unguided_{ratio}_db"].value
+        assert no_gain < 0.02 * found[arms.NONE], f"shuffled coordinates at {ratio} dB"
