@@ -73,7 +73,8 @@ for name in ("spearman_right", "spearman_anterior", "spearman_superior", "error_
 # %%
 what = inspected("diffusion", "--patches", "4", "--steps", "4")
 for ratio, losses in what["guides"].items():
-    told = ", ".join(f"{guide} {loss:.3f}" for guide, loss in losses.items())
+    guides = ("true", "off", "shifted", "shuffled")
+    told = ", ".join(f"{guide} {losses[guide]:.3f}" for guide in guides)
     print(f"at {ratio} dB by chance {what[f'chance_loss_{ratio}_db']:.3f}; told {told}")
 
 # %% [markdown]

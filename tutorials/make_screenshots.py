@@ -249,9 +249,12 @@ def parts_of_navigation(folder: Path, run: Path) -> None:
 
 
 def parts_of_coordinates(folder: Path, run: Path) -> None:
-    """Body coordinates of a head, as colours and lines."""
-    viewer, inspector = inspected(run, WIDE_SCREEN)
+    """Body coordinates of a head, as colours, lines and arrows."""
+    viewer, inspector = inspected(run)
+    viewer.window.remove_dock_widget(docks.open_dock(viewer, "Slice views")[0])
     inspector.panel.map_tab.arrows.setChecked(True)
+    # In an axial plane this one rises along it.
+    inspector.panel.map_tab.axis.setCurrentText("anterior")
     viewer.reset_view()
     shoot(viewer, folder / "coordinates_panel_dark.png")
     viewer.close()
@@ -259,7 +262,8 @@ def parts_of_coordinates(folder: Path, run: Path) -> None:
 
 def parts_of_diffusion(folder: Path, run: Path) -> None:
     """A patch behind noise, drawn out of it, by guide, and the seams of all patches."""
-    viewer, inspector = inspected(run, WIDE_SCREEN)
+    viewer, inspector = inspected(run)
+    viewer.window.remove_dock_widget(docks.open_dock(viewer, "Slice views")[0])
     panel = inspector.panel
     demo.wait_until(lambda: panel.seen is not None, "the patch")
     panel.place((0.0, -20.0, 10.0))
