@@ -255,6 +255,7 @@ def parts_of_coordinates(folder: Path, run: Path) -> None:
     inspector.panel.map_tab.arrows.setChecked(True)
     # In an axial plane this one rises along it.
     inspector.panel.map_tab.axis.setCurrentText("anterior")
+    inspector.panel.map_tab.each.setValue(20)
     viewer.reset_view()
     shoot(viewer, folder / "coordinates_panel_dark.png")
     viewer.close()
