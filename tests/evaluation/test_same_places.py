@@ -11,6 +11,7 @@ from napari_mrissl.geometry import apply_affine
 from napari_mrissl.pretext.coordinates.body_axes import BodyAxes
 from napari_mrissl.pretext.coordinates.field import Field
 from napari_mrissl.pretext.lattices import Lattice
+from napari_mrissl.registration.initial import initial_transform
 from napari_mrissl.volumes import Volume
 from napari_mrissl.volumes.samples import mni152
 
@@ -99,3 +100,20 @@ def test_the_alignment_finds_a_known_map():
     }  # fmt: skip
     with pytest.raises(Cancelled):
         alignment(fixed, moving, cancelled=lambda: True)
+
+
+def test_a_brain_is_found_in_a_head_that_moments_would_turn():
+    brain, _ = small_head()
+    neck = 30
+    voxels = np.zeros((brain.shape[0] + neck, *brain.shape[1:]), np.uint8)
+    voxels[neck:] = brain.data
+    voxels[: neck + 4, 10:-10, 8:-8] = np.maximum(voxels[: neck + 4, 10:-10, 8:-8], 90)
+    affine = brain.affine.copy()
+    affine[:3, 3] = apply_affine(brain.affine, (-neck, 0, 0))
+    head = Volume.from_stored(voxels, affine)
+    # Its longest axis is not the brain's.
+    assert np.trace(initial_transform(brain, head, "moments")[:3, :3]) < 2
+    found = alignment(head, brain)
+    places = apply_affine(brain.affine, np.argwhere(brain.data > 0)[::50])
+    apart = np.linalg.norm(apply_affine(found, places) - places, axis=1)
+    assert np.median(apart) < 1.0
