@@ -108,6 +108,23 @@ def test_pretrain_and_look(tmp_path):
     assert report["crops"] == 16
 
 
+def test_guided_by_body_coordinates(tmp_path):
+    said = run("guided_by_body_coordinates.py", tmp_path, "tiny", "2")
+    for method in ("coordinates", "diffusion"):
+        summary = Run.open(tmp_path / method).summary()
+        assert (summary["state"], summary["step"]) == ("finished", 2)
+    where, what = (
+        json.loads((tmp_path / f"report_{method}" / "report.json").read_text("utf-8"))
+        for method in ("coordinates", "diffusion")
+    )
+    for name in ("spearman_superior", "error_mm"):
+        line = f"{name}: {where[name]:.3f}, by chance {where[f'chance_{name}']:.3f}"
+        assert line in said
+    for ratio, losses in what["guides"].items():
+        assert f"at {ratio} dB by chance" in said
+        assert f"told true {losses['true']:.3f}, off {losses['off']:.3f}" in said
+
+
 def test_does_the_network_know_where_it_is(tmp_path):
     said = run("does_the_network_know_where_it_is.py", tmp_path, "tiny", "2")
     summary = Run.open(tmp_path / "observable").summary()

@@ -1,7 +1,7 @@
 """Rebuild the README's pictures, each of the widgets a user has, at work:  make shots.
 
-``python tutorials/make_screenshots.py docs RUN`` takes a trained run of the observable tasks, or
-of dynamics, and makes the pictures of docs/observable.md, or docs/navigation.md, alone.
+``python tutorials/make_screenshots.py docs RUN`` takes a trained run of the observable tasks, of
+dynamics, of body coordinates or of diffusion, and makes the pictures of its page in docs alone.
 """
 
 from __future__ import annotations
@@ -248,6 +248,41 @@ def parts_of_navigation(folder: Path, run: Path) -> None:
     viewer.close()
 
 
+def parts_of_coordinates(folder: Path, run: Path) -> None:
+    """Body coordinates of a head, as colours, lines and arrows."""
+    viewer, inspector = inspected(run)
+    viewer.window.remove_dock_widget(docks.open_dock(viewer, "Slice views")[0])
+    inspector.panel.map_tab.arrows.setChecked(True)
+    # In an axial plane this one rises along it.
+    inspector.panel.map_tab.axis.setCurrentText("anterior")
+    inspector.panel.map_tab.each.setValue(20)
+    viewer.reset_view()
+    shoot(viewer, folder / "coordinates_panel_dark.png")
+    viewer.close()
+
+
+def parts_of_diffusion(folder: Path, run: Path) -> None:
+    """A patch behind noise, drawn out of it, by guide, and the seams of all patches."""
+    viewer, inspector = inspected(run)
+    viewer.window.remove_dock_widget(docks.open_dock(viewer, "Slice views")[0])
+    panel = inspector.panel
+    demo.wait_until(lambda: panel.seen is not None, "the patch")
+    panel.place((0.0, -20.0, 10.0))
+    demo.wait_until(lambda: not inspector.busy, "the patch that was placed")
+    panel.go_to_patch()
+    viewer.reset_view()
+    shoot(viewer, folder / "diffusion_denoise_dark.png")
+    works = {"steps": panel.draw_strip, "guidance": panel.compare, "seams": panel.map_seams}
+    for number, (name, work) in enumerate(works.items(), 1):
+        panel.tabs.setCurrentIndex(number)
+        work()
+        demo.wait_until(lambda: not inspector.busy, name)
+        shoot(viewer, folder / f"diffusion_{name}_dark.png")
+        if name == "steps":
+            panel.steps_tab.remove.click()
+    viewer.close()
+
+
 def finetuning(target: Path, scratch: Path) -> None:
     """Three brains made of the template, and one of the two that were segmented by the third."""
     viewer = opened("dark")
@@ -292,7 +327,12 @@ def main(folder: Path, run: Path | None = None) -> None:
         # The lists of runs and datasets in the pictures are not the user's own.
         os.environ["MRISSL_DATA_DIR"] = str(scratch / "data")
         if run is not None:
-            parts = {"observable": parts_of_observable, "dynamics": parts_of_navigation}
+            parts = {
+                "observable": parts_of_observable,
+                "dynamics": parts_of_navigation,
+                "coordinates": parts_of_coordinates,
+                "diffusion": parts_of_diffusion,
+            }
             parts[Run.open(run).settings.method](folder, run)
             return
         demo.run(scratch, headless=True)

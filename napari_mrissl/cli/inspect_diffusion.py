@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from napari_mrissl.cli.arguments import Scan, Whole, within
 from napari_mrissl.cli.examination import Examination, Run, beside_chance, known_to, whether_known
 from napari_mrissl.cli.terminal import Progress, show, show_json
 
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 
-def coordinates(run: Run, scan: Scan, /, *, asked: Examination, points: Whole = 2000) -> None:
+
+def coordinates(
+    run: Run,
+    scan: Scan,
+    /,
+    *,
+    asked: Examination,
+    points: Whole = 2000,
+    other: Path | None = None,
+) -> None:
     """Measure how body coordinates rise through a scan, beside chance.
 
     Writes report.json, points.csv and a picture: for right, anterior and superior the rank
@@ -26,6 +39,10 @@ def coordinates(run: Run, scan: Scan, /, *, asked: Examination, points: Whole = 
         person that the network was not trained on.
     points
         Of the body, that are measured.
+    other
+        Another scan, in which each point is found again by its coordinates. How far that is
+        from where an affine alignment of both scans puts it is said beside a random place of
+        the other body (chance), the same place in the world (header) and the untrained network.
     """
     from napari_mrissl.evaluation import body_coordinates as reports
     from napari_mrissl.evaluation.weights import weights_of
@@ -36,10 +53,17 @@ def coordinates(run: Run, scan: Scan, /, *, asked: Examination, points: Whole = 
 
     network = Inspector.open(weights_of(run), asked.found_device())
     prepared = asked.read(scan, network.card)
+    second = None if other is None else asked.read(other, network.card)
     report = reports.examine(network, prepared, points, asked.seed, Progress("inspecting"))
+    if second is not None:
+        from napari_mrissl.evaluation.same_places import compare
+
+        progress = Progress("comparing")
+        found = compare(network, prepared, report.points_mm, second, asked.seed, progress)
+        report.numbers.update(found)
     report.numbers.update(known_to(run, prepared))
     reports.write(report, asked.out)
-    _say(report.numbers, asked)
+    _say(report.numbers, asked, _across(report.numbers))
 
 
 def diffusion(
@@ -82,8 +106,24 @@ def diffusion(
     _say(report.numbers, asked)
 
 
-def _say(numbers: dict[str, Any], asked: Examination) -> None:
+def _say(
+    numbers: dict[str, Any], asked: Examination, more: Mapping[str, object] = _NOTHING
+) -> None:
     if asked.json:
         show_json(numbers)
         return
-    show(beside_chance(numbers) | whether_known(numbers))
+    show(beside_chance(numbers) | dict(more) | whether_known(numbers))
+
+
+def _across(numbers: dict[str, Any]) -> dict[str, object]:
+    """Lines of what finding points in another scan is compared with, if that was asked for."""
+    if "across_points" not in numbers:
+        return {}
+    outside = numbers["across_outside"]
+    return {
+        "across: the same place in the world": f"median {numbers['header_across_median_mm']:.4g}, "
+        f"p90 {numbers['header_across_p90_mm']:.4g} mm",
+        "across: untrained": f"median {numbers['untrained_across_median_mm']:.4g} mm",
+        "across: points": f"{numbers['across_points']} ({outside} more are not in the other body)",
+        "across: reference": "an affine alignment of both scans, which errs too",
+    }

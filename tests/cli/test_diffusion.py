@@ -6,6 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 from evaluation.labelled_folder import make
+from scipy.spatial.transform import Rotation
 
 from napari_mrissl.networks import weights
 from napari_mrissl.training.run import Run
@@ -98,6 +99,29 @@ def test_a_report_on_coordinates_holds_every_number_beside_chance(
     assert f"(chance {facts['chance_error_mm']:.4g})" in again.out
     wrong = ("inspect", "coordinates", pretrained[1], scan.path, "--out", tmp_path / "other")
     assert "weights of diffusion" in refused(*wrong)
+
+
+def test_points_are_found_in_another_scan_beside_an_alignment(pretrained, scan, run, tmp_path):
+    turned = Rotation.from_euler("xyz", (3, -5, 8), degrees=True).as_matrix()
+    truth = np.eye(4)
+    truth[:3, :3], truth[:3, 3] = turned, (9.0, -6.0, 4.0)
+    other = tmp_path / "other.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(scan.values, truth @ scan.affine), other)
+    words = ("coordinates", pretrained[0], scan.path, "--points", 40, "--other", other)
+    facts = _report(run, words, tmp_path / "report")
+    assert facts["across_points"] + facts["across_outside"] == 40
+    middle = scan.affine @ [22, 26, 13, 1]
+    # Both are the same ball: the reference is the truth, to a fraction of a voxel.
+    np.testing.assert_allclose((np.array(facts["alignment"]) @ middle)[:3],
+                               (truth @ middle)[:3], atol=1.5)  # fmt: skip
+    for name in ("across_median_mm", "across_p90_mm"):
+        for prefix in ("", "chance_", "header_"):
+            assert 0 < facts[f"{prefix}{name}"] < 100
+    assert np.isfinite(facts["untrained_across_median_mm"])
+    said = run("inspect", *words, "--out", tmp_path / "again").out
+    assert f"(chance {facts['chance_across_p90_mm']:.4g})" in said
+    assert f"median {facts['header_across_median_mm']:.4g}" in said
+    assert "affine alignment" in said
 
 
 def test_a_report_on_diffusion_holds_floors_and_guides(pretrained, scan, run, tmp_path):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 import warnings
 from dataclasses import replace
 
@@ -10,9 +11,10 @@ import pytest
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QTableWidget
 
+from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.pretext.lattices import Lattice
 from napari_mrissl.ui.inspector import Inspector
-from napari_mrissl.ui.inspector.coordinates import showing
+from napari_mrissl.ui.inspector.coordinates import showing, work
 from napari_mrissl.ui.inspector.coordinates.order_tab import scatter
 from napari_mrissl.ui.inspector.coordinates.panel import MAP, ORDER
 from napari_mrissl.ui.inspector.coordinates.place_tab import TEMPLATE
@@ -48,6 +50,22 @@ def scans(make_geometry, marker_volume):
     oblique = marker_volume(make_geometry((1, 2, 0), (-1, 1, 1), "anisotropic", DEGREES))
     upright = marker_volume(make_geometry())
     return replace(oblique, name="oblique"), replace(upright, name="upright")
+
+
+@pytest.fixture(autouse=True)
+def alignments(monkeypatch):
+    """The pairs that were aligned: instead of SimpleITK, by the known turn of the two scans."""
+    asked = []
+
+    def align(control, fixed, moving):
+        asked.append((fixed.name, moving.name))
+        matrix = np.eye(4)
+        matrix[:3, :3] = turned(DEGREES).T
+        matrix[:3, 3] = CENTER - matrix[:3, :3] @ CENTER
+        return work.Aligned((fixed.identity, moving.identity), matrix)
+
+    monkeypatch.setattr(work, "align", align)
+    return asked
 
 
 @pytest.fixture
@@ -201,6 +219,70 @@ def test_a_click_is_found_in_the_other_scan_and_gone_to(panel, opened, qtbot):
     panel.place_tab.remove.click()
     assert panel.places.layer not in panel.viewer.layers
     assert not panel.place_tab.go.isEnabled()
+
+
+def test_the_error_beside_an_alignment_is_said_and_a_pair_is_aligned_once(
+    panel, opened, qtbot, alignments
+):
+    for number, offset in enumerate(((5.0, -6.0, 9.0), (-4.0, 2.0, 3.0))):
+        clicked = CENTER + turned(DEGREES) @ np.array(offset)
+        panel.pick(tuple(clicked))
+        settle(opened, qtbot)
+        # Along its own axes the upright scan is the world's.
+        error = np.linalg.norm(panel.found.world - (CENTER + offset))
+        header = np.linalg.norm(clicked - (CENTER + offset))
+        said = panel.place_tab.error.text()
+        assert f"Error: {error:.1f} mm from where an affine alignment" in said, number
+        assert f"is {header:.1f} mm from there" in said
+    assert alignments == [("oblique", "upright")]
+    panel.place_tab.remove.click()
+    assert panel.place_tab.error.text() == ""
+
+
+def test_an_alignment_that_was_cancelled_begins_again_with_the_next_click(
+    panel, opened, qtbot, monkeypatch
+):
+    asked, known = [], work.align
+
+    def endless(control, fixed, moving):
+        asked.append(fixed.name)
+        while not control.cancelled():
+            time.sleep(0.005)
+        raise Cancelled
+
+    monkeypatch.setattr(work, "align", endless)
+    panel.pick(tuple(CENTER))
+    qtbot.waitUntil(lambda: len(asked) == 1, timeout=SECONDS)
+    # Another click meanwhile waits for the same alignment.
+    panel.pick(tuple(CENTER + 2))
+    qtbot.waitUntil(lambda: panel.found is not None, timeout=SECONDS)
+    assert len(asked) == 1
+    opened._on_cancel()
+    settle(opened, qtbot)
+    assert panel.place_tab.error.text() == ""
+    monkeypatch.setattr(work, "align", known)
+    panel.pick(tuple(CENTER))
+    settle(opened, qtbot)
+    assert "Error: " in panel.place_tab.error.text()
+
+
+def test_a_scan_that_is_moved_or_gets_other_data_is_located_again(panel, opened, qtbot):
+    first, scan = panel.loaded, panel.layer
+    middle = panel.maps.layers[showing.COLOURS].extent.world.mean(axis=0)
+    panel.pick(tuple(CENTER))
+    settle(opened, qtbot)
+    scan.translate = np.asarray(scan.translate) + np.array([30.0, -20.0, 10.0])
+    qtbot.waitUntil(lambda: panel.loaded not in (None, first), timeout=SECONDS)
+    settle(opened, qtbot)
+    assert panel.clicked is None
+    shown = panel.maps.layers[showing.COLOURS].extent.world.mean(axis=0)
+    np.testing.assert_allclose(shown - middle, (30.0, -20.0, 10.0), atol=2)
+    second = panel.loaded
+    assert second.scan.identity != first.scan.identity
+    scan.data = np.asarray(scan.data)[:, ::-1].copy()
+    qtbot.waitUntil(lambda: panel.loaded not in (None, second), timeout=SECONDS)
+    settle(opened, qtbot)
+    assert panel.loaded.scan.identity != second.scan.identity
 
 
 def test_clicks_beside_the_scan_and_in_3d_are_refused_in_a_sentence(panel, opened):

@@ -330,6 +330,23 @@ def test_a_run_without_guidance_says_so_and_works(panel, opened, qtbot, runs):
     assert panel.seams is not None
 
 
+def test_a_scan_that_is_moved_or_gets_other_data_is_looked_at_again(panel, opened, qtbot):
+    scan, before, first = panel.layer, patch_corners(panel), panel.seen
+    panel.draw_strip()
+    settle(opened, qtbot)
+    scan.translate = np.asarray(scan.translate) + np.array([30.0, -20.0, 10.0])
+    qtbot.waitUntil(lambda: panel.seen not in (None, first), timeout=SECONDS)
+    settle(opened, qtbot)
+    # What was made of the scan in its old place is gone; the patch goes with the scan.
+    assert panel.strip is None
+    assert_same_points(patch_corners(panel), before + np.array([10.0, -20.0, 30.0]))
+    second = panel.seen
+    scan.data = np.asarray(scan.data)[:, ::-1].copy()
+    qtbot.waitUntil(lambda: panel.seen not in (None, second), timeout=SECONDS)
+    settle(opened, qtbot)
+    assert np.abs(panel.seen.look.clean - second.look.clean).max() > 0.1
+
+
 def test_cancelling_ends_long_work_and_all_layers_go_with_the_panel(panel, opened, qtbot):
     panel.steps_tab.count.setValue(200)
     panel.steps_tab.draw.click()

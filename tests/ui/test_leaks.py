@@ -27,6 +27,7 @@ from napari_mrissl.training.events import EventWriter
 from napari_mrissl.training.run import Run
 from napari_mrissl.ui.layers import add_volume
 from napari_mrissl.volumes import Volume
+from tests.coordinated import coordinates_run, diffusion_run
 
 # All of it is opened in other tests too.
 pytestmark = [pytest.mark.gui, pytest.mark.untraced]
@@ -145,6 +146,52 @@ def test_docks_leave_nothing(make_napari_viewer, qtbot):
     cycle = partial(open_and_close, viewer, qtbot, DOCKS)
     # One leftover of one dock is already too many.
     assert watch(qtbot, cycle, 1) == {}
+
+
+def look_at_coordinates(inspector) -> None:
+    """All drawings, and a place found in another scan."""
+    panel = inspector.panel
+    for box in (panel.map_tab.arrows, panel.map_tab.folds):
+        box.setChecked(True)
+    panel.pick((22.0, 22.0, 22.0))
+    wait_for(lambda: not inspector.busy)
+    assert panel.found is not None
+
+
+def look_at_diffusion(inspector) -> None:
+    """A strip, guides and seams."""
+    panel = inspector.panel
+    panel.steps_tab.count.setValue(2)
+    panel.guidance_tab.count.setValue(2)
+    for work in (panel.draw_strip, panel.compare, panel.map_seams):
+        work()
+        wait_for(lambda: not inspector.busy)
+    assert panel.strip is not None
+    assert panel.seams is not None
+
+
+@pytest.mark.parametrize(
+    ("make", "look"),
+    [(coordinates_run, look_at_coordinates), (diffusion_run, look_at_diffusion)],
+    ids=["coordinates", "diffusion"],
+)
+def test_panels_of_methods_leave_nothing(make_napari_viewer, qtbot, tmp_path, make, look):
+    viewer, run = make_napari_viewer(show=True), make(tmp_path / "run")
+
+    def cycle(number: int) -> None:
+        for scan_number in (2 * number, 2 * number + 1):
+            add_volume(viewer, scan(scan_number))
+        dock, inspector = viewer.window.add_plugin_dock_widget("napari-mrissl", "Inspector")
+        inspector.load(run)
+        wait_for(lambda: inspector.panel is not None and inspector.panel.loaded is not None)
+        wait_for(lambda: not inspector.busy)
+        look(inspector)
+        settled(qtbot, [inspector])
+        viewer.window.remove_dock_widget(dock)
+        while viewer.layers:
+            viewer.layers.pop()
+
+    assert watch(qtbot, cycle, 2) == {}
 
 
 @pytest.mark.slow

@@ -89,6 +89,12 @@ class Field:
         s, a, r = np.clip(index, 0, np.array(self.body.shape) - 1)
         return bool(self.body[s, a, r])
 
+    def contains(self, point_mm: ArrayLike) -> bool:
+        """Whether a point (3,) in scan mm is in the scan, and in its body."""
+        index = self.lattice.index_of(point_mm)
+        inside = (index >= -0.5) & (index <= np.array(self.body.shape) - 0.5)
+        return bool(inside.all()) and self.body_at(point_mm)
+
     def nearest(self, coordinates: ArrayLike) -> tuple[Floats, float]:
         """Where in the body coordinates (3,) lie, in scan mm, and how far off they are there.
 

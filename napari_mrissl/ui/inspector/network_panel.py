@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qtpy.QtCore import QSize
+from qtpy.QtCore import QSize, QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_mrissl.errors import MrisslError
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from napari_mrissl.volumes import Volume
 
 Read = Callable[[], "Volume"]
+
+_PLACED = ("translate", "scale", "rotate", "shear", "affine", "data")
+_SETTLED_MS = 300
 
 
 class NetworkPanel(JobPanel):
@@ -49,6 +52,10 @@ class NetworkPanel(JobPanel):
         self._loaded: Any = None
         self._parts: tuple[QWidget, ...] = ()
         self.loading = self.runner(listed=True)
+        self._moved = QTimer(self)
+        self._moved.setSingleShot(True)
+        self._moved.setInterval(_SETTLED_MS)
+        self._moved.timeout.connect(self._look_again)
 
     @staticmethod
     @abstractmethod
@@ -106,6 +113,7 @@ class NetworkPanel(JobPanel):
         if self._closed:
             return
         self._closed = True
+        self._moved.stop()
         self.close_runners()
         self.let_go()
         self._watch(None)
@@ -132,11 +140,23 @@ class NetworkPanel(JobPanel):
         layout.addWidget(self.tabs)
 
     def _watch(self, layer: Image | None) -> None:
-        """Look at a layer from now on."""
+        """Look at a layer from now on, and again when it is moved or gets other data."""
+        for one, change in ((self._layer, "disconnect"), (layer, "connect")):
+            if one is not None:
+                for name in _PLACED:
+                    getattr(getattr(one.events, name), change)(self._on_moved)
         self._layer = layer
+
+    def _on_moved(self, _: object = None) -> None:
+        if self._run is not None:
+            self._moved.start()
+
+    def _look_again(self) -> None:
+        self.set_layer(self._layer)
 
     def _load(self) -> None:
         """Weights and scan, in the background; what is shown of another pair is cleared."""
+        self._moved.stop()
         self._loaded = None
         self.forget()
         work, run, known, scan = self.read, self._run, self._network, None

@@ -58,7 +58,7 @@ class CoordinatesPanel(NetworkPanel):
         (3,) world RAS mm.
     found : Found or None
         The same coordinate in another scan.
-    finding, measuring : JobRunner
+    finding, aligning, measuring : JobRunner
         What goes on beside loading.
     """
 
@@ -69,6 +69,8 @@ class CoordinatesPanel(NetworkPanel):
         self.clicked: Floats | None = None
         self.found: work.Found | None = None
         self._fields: dict[str, Any] = {}
+        self._pair: tuple[str, str] | None = None
+        self._aligned: dict[tuple[str, str], work.Aligned] = {}
         self.slice_state = state_of(viewer)
         self.maps = ScanLayers(viewer)
         self.arrows = DrawnVectors(viewer, showing.KINDS)
@@ -76,6 +78,7 @@ class CoordinatesPanel(NetworkPanel):
         self.map_tab, self.place_tab, self.order_tab = MapTab(), PlaceTab(), OrderTab()
         self.picking = MainViewClicks(viewer, _IN_3D, self)
         self.finding, self.measuring = self.runner(listed=True), self.runner(listed=True)
+        self.aligning = self.runner(listed=True)
         self.arrange(
             (self.map_tab, self.place_tab, self.order_tab),
             (scrolled(self.map_tab), "Map", "Where in the body every voxel is, as drawings"),
@@ -138,6 +141,7 @@ class CoordinatesPanel(NetworkPanel):
     def clear_places(self) -> None:
         """Forget the click and what was found."""
         self.finding.cancel()
+        self._stop_aligning()
         self.clicked = self.found = None
         self.places.remove()
         self.place_tab.clear()
@@ -245,6 +249,38 @@ class CoordinatesPanel(NetworkPanel):
         self._fields[found.volume.identity] = found.field
         self.place_tab.show_found(found)
         self.places.show({"clicked": self.clicked, f"in {found.name}": found.world}, self._layer)
+        self._compare(found)
+
+    def cancel(self) -> None:
+        """Stop what goes on in the background."""
+        self._stop_aligning()
+        super().cancel()
+
+    def _stop_aligning(self) -> None:
+        self._pair = None
+        self.aligning.cancel()
+
+    def _compare(self, found: work.Found) -> None:
+        """Say how far off it is, once both scans are aligned; that is done once for a pair."""
+        fixed, moving = self._loaded.scan.volume, found.volume
+        pair = (fixed.identity, moving.identity)
+        if pair in self._aligned:
+            self._on_aligned(self._aligned[pair])
+            return
+        if self.aligning.running and self._pair == pair:
+            return
+        self._pair = pair
+        job = partial(work.align, fixed=fixed, moving=moving)
+        self.aligning.start(job, title="alignment of two scans", done=self._on_aligned)
+        self.busy_changed.emit()
+
+    def _on_aligned(self, aligned: work.Aligned) -> None:
+        self._aligned[aligned.pair] = aligned
+        found, clicked = self.found, self.clicked
+        if self._loaded is None or found is None or clicked is None:
+            return
+        if aligned.pair == (self._loaded.scan.volume.identity, found.volume.identity):
+            self.place_tab.show_error(found, clicked, aligned)
 
     def _bring(self, volume: Volume, layer: Image | None, world: Floats) -> None:
         if layer is not None:

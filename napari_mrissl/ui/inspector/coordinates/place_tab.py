@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
-from napari_mrissl.ui.inspector.coordinates.work import Found
+from napari_mrissl.geometry.affines import apply_affine
+from napari_mrissl.ui.inspector.coordinates.work import Aligned, Found
 from napari_mrissl.ui.recorder.parts import button, column, label_of, row, sentence
 
 TEMPLATE = "MNI152 template"
@@ -51,11 +52,13 @@ class PlaceTab(QWidget):
         self.remove = button("Clear", "Take both points away")
         self.clicked = sentence("The place that was clicked, and its coordinate")
         self.found = sentence("Where that coordinate is in the other scan")
+        self.error = sentence("How far that is from where an affine alignment puts the click")
         layout = column(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.addLayout(row(self.pick, label_of("Find in", self.other), (self.other, 1)))
         layout.addWidget(self.clicked)
         layout.addWidget(self.found)
+        layout.addWidget(self.error)
         layout.addLayout(row((self.go, 1), (self.back, 1), (self.remove, 1)))
         layout.addStretch(1)
         self.pick.toggled.connect(self.pick_toggled)
@@ -86,6 +89,7 @@ class PlaceTab(QWidget):
             f"the body's middle.{air}"
         )
         self.found.setText("")
+        self.error.setText("")
         self._allow(clicked=True, found=False)
 
     def show_found(self, found: Found) -> None:
@@ -98,10 +102,26 @@ class PlaceTab(QWidget):
         )
         self._allow(clicked=True, found=True)
 
+    def show_error(self, found: Found, clicked: NDArray[np.float64], aligned: Aligned) -> None:
+        """Say how far what was found is from where the alignment puts the click (3,)."""
+        true = apply_affine(aligned.matrix, clicked)
+        off, header = (float(np.linalg.norm(one - true)) for one in (found.world, clicked))
+        outside = (
+            ""
+            if found.field.contains(found.field.lattice.from_world(true))
+            else (" That place is not in this scan's body.")
+        )
+        self.error.setText(
+            f"Error: {off:.1f} mm from where an affine alignment of the scans (the reference; it "
+            f"errs too) puts the click. The same R, A, S is {header:.1f} mm from there."
+            f"{outside}"
+        )
+
     def clear(self, words: str = "Pick a place in the viewer to see its coordinate.") -> None:
         """Show no place."""
         self.clicked.setText(words)
         self.found.setText("")
+        self.error.setText("")
         self._allow(clicked=False, found=False)
 
     def _allow(self, *, clicked: bool, found: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,21 @@ class Found:
     off_mm: float
 
 
+class Aligned(NamedTuple):
+    """An affine alignment of two scans.
+
+    Attributes
+    ----------
+    pair
+        Identities of the scan that was clicked and of the other one.
+    matrix
+        (4, 4) from the one's world to the other's, RAS mm.
+    """
+
+    pair: tuple[str, str]
+    matrix: Floats
+
+
 def load(
     control: Control, folder: Path, known: Network | None, read: Callable[[], Volume] | None
 ) -> tuple[Network, Loaded | None]:
@@ -128,6 +143,14 @@ def find(
     place, off = field.nearest(coordinates)
     off_mm = off * inspector.settings.scale_mm
     return Found(name, volume, field, field.lattice.to_world(place), off_mm)
+
+
+def align(control: Control, fixed: Volume, moving: Volume) -> Aligned:
+    """The affine map from the scan that was clicked to the other one."""
+    from napari_mrissl.evaluation.same_places import alignment
+
+    matrix = alignment(fixed, moving, control.progress, control.cancelled)
+    return Aligned((fixed.identity, moving.identity), matrix)
 
 
 def template() -> Volume:

@@ -72,7 +72,8 @@ class DenoiseTab(QWidget):
         self.facts = sentence("How large the error is, beside that of the best voxel-wise answer")
         layout = column(self)
         layout.setContentsMargins(6, 4, 6, 4)
-        layout.addLayout(row((self.new, 1), self.pick, self.go, self.back, self.forward))
+        layout.addLayout(row((self.new, 1), (self.back, 1), (self.forward, 1)))
+        layout.addLayout(row((self.pick, 1), (self.go, 1)))
         layout.addLayout(
             row(label_of("Noise", self.step), (self.step, 1), label_of("told", self.guide),
                 self.guide)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_mrissl.ui.history import SettingsHistory
@@ -26,7 +25,6 @@ from napari_mrissl.ui.recorder.parts import scrolled
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image
 
 MATRIX, SLICES, LAYOUT, ROUTES, CHUNKS, CHECK = (
     showing.MATRIX,
@@ -37,9 +35,6 @@ MATRIX, SLICES, LAYOUT, ROUTES, CHUNKS, CHECK = (
     showing.CHECK,
 )
 """The tabs."""
-
-_PLACED = ("translate", "scale", "rotate", "shear", "affine", "data")
-_SETTLED_MS = 300
 
 
 class ObservablePanel(NetworkPanel):
@@ -73,10 +68,6 @@ class ObservablePanel(NetworkPanel):
         self.matrix_tab, self.slices_tab = MatrixTab(viewer), SlicesTab()
         self.layout_tab, self.routes_tab = LayoutTab(), RoutesTab()
         self.chunks_tab, self.check_tab = ChunksTab(viewer), CheckTab()
-        self._moved = QTimer(self)
-        self._moved.setSingleShot(True)
-        self._moved.setInterval(_SETTLED_MS)
-        self._moved.timeout.connect(lambda: self.set_layer(self._layer))
         self.arrange(
             (self.matrix_tab, self.slices_tab, self.routes_tab, self.chunks_tab, self.check_tab),
             (scrolled(self.matrix_tab), "Matrix", "How far views are from each other, and where"),
@@ -148,7 +139,6 @@ class ObservablePanel(NetworkPanel):
     def forget(self) -> None:
         """Stop, and clear, what is about another network or scan."""
         self.looking.cancel()
-        self._moved.stop()
         self.seen = self._chunks_of = self._routes_of = None
         self._rows.clear()
         self.layers.clear()
@@ -172,7 +162,6 @@ class ObservablePanel(NetworkPanel):
 
     def let_go(self) -> None:
         """Give back layers and connections, once all jobs have ended."""
-        self._moved.stop()
         if self._player is not None:
             self._player.destroyed.disconnect(self._on_landed)
             self._player.pause()
@@ -205,18 +194,6 @@ class ObservablePanel(NetworkPanel):
         self.chunks_tab.cell_changed.connect(self._on_chunks_chosen)
         self.tabs.currentChanged.connect(lambda _: self._on_tab())
         self.slice_state.settings_changed.connect(self._on_convention)
-
-    def _watch(self, layer: Image | None) -> None:
-        """Look at another layer, and again when it is moved."""
-        for one, change in ((self._layer, "disconnect"), (layer, "connect")):
-            if one is not None:
-                for name in _PLACED:
-                    getattr(getattr(one.events, name), change)(self._on_moved)
-        super()._watch(layer)
-
-    def _on_moved(self, _: object = None) -> None:
-        if self._run is not None:
-            self._moved.start()
 
     def _allow(self) -> None:
         there = self._loaded is not None
