@@ -73,7 +73,7 @@ def markdown(rows: Rows, budgets: Budgets, about: str) -> str:
     parts = [
         _table(rows, budgets, "dice_", "Dice of probes"),
         _table(rows, budgets, "loss_", "Loss on held-out subjects"),
-        _table(rows, budgets, "gap_", "How much lower the guided loss is"),
+        _gaps(rows),
     ]
     return "\n\n".join([*filter(None, parts), about]) + "\n"
 
@@ -82,7 +82,7 @@ def _table(rows: Rows, budgets: Budgets, prefix: str, title: str) -> str:
     shown = {m: one for own in rows.values() for m, one in own.items() if m.startswith(prefix)}
     if not shown:
         return ""
-    heads = [name.removeprefix(prefix).replace("_", " ") for name in shown]
+    heads = [_words(name.removeprefix(prefix)) for name in shown]
     first = [CHANCE, "", "", *(_number(one.chance) for one in shown.values())]
     lines = [["", *_SPENT, *heads], ["---"] * (3 + len(heads)), first]
     floors = {m: one.value for own in rows.values() for m, one in own.items()}
@@ -93,6 +93,30 @@ def _table(rows: Rows, budgets: Budgets, prefix: str, title: str) -> str:
         if any(measure in own for measure in shown):
             spent = [str(budgets.get(name, {}).get(what, 0)) for what in _SPENT]
             lines.append([name, *spent, *(_cell(own.get(measure)) for measure in shown)])
+    return _as_text(title, lines)
+
+
+def _gaps(rows: Rows) -> str:
+    """A line for each network and what it is beside, a column for each ratio."""
+    lines: dict[str, dict[str, str]] = {}
+    for name, own in rows.items():
+        for measure, one in own.items():
+            if measure.startswith("gap_"):
+                other, ratio = measure.removeprefix("gap_").split("_", 1)
+                lines.setdefault(f"{name}, beside {other}", {})[_words(ratio)] = _cell(one)
+    if not lines:
+        return ""
+    ratios = list(dict.fromkeys(ratio for own in lines.values() for ratio in own))
+    head = [["", *ratios], ["---"] * (1 + len(ratios)), [CHANCE, *("0" for _ in ratios)]]
+    body = [[name, *(own.get(ratio, "") for ratio in ratios)] for name, own in lines.items()]
+    return _as_text("How much lower the loss with coordinates is", head + body)
+
+
+def _words(measure: str) -> str:
+    return measure.replace("_", " ").replace(" db", " dB")
+
+
+def _as_text(title: str, lines: list[list[str]]) -> str:
     return f"{title}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

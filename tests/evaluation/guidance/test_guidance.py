@@ -142,6 +142,7 @@ def test_the_table_for_people_has_chance_and_floors():
     assert "| intensity | 0 | 0 | 0.25 |" in lines
     assert "| chance |  |  | 0.5 |" in lines
     assert "| Wiener filter |  |  | 0.3 |" in lines
-    assert "| guided | 7 | 14 | 0.1 (0.05 to 0.2) |" in lines
+    assert "|  | 0 dB |" in lines
+    assert "| guided, beside off | 0.1 (0.05 to 0.2) |" in lines
     assert lines[-1] == "About."
     assert "guided,7,14,loss_0_db,0.2,,,0.5,1" in tables.as_csv(rows, budgets).splitlines()
