@@ -25,6 +25,7 @@ from napari_mrissl.synthesis.head_templates import cubic_affine, cubic_volume
 from napari_mrissl.training.run import Run
 from napari_mrissl.trajectories import Dataset, Flight, flight_info, open_or_create
 from napari_mrissl.ui import demo, docks
+from napari_mrissl.ui.inspector.diffusion import probe_grid
 from napari_mrissl.ui.inspector.vectorpose.choice import CropChoice
 from napari_mrissl.ui.layers import add_labels, add_volume
 from napari_mrissl.ui.workspaces import open_workspace
@@ -280,6 +281,13 @@ def parts_of_diffusion(folder: Path, run: Path) -> None:
         shoot(viewer, folder / f"diffusion_{name}_dark.png")
         if name == "steps":
             panel.steps_tab.remove.click()
+    if (run.parent / probe_grid.FILE).exists():
+        panel.seams_tab.remove.click()
+        panel.tabs.setCurrentIndex(len(works) + 1)
+        panel.open_table(run.parent)
+        panel.show_features(2, 0)
+        demo.wait_until(lambda: not inspector.busy, "the features of a cell")
+        shoot(viewer, folder / "diffusion_probe_dark.png")
     viewer.close()
 
 

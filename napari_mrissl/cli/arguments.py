@@ -34,14 +34,15 @@ def whole_number(_: Any, tokens: Sequence[Token]) -> int:
 
 
 def listed(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
-    """The names of a comma-separated list.
+    """The names of a comma-separated list, or of several.
 
     Raises
     ------
     ValueError
         If there is none.
     """
-    names = tuple(name.strip() for name in tokens[0].value.split(",") if name.strip())
+    parts = (part.strip() for token in tokens for part in token.value.split(","))
+    names = tuple(filter(None, parts))
     if not names:
         raise ValueError("no name given")
     return names

@@ -5,7 +5,10 @@ import json
 
 import pytest
 import small_networks
+from cyclopts import Token
 from evaluation.labelled_folder import make
+
+from napari_mrissl.cli.arguments import listed
 
 FIXED = {"--shots": "1,2", "--draws": "2", "--test": "3", "--voxels": "4000"}
 
@@ -78,3 +81,9 @@ def test_a_wrong_word_is_refused_before_a_folder_is_made(
 ):
     assert sentence in refused(*words(**{"weights": "filters", **change}))
     assert not (tmp_path / "out").exists()
+
+
+def test_lists_may_be_given_in_parts():
+    assert listed(None, [Token(value="a, b"), Token(value="c")]) == ("a", "b", "c")
+    with pytest.raises(ValueError, match="no name"):
+        listed(None, [Token(value=" , ")])
