@@ -30,6 +30,7 @@ from napari_mrissl.cli.segment import segment
 from napari_mrissl.cli.slices import cut
 from napari_mrissl.cli.synthesize import ensembles, heads
 from napari_mrissl.cli.trajectory import clean, export, generate, inspect, repair, validate
+from napari_mrissl.cli.transfer import transfer
 from napari_mrissl.cli.weights import export_weights, import_file, list_weights, verify
 
 
@@ -77,6 +78,7 @@ def application() -> App:
     app.command(finetune, name="finetune")
     app.command(predict, name="predict")
     app.command(register, name="register")
+    app.command(transfer, name="transfer")
     examined = App(name="inspect", help="What a pretrained network knows of a scan, beside chance.")
     examined.command(vectorpose, name="vectorpose")
     examined.command(navigation, name="navigation")

@@ -118,9 +118,10 @@ def register(
         Print one JSON object.
     """
     from napari_mrissl.registration.pair_files import PairFiles, register_pair
+    from napari_mrissl.registration.settings import PRESETS
 
-    settings = _settings(
-        preset,
+    settings = settings_from(
+        PRESETS[_PRESETS[preset]],
         {
             "initial": initial,
             "linear": linear,
@@ -202,13 +203,20 @@ def _table(
         )
 
 
-def _settings(preset: str, chosen: dict[str, Any]) -> RegistrationSettings:
+def settings_from(begin: RegistrationSettings, chosen: dict[str, Any]) -> RegistrationSettings:
+    """Settings that begin with others; what is None stays as it is there.
+
+    Raises
+    ------
+    MrisslError
+        If a value is none for its option.
+    """
     from pydantic import ValidationError
 
-    from napari_mrissl.registration.settings import PRESETS, RegistrationSettings
+    from napari_mrissl.registration.settings import RegistrationSettings
 
     given = {name: value for name, value in chosen.items() if value is not None}
-    content = PRESETS[_PRESETS[preset]].model_dump() | given
+    content = begin.model_dump() | given
     try:
         return RegistrationSettings.model_validate(content)
     except ValidationError as reasons:
