@@ -19,6 +19,9 @@ _TRIES, _SEED = 500, 20
 _AFFINE_FROM = 8
 """Landmarks from which an affine map is fitted; fewer say too little of its twelve numbers."""
 
+_LEAST = 5
+"""Landmarks that must agree, at least, where not all are trusted."""
+
 _THIN = 0.1
 """Least spread of landmarks over their largest, below which they lie in a plane, or a line."""
 
@@ -64,7 +67,7 @@ def fitted(landmarks: Points, *, rigid: bool = False) -> tuple[Points, NDArray[n
     agree = _agreeing(landmarks, 3, _rigid)
     if not rigid and not _thin(landmarks, 2):
         wider = _agreeing(landmarks, 4, _affine)
-        if np.count_nonzero(wider) >= np.count_nonzero(agree) and not _thin(landmarks[wider], 2):
+        if np.count_nonzero(wider) >= max(np.count_nonzero(agree), _AFFINE_FROM) and not _thin(landmarks[wider], 2):
             found = _affine(landmarks[wider])
             if _usable(found):
                 return found, wider
@@ -72,9 +75,10 @@ def fitted(landmarks: Points, *, rigid: bool = False) -> tuple[Points, NDArray[n
             found = _affine(landmarks[agree])
             if _usable(found):
                 return found, agree
-    if np.count_nonzero(agree) < 3 or _thin(landmarks[agree], 1):
+    if np.count_nonzero(agree) < max(_LEAST, count // 4) or _thin(landmarks[agree], 1):
+        # Three of them always agree, and a few more by chance.
         raise MrisslError(
-            "no three landmarks agree with each other",
+            f"fewer than a quarter of {count} landmarks agree with one map",
             where="landmarks",
             remedy="check which columns are the fixed scan's, and their signs (RAS mm)",
         )
