@@ -67,14 +67,12 @@ def fitted(landmarks: Points, *, rigid: bool = False) -> tuple[Points, NDArray[n
     agree = _agreeing(landmarks, 3, _rigid)
     if not rigid and not _thin(landmarks, 2):
         wider = _agreeing(landmarks, 4, _affine)
-        if np.count_nonzero(wider) >= max(np.count_nonzero(agree), _AFFINE_FROM) and not _thin(landmarks[wider], 2):
-            found = _affine(landmarks[wider])
+        for chosen in (wider, agree) if wider.sum() >= agree.sum() else (agree,):
+            if int(chosen.sum()) < max(_AFFINE_FROM, count // 4) or _thin(landmarks[chosen], 2):
+                continue
+            found = _affine(landmarks[chosen])
             if _usable(found):
-                return found, wider
-        if np.count_nonzero(agree) >= _AFFINE_FROM and not _thin(landmarks[agree], 2):
-            found = _affine(landmarks[agree])
-            if _usable(found):
-                return found, agree
+                return found, chosen
     if np.count_nonzero(agree) < max(_LEAST, count // 4) or _thin(landmarks[agree], 1):
         # Three of them always agree, and a few more by chance.
         raise MrisslError(

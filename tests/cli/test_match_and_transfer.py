@@ -1,4 +1,4 @@
-"""``mrissl match``, ``mrissl register --initial landmarks`` and ``mrissl transfer``, as commands."""
+"""``mrissl match``, registration that begins with its landmarks, and ``mrissl transfer``."""
 
 import json
 
