@@ -136,7 +136,7 @@ class LandmarkPair(QObject):
             symbol="cross",
             face_color=_COLORS[side],
             border_color="black",
-            out_of_slice_display=True,
+            projection_mode="rescale_spherical",
             features={"number": np.arange(1, len(found) + 1), "confidence": found.confidence},
             text={"string": "{number}", "size": 8, "color": _COLORS[side]},
             units=shown.units,
