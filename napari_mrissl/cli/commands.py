@@ -21,6 +21,7 @@ from napari_mrissl.cli.info import info
 from napari_mrissl.cli.inspect import navigation, vectorpose
 from napari_mrissl.cli.inspect_diffusion import coordinates, diffusion
 from napari_mrissl.cli.inspect_observable import chunks, gap, routes
+from napari_mrissl.cli.match import match
 from napari_mrissl.cli.predict import predict
 from napari_mrissl.cli.pretrain import pretrain
 from napari_mrissl.cli.register import register
@@ -30,6 +31,7 @@ from napari_mrissl.cli.segment import segment
 from napari_mrissl.cli.slices import cut
 from napari_mrissl.cli.synthesize import ensembles, heads
 from napari_mrissl.cli.trajectory import clean, export, generate, inspect, repair, validate
+from napari_mrissl.cli.transfer import transfer
 from napari_mrissl.cli.weights import export_weights, import_file, list_weights, verify
 
 
@@ -77,6 +79,8 @@ def application() -> App:
     app.command(finetune, name="finetune")
     app.command(predict, name="predict")
     app.command(register, name="register")
+    app.command(match, name="match")
+    app.command(transfer, name="transfer")
     examined = App(name="inspect", help="What a pretrained network knows of a scan, beside chance.")
     examined.command(vectorpose, name="vectorpose")
     examined.command(navigation, name="navigation")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from napari_mrissl.segmentation.many_scans import Existing, Outcome
     from napari_mrissl.segmentation.prediction import PredictionSettings
 
+_SEEN = "seen in training: no measure of the network"
+
 
 def predict(
     run: Path,
@@ -76,7 +78,7 @@ def predict(
     if not scans:
         raise MrisslError("no scan given", where="SCAN", expected="files or folders")
     settings = _settings(flips, window, overlap, probabilities, device)
-    existing = _existing(missing=missing, overwrite=overwrite)
+    existing = existing_of(missing=missing, overwrite=overwrite)
     segmenter = SavedSegmenter.load(run)
     model = facts_of(segmenter)
     places = scans_of(scans)
@@ -116,11 +118,11 @@ def predict(
                 "classes": {str(label): name for label, name in segmenter.classes.items()},
                 "seconds": round(seconds, 3),
                 "training_unknown": untold,
-                "scans": [_plain(outcome) for outcome in outcomes],
+                "scans": [plain_outcome(outcome) for outcome in outcomes],
             }
         )
     else:
-        show(_lines(outcomes, segmenter.classes))
+        show(lines_of(outcomes, segmenter.classes, _SEEN))
     failed = sum(outcome.state == "failed" for outcome in outcomes)
     if failed:
         raise MrisslError(
@@ -128,7 +130,14 @@ def predict(
         )
 
 
-def _existing(*, missing: bool, overwrite: bool) -> Existing:
+def existing_of(*, missing: bool, overwrite: bool) -> Existing:
+    """What two flags say of results that are there.
+
+    Raises
+    ------
+    MrisslError
+        If both are given.
+    """
     if missing and overwrite:
         raise MrisslError("--missing and --overwrite", expected="one of them")
     return "skip" if missing else "replace" if overwrite else "refuse"
@@ -157,7 +166,8 @@ def _settings(
         ) from reasons
 
 
-def _plain(outcome: Outcome) -> dict[str, Any]:
+def plain_outcome(outcome: Outcome) -> dict[str, Any]:
+    """What became of a scan, JSON-ready."""
     return {
         "scan": outcome.scan,
         "state": outcome.state,
@@ -170,7 +180,8 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _lines(outcomes: list[Outcome], classes: dict[int, str]) -> dict[str, str]:
+def lines_of(outcomes: list[Outcome], classes: dict[int, str], seen: str) -> dict[str, str]:
+    """What became of scans, for people; with what is said of one that was known before."""
     lines = {}
     for number, outcome in enumerate(outcomes, 1):
         volumes = ", ".join(
@@ -178,6 +189,6 @@ def _lines(outcomes: list[Outcome], classes: dict[int, str]) -> dict[str, str]:
         )
         said = {"done": volumes, "skipped": "there already", "failed": "left out"}[outcome.state]
         if outcome.seen:
-            said += ", seen in training: no measure of the network"
+            said += f", {seen}"
         lines[f"{number} {outcome.scan}"] = said
     return lines

@@ -29,7 +29,7 @@ def register(
     *,
     out: Path,
     preset: Literal["same-person", "mr-mr", "mr-ct"] = "same-person",
-    initial: Literal["header", "centres", "moments"] | None = None,
+    initial: Literal["header", "centres", "moments", "landmarks"] | None = None,
     linear: Literal["none", "rigid", "affine"] | None = None,
     rigid_only: Flag = False,
     features: Literal["mind", "network", "both", "intensity"] | None = None,
@@ -71,7 +71,8 @@ def register(
     preset
         Where all other settings begin: same-person, mr-mr, or mr-ct (the fixed scan is the CT).
     initial
-        Begin with the headers, the middles of both grids, or centres of mass and axes.
+        Begin with the headers, the middles of both grids, centres of mass and axes, or a map that
+        is fitted to the landmarks (whose error then is no measure of the result).
     linear
         What follows by mutual information: none, rigid or affine.
     rigid_only
@@ -107,7 +108,8 @@ def register(
     fixed_mask
         Of the fixed scan.
     landmarks
-        CSV table with fixed_x, fixed_y, fixed_z, moving_x, moving_y, moving_z in RAS mm.
+        CSV table with fixed_x, fixed_y, fixed_z, moving_x, moving_y, moving_z in RAS mm, as mrissl
+        match writes them; their error is measured.
     device
         auto, cpu, cuda, cuda:1 ...
     voxel_field
@@ -118,9 +120,10 @@ def register(
         Print one JSON object.
     """
     from napari_mrissl.registration.pair_files import PairFiles, register_pair
+    from napari_mrissl.registration.settings import PRESETS
 
-    settings = _settings(
-        preset,
+    settings = settings_from(
+        PRESETS[_PRESETS[preset]],
         {
             "initial": initial,
             "linear": linear,
@@ -202,13 +205,20 @@ def _table(
         )
 
 
-def _settings(preset: str, chosen: dict[str, Any]) -> RegistrationSettings:
+def settings_from(begin: RegistrationSettings, chosen: dict[str, Any]) -> RegistrationSettings:
+    """Settings that begin with others; what is None stays as it is there.
+
+    Raises
+    ------
+    MrisslError
+        If a value is none for its option.
+    """
     from pydantic import ValidationError
 
-    from napari_mrissl.registration.settings import PRESETS, RegistrationSettings
+    from napari_mrissl.registration.settings import RegistrationSettings
 
     given = {name: value for name, value in chosen.items() if value is not None}
-    content = PRESETS[_PRESETS[preset]].model_dump() | given
+    content = begin.model_dump() | given
     try:
         return RegistrationSettings.model_validate(content)
     except ValidationError as reasons:

@@ -16,6 +16,8 @@ from napari_mrissl.metrics import dice
 from napari_mrissl.volumes import Volume
 
 LINEAR, NONLINEAR, FULL = "linear", "nonlinear", "full"
+REGISTERED = "registered"
+"""Nothing is trained: labels are moved."""
 
 Segment = Callable[[Volume], NDArray[np.integer]]
 """A scan to its labels (S, A, R)."""
@@ -69,7 +71,7 @@ class Contender(Protocol):
     name
         What the table calls it.
     mode
-        What is trained: ``"linear"``, ``"nonlinear"`` or ``"full"``.
+        What is trained: ``"linear"``, ``"nonlinear"`` or ``"full"``; or ``"registered"``.
     seed
         Of a random network.
     identity

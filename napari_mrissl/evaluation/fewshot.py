@@ -20,6 +20,7 @@ from napari_mrissl.evaluation.contenders import (
     FULL,
     LINEAR,
     NONLINEAR,
+    REGISTERED,
     Contender,
     Frozen,
     Lesson,
@@ -37,10 +38,13 @@ from napari_mrissl.evaluation.trained_contenders import (
     check_words,
     trained,
 )
+from napari_mrissl.evaluation.transferred import TRANSFER, Transferred
 from napari_mrissl.features.cancel import IsCancelled, stop_if
 from napari_mrissl.features.of_networks import RANDOM
 from napari_mrissl.metrics.surfaces import library
+from napari_mrissl.registration import RegistrationSettings
 from napari_mrissl.segmentation.finetuning import SCRATCH, FinetuneSettings
+from napari_mrissl.segmentation.transfer import TRANSFER_SETTINGS
 
 Mode = Literal["linear", "nonlinear", "full"]
 
@@ -107,6 +111,11 @@ def check(words: Sequence[str], settings: FewShotSettings) -> None:
     for name, option in _OPTIONS.items():
         if name in settings.changes:
             raise MrisslError(f"{name} by --set", expected=option)
+    if TRANSFER in words and 1 not in settings.shots:
+        raise MrisslError(
+            f"{TRANSFER!r} moves the labels of one scan", where="--shots", expected="1 among them"
+        )
+    words = _learning(words)
     if settings.mode == FULL:
         check_words(tuple(words))
         return
@@ -141,7 +150,8 @@ def compare(
         it is done, and the tables are written after each source.
     words
         Weights by name, run or file; with heads also ``random``, ``filters``, ``intensity``;
-        in full mode also ``scratch`` and ``monai``.
+        in full mode also ``scratch`` and ``monai``; in any ``transfer``, one labelled scan that is
+        registered to the others, whose row is made for 1 training scan alone.
     scans
         Split by subject here.
     settings
@@ -175,13 +185,16 @@ def compare(
         drawn(pool, shots, 0, settings.seed)
     lessons = partial(lesson, pool, scans.labels, settings.seed)
     grids: list[Grid] = []
-    contenders: list[Contender]
+    contenders: list[Contender] = []
+    learning = _learning(words)
     if settings.mode == FULL:
         # What was pretrained on a test scan is refused before the folder is made.
         own, runs = _finetuning(settings), folder / RUNS
-        contenders = [*trained(tuple(words), own, runs, lambda: grids[0], lessons, cancelled)]
+        contenders += trained(tuple(learning), own, runs, lambda: grids[0], lessons, cancelled)
     else:
-        contenders = [*_frozen([*named(words), *sources], settings)]
+        contenders += _frozen([*named(learning), *sources], settings)
+    if TRANSFER in words:
+        contenders.append(Transferred(_moving(settings), cancelled))
     if len({(one.name, one.seed) for one in contenders}) < len(contenders):
         raise MrisslError("two of them are the same weights", where="--weights")
     for shots in settings.shots:
@@ -250,7 +263,7 @@ def command_of(sources: Sequence[str], settings: FewShotSettings) -> str:
 
 def shown(grid: Grid, plan: Sequence[Cell]) -> dict[Cell, Made]:
     """As `cells.shown`; what was only tried out does not count."""
-    return cells.shown(grid, plan, (LINEAR, NONLINEAR, FULL))
+    return cells.shown(grid, plan, (LINEAR, NONLINEAR, FULL, REGISTERED))
 
 
 def _filled(
@@ -266,7 +279,7 @@ def _filled(
     by_cell = {
         Cell(one.name, shots, draw, one.seed, one.identity, one.mode): one
         for one in contenders
-        for shots in sorted(set(settings.shots))
+        for shots in sorted({1} if one.mode == REGISTERED else set(settings.shots))
         for draw in range(settings.draws)
     }
 
@@ -291,6 +304,15 @@ def _filled(
         about = " ".join([_about(scans, settings), *said])
         score_tables.write(grid.folder, rows, grid.protocol, about)
     return rows
+
+
+def _learning(words: Sequence[str]) -> list[str]:
+    """Words for what is trained."""
+    return [word for word in words if word != TRANSFER]
+
+
+def _moving(settings: FewShotSettings) -> RegistrationSettings:
+    return TRANSFER_SETTINGS.model_copy(update={"device": settings.device})
 
 
 def _frozen(sources: Sequence[Source], settings: FewShotSettings) -> list[Frozen]:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from napari_mrissl.evaluation.cells import Cell, Made
-from napari_mrissl.evaluation.contenders import FULL
+from napari_mrissl.evaluation.contenders import FULL, REGISTERED
 from napari_mrissl.evaluation.frozen import FILTERS, INTENSITY
 from napari_mrissl.evaluation.frozen_sources import parted
 from napari_mrissl.evaluation.score_rows import MEAN, Row
 from napari_mrissl.evaluation.trained_contenders import MONAI
+from napari_mrissl.evaluation.transferred import TRANSFER
 from napari_mrissl.features.of_networks import RANDOM
 from napari_mrissl.networks.weight_library import DEFAULT, names
 from napari_mrissl.segmentation.finetuning import SCRATCH
@@ -24,7 +25,7 @@ EMPTY, SILENT = "empty_in_one", "training_unknown"
 """What a cell says of its scores, by label, and of its weights; those of before say neither."""
 
 _NETWORK = "backbone."
-_WORDS = (SCRATCH, MONAI, RANDOM, FILTERS, INTENSITY, DEFAULT)
+_WORDS = (SCRATCH, MONAI, TRANSFER, RANDOM, FILTERS, INTENSITY, DEFAULT)
 
 
 def with_facts(rows: Sequence[Row], found: Mapping[Cell, Made]) -> list[Row]:
@@ -71,6 +72,11 @@ def sentences(found: Mapping[Cell, Made], silent: Collection[str] = ()) -> list[
     untold = {cell.source for cell, made in found.items() if made.how.get(SILENT)} | set(silent)
     for name in sorted(untold & {cell.source for cell in found}):
         said.append(f"{name} does not say what it was trained on: it may know test scans.")
+    if any(cell.mode == REGISTERED for cell in found):
+        said.append(
+            f"{TRANSFER} moves the labels of the one training scan to each test scan by "
+            "registration; nothing is trained, and its settings were chosen on no test scan."
+        )
     for name in _other_networks(found):
         said.append(
             f"{name} is another network than {SCRATCH}, which is that of the weights that ship: "

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from napari_mrissl.evaluation.cells import Cell
-from napari_mrissl.evaluation.contenders import FULL
+from napari_mrissl.evaluation.contenders import FULL, REGISTERED
 from napari_mrissl.evaluation.score_rows import References, reference_of
 
 Recipe = dict[str, str]
@@ -37,8 +37,10 @@ def recipe_of(cell: Cell) -> Recipe | None:
     """What the user chose for a cell, by its identity; None where it says nothing of that.
 
     Of a head the voxels and the decision, of a finetuning its preset by its content and name,
-    changed by what was set; a peer has a recipe of its own.
+    changed by what was set; a peer, and what is not trained, has a recipe of its own.
     """
+    if cell.mode == REGISTERED:
+        return None
     if cell.mode != FULL:
         parts = cell.identity.rsplit(" ", 3)
         return {"voxels": parts[1], "decision": parts[2]} if len(parts) == 4 else None

@@ -1,4 +1,4 @@
-"""Where a linear alignment begins: headers, middles of the grids, or moments of the images."""
+"""Where a linear alignment begins: headers, middles of grids, moments, or landmarks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry.affines import apply_affine
+from napari_mrissl.registration.landmark_fit import fitted
 from napari_mrissl.registration.settings import Initial
 from napari_mrissl.volumes import Volume
 
@@ -19,17 +20,26 @@ _ROUND = 0.05
 """By how much principal spreads must differ for their axes to be told apart."""
 
 
-def initial_transform(fixed: Volume, moving: Volume, how: Initial) -> NDArray[np.float64]:
+def initial_transform(
+    fixed: Volume,
+    moving: Volume,
+    how: Initial,
+    landmarks: NDArray[np.float64] | None = None,
+    *,
+    rigid: bool = False,
+) -> NDArray[np.float64]:
     """(4, 4) from the fixed to the moving world, RAS mm; never a mirror image.
 
     Moments match the centres of mass of what is brighter than the background, and the principal
     axes by the smallest of the four rotations that do so; axes of alike spreads, which chance
-    would turn, are left.
+    would turn, are left. Of landmarks (N, 2, 3) in RAS mm those count that agree, see
+    `landmark_fit.fitted`; with `rigid` lengths are kept.
 
     Raises
     ------
     MrisslError
-        If moments are asked for and a scan has no contrast.
+        If moments are asked for and a scan has no contrast, or landmarks and there are none or
+        too few.
     """
     matrix = np.eye(4)
     if how == "centres":
@@ -39,6 +49,12 @@ def initial_transform(fixed: Volume, moving: Volume, how: Initial) -> NDArray[np
         rotation = _smallest_rotation(one, other)
         matrix[:3, :3] = rotation
         matrix[:3, 3] = other[0] - rotation @ one[0]
+    elif how == "landmarks":
+        if landmarks is None:
+            raise MrisslError(
+                "no landmarks given", where="initial", expected="a table of places in both scans"
+            )
+        matrix, _ = fitted(landmarks, rigid=rigid)
     return matrix
 
 

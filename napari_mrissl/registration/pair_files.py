@@ -110,6 +110,7 @@ def register_pair(
         settings,
         fixed_mask=extras.fixed_mask,
         moving_mask=moving_mask,
+        landmarks=extras.landmarks,
         progress=within(_READ, _REGISTERED),
         cancelled=cancelled,
     )

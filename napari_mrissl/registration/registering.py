@@ -77,6 +77,7 @@ def register(
     *,
     fixed_mask: Mask | None = None,
     moving_mask: Mask | None = None,
+    landmarks: NDArray[np.float64] | None = None,
     told: Callable[[Cost], object] = lambda cost: None,
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
@@ -94,6 +95,9 @@ def register(
         Defaults where left out.
     fixed_mask, moving_mask
         (S, A, R) on the scans' own grids: what is outside is not compared.
+    landmarks
+        (N, 2, 3) places in the fixed and in the moving scan, RAS mm; for `settings.initial`
+        ``"landmarks"``, else not looked at.
     told
         Is told the cost of every step of the refinement.
     progress
@@ -106,8 +110,8 @@ def register(
     Cancelled
         If `cancelled` answered True.
     MrisslError
-        If a scan has no contrast, a mask is on another grid or empty, scans do not overlap, a
-        package is not installed, or memory does not suffice.
+        If a scan has no contrast, a mask is on another grid or empty, landmarks are wanted and
+        missing, scans do not overlap, a package is not installed, or memory does not suffice.
     """
     settings = settings or RegistrationSettings()
     for mask, volume in ((fixed_mask, fixed), (moving_mask, moving)):
@@ -122,7 +126,8 @@ def register(
             progress(linear_part * part, f"{settings.linear}, {step}")
 
     stop_if(cancelled)
-    initial = initial_transform(fixed, moving, settings.initial)
+    rigid = settings.linear == "rigid"
+    initial = initial_transform(fixed, moving, settings.initial, landmarks, rigid=rigid)
     linear = aligned(
         fixed,
         moving,

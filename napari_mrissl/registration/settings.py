@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from napari_mrissl.networks.weight_library import DEFAULT
 
-Initial = Literal["header", "centres", "moments"]
+Initial = Literal["header", "centres", "moments", "landmarks"]
 Linear = Literal["none", "rigid", "affine"]
 Features = Literal["mind", "network", "both", "intensity"]
 Window = tuple[float, float]
@@ -24,7 +24,7 @@ class RegistrationSettings(BaseModel):
     ----------
     initial
         Where the linear part begins: the headers as they are, the middles of both grids on each
-        other, or the centres of mass and the principal axes.
+        other, the centres of mass and the principal axes, or a map fitted to given landmarks.
     linear
         What SimpleITK then optimises by mutual information.
     deformable

@@ -1,4 +1,4 @@
-"""A finetuned network's labels of many scans, as files; one bad scan does not stop the others."""
+"""Labels of many scans, as files, by whatever gives labels; one bad scan does not stop others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic import BaseModel
 
 from napari_mrissl import __version__
 from napari_mrissl.directories import made_directory
@@ -33,6 +35,36 @@ Existing = Literal["refuse", "skip", "replace"]
 
 _READING, _NETWORK = 0.05, 0.9
 """Parts of the work on one scan at which it was read, and was segmented."""
+
+
+class Labeller(Protocol):
+    """What gives the labels of a scan: a network, or a labelled scan that is registered.
+
+    Attributes
+    ----------
+    classes
+        Name by label.
+    settings
+        For the file beside each label map.
+    """
+
+    @property
+    def classes(self) -> Mapping[int, str]: ...  # noqa: D102 - see above
+    @property
+    def settings(self) -> BaseModel: ...  # noqa: D102
+
+    def prepare(self) -> None:
+        """Find out now what would fail for every scan."""
+        ...
+
+    def predict(
+        self,
+        volume: Volume,
+        progress: Progress | None = None,
+        cancelled: IsCancelled | None = None,
+    ) -> Prediction:
+        """The labels of a scan."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -115,31 +147,78 @@ def predict_scans(
     cancelled: IsCancelled | None = None,
     tell: Callable[[Outcome], object] = lambda outcome: None,
 ) -> list[Outcome]:
-    """Segment scans, one after the other; each label map is written whole or not at all.
-
-    A scan's label map is the last of its files to be written: where it is, all of them are.
+    """Segment scans by a finetuned network, see `label_scans`.
 
     Parameters
     ----------
     segmenter
         The finetuned network.
+    settings
+        How the network is applied.
+    scans, folder, names, existing, model, colors, seen, untold, progress, cancelled, tell
+        As of `label_scans`.
+
+    Raises
+    ------
+    Cancelled
+        If `cancelled` answered True.
+    MrisslError
+        As of `label_scans`, or if the network cannot be had.
+    """
+    return label_scans(
+        Predictor(segmenter, settings),
+        scans,
+        folder,
+        names=names,
+        existing=existing,
+        model=model,
+        colors=colors,
+        seen=seen,
+        untold=untold,
+        progress=progress,
+        cancelled=cancelled,
+        tell=tell,
+    )
+
+
+def label_scans(
+    labeller: Labeller,
+    scans: Sequence[Path],
+    folder: str | Path,
+    *,
+    names: Names = "bids",
+    existing: Existing = "refuse",
+    model: Mapping[str, Any] | None = None,
+    colors: Mapping[int, str] | None = None,
+    seen: frozenset[str] = frozenset(),
+    untold: bool = False,
+    progress: Progress | None = None,
+    cancelled: IsCancelled | None = None,
+    tell: Callable[[Outcome], object] = lambda outcome: None,
+) -> list[Outcome]:
+    """Label scans, one after the other; each label map is written whole or not at all.
+
+    A scan's label map is the last of its files to be written: where it is, all of them are.
+
+    Parameters
+    ----------
+    labeller
+        Gives the labels.
     scans
         See `scans_of`.
     folder
         For the results; made where it is not there.
-    settings
-        How the network is applied.
     names
         See `prediction_files.target_of`.
     existing
         What to do where a result is there: refuse everything before any work, skip that
         scan, or replace its files.
     model
-        Facts of the network for the file beside each label map, e.g. the SHA-256 of its weights.
+        Facts of the labeller for the file beside each label map, e.g. the SHA-256 of weights.
     colors
         ``#rrggbb`` by label, for the tables.
     seen
-        What tells scans that the network saw in training, see `known_scans.trained_on`; empty
+        What tells scans that the labeller learned from, see `known_scans.trained_on`; empty
         where that is not known. The file beside a label map says whether its scan is among them.
     untold
         Whether it may have seen others as well, see `known_scans.silent`: of a scan that is not
@@ -161,12 +240,11 @@ def predict_scans(
     Cancelled
         If `cancelled` answered True.
     MrisslError
-        If the folder or a name cannot be used, a result is there already, or the network
-        cannot be had: what would fail for every scan.
+        If the folder or a name cannot be used, a result is there already, or the labeller
+        cannot work: what would fail for every scan.
     """
     out = Path(folder)
-    predictor = Predictor(segmenter, settings)
-    targets = [prediction_files.target_of(scan, names, predictor.classes) for scan in scans]
+    targets = [prediction_files.target_of(scan, names, labeller.classes) for scan in scans]
     prediction_files.check_folder(out, names)
     prediction_files.check_distinct(scans, targets, out)
     there = [target for target in targets if (out / target.labels).exists()]
@@ -176,10 +254,10 @@ def predict_scans(
             where=there[0].labels,
             remedy="choose another folder, or have them skipped or replaced",
         )
-    predictor.prepare()
+    labeller.prepare()
     made_directory(out, remedy="choose another folder")
     job = _Job(
-        predictor, out, dict(model or {}), dict(colors or {}), existing == "replace", seen, untold
+        labeller, out, dict(model or {}), dict(colors or {}), existing == "replace", seen, untold
     )
     outcomes = []
     for number, (scan, target) in enumerate(zip(scans, targets, strict=True)):
@@ -197,7 +275,7 @@ def predict_scans(
         tell(outcome)
     if any(outcome.state == "done" for outcome in outcomes):
         done = [scan for scan, one in zip(scans, outcomes, strict=True) if one.state == "done"]
-        _about_all(out, names, predictor.classes, job.colors, done)
+        _about_all(out, names, labeller.classes, job.colors, done)
     return outcomes
 
 
@@ -205,7 +283,7 @@ def predict_scans(
 class _Job:
     """What is the same for all scans."""
 
-    predictor: Predictor
+    labeller: Labeller
     out: Path
     model: dict[str, Any]
     colors: dict[int, str]
@@ -222,7 +300,7 @@ class _Job:
             progress(0.0, "reading")
             volume = read(scan)
             identity = volume.identity
-            found = self.predictor.predict(
+            found = self.labeller.predict(
                 volume,
                 lambda part, step: progress(_READING + (_NETWORK - _READING) * part, step),
                 cancelled,
@@ -275,7 +353,7 @@ class _Job:
         return {
             "Software": f"napari-mrissl {__version__}",
             "Model": self.model,
-            "Settings": self.predictor.settings.model_dump(mode="json"),
+            "Settings": self.labeller.settings.model_dump(mode="json"),
             prediction_files.SCAN: volume.identity,
             **({prediction_files.SEEN: seen} if said else {}),
             "Volumes": [

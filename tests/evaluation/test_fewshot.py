@@ -306,3 +306,31 @@ def test_labels_empty_on_one_side_are_counted(scans):
     right = iter(truth.values())
     made = fewshot.measured(lambda volume: next(right), tested, scans.labels)
     assert made.how == {"empty_in_one": {"1": 0, "2": 0}}
+
+
+def test_a_labelled_scan_that_is_only_registered_has_a_row_of_its_own(scans, tmp_path, home):
+    words = ["intensity", "transfer"]
+    said = []
+    rows = fewshot.compare(tmp_path / "out", words, scans, HEADS, tell=said.append)
+    found = means(rows)
+    # Of one scan alone, for each draw.
+    assert ("registered", "transfer", 1) in found
+    assert ("registered", "transfer", 2) not in found
+    assert sum("transfer, 1 training scan" in line for line in said) == 2
+    assert 0.4 < found["registered", "transfer", 1] <= 1
+    (row,) = (r for r in rows if (r.source, r.measure, r.label) == ("transfer", "dice", MEAN))
+    assert (row.draws, row.subjects, row.difference, row.minutes) == (2, 2, None, None)
+    assert "moves the labels of the one training scan" in (tmp_path / "out/table.md").read_text()
+    cells = [json.loads(path.read_text("utf-8")) for path in (tmp_path / "out" / CELLS).iterdir()]
+    own = [cell for cell in cells if cell["cell"]["source"] == "transfer"]
+    assert all(cell["how"]["seconds_each"] > 0 for cell in own)
+    said.clear()
+    assert fewshot.compare(tmp_path / "out", words, scans, HEADS, tell=said.append) == rows
+    assert not said
+
+
+def test_a_transfer_needs_one_labelled_scan_among_the_shots(scans, tmp_path, home):
+    several = HEADS.model_copy(update={"shots": (2,)})
+    with pytest.raises(MrisslError, match="1 among them"):
+        fewshot.compare(tmp_path / "out", ["transfer"], scans, several)
+    assert not (tmp_path / "out").exists()

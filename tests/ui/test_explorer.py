@@ -8,6 +8,7 @@ from explorer_actions import affine, anatomy, cosines, explored, settle
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QSlider, QTableWidget
 
+from napari_mrissl.registration.correspondence import corresponding
 from napari_mrissl.ui.explorer import FeatureExplorer
 from napari_mrissl.ui.explorer.layers import MARKS, SIMILARITY
 from napari_mrissl.ui.layers import add_volume, to_napari, volume_of
@@ -111,7 +112,15 @@ def test_matches_are_marked_in_millimetres_and_their_error_is_known_when_truth_i
     table = explorer.match_tab.table
     rows = {table.item(n, 0).text(): n for n in range(table.rowCount())}
     assert table.item(rows["dark"], 3).text() == "–"
+    # How far it can be trusted is what the library says, and nothing of the clicked scan itself.
+    (asked,) = (one for one in held.explored if one is not other)
+    assert found.trust == corresponding(world(VOXEL), asked.described, other.described)
+    assert held.found[asked].trust is None
+    assert table.item(rows["dark"], 4).text() == f"{found.trust.confidence:.2f}"
+    assert f"{found.trust.back_mm:.1f} mm away" in table.item(rows["dark"], 4).toolTip()
+    assert table.item(rows["bright"], 4).text() == "–"
     explorer.match_tab.truth.setChecked(True)
+    assert held.found[other].trust == found.trust
     away = np.linalg.norm(np.subtract(found.world, world(VOXEL)))
     assert held.found[other].distance == pytest.approx(away)
     assert table.item(rows["dark"], 3).text() == f"{away:.1f} mm"
@@ -119,6 +128,28 @@ def test_matches_are_marked_in_millimetres_and_their_error_is_known_when_truth_i
     np.testing.assert_allclose(viewer.dims.point, to_napari(found.world), atol=3)
     explorer.match_tab.go_wanted.emit(-1)
     np.testing.assert_allclose(viewer.dims.point, to_napari(world(VOXEL)), atol=3)
+
+
+def test_landmarks_of_two_scans_are_a_pair_of_layers_that_can_be_taken_back(explorer):
+    tab, viewer = explorer.match_tab, explorer._viewer
+    assert not tab.landmarks.isEnabled()
+    held = explored(explorer, "bright", "dark", source="mind")
+    before = list(viewer.layers)
+    tab.landmarks.click()
+    settle(explorer)
+    one, other = held.landmarks.layers
+    assert {one.name, other.name} == {"landmarks of bright", "landmarks of dark"}
+    assert len(one.data) == len(other.data) > 3
+    # Both show one anatomy in one place, in two contrasts.
+    away = np.linalg.norm(one.data * one.scale - other.data * other.scale, axis=1)
+    assert np.median(away) < 2
+    assert list(one.features["number"]) == list(other.features["number"])
+    assert one.features["confidence"].between(0, 1).all()
+    tab.landmarks_undo.click()
+    assert list(viewer.layers) == before
+    assert not tab.landmarks_undo.isEnabled()
+    held.landmarks.find(held.explored[:1])
+    assert "two scans" in explorer.message.text()
 
 
 def test_clicks_can_be_taken_back_and_done_again(explorer):

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_mrissl.features.similarity import Comparison
+from napari_mrissl.registration.correspondence import Correspondence
 from napari_mrissl.ui.explorer import work
 from napari_mrissl.ui.explorer.computing import Computing
 from napari_mrissl.ui.explorer.explored import Explored, Found, Place, asked_by, clicked_in
+from napari_mrissl.ui.explorer.landmark_pair import LandmarkPair
 from napari_mrissl.ui.explorer.layers import ExplorerLayers
 from napari_mrissl.ui.explorer.measuring import Measuring
 from napari_mrissl.ui.explorer.showing import Showing
@@ -52,6 +54,8 @@ class Exploration(QObject):
         Colours and channels.
     measuring : Measuring
         What another appearance does to features.
+    landmarks : LandmarkPair
+        Finds and shows landmarks of two scans.
     changed : Signal()
         Other scans or features are explored.
     answered : Signal()
@@ -80,6 +84,7 @@ class Exploration(QObject):
         self.layers = ExplorerLayers(viewer)
         self.jobs = JobGroup(self)
         self._matching = self.jobs.runner(listed=False)
+        self._judging = self.jobs.runner(listed=False)
         self.computing = Computing(viewer, self.jobs, self)
         self.computing.started.connect(self._on_started)
         self.computing.computed.connect(self._on_computed)
@@ -94,7 +99,10 @@ class Exploration(QObject):
         self.jobs.progressed.connect(self.progressed)
         self.jobs.idle.connect(self.busy_changed)
         self.jobs.cancelled.connect(lambda: self.said.emit("Cancelled; nothing half-done is kept."))
-        for part in (self.showing, self.measuring):
+        self.landmarks = LandmarkPair(viewer, self.jobs, self)
+        self.landmarks.failed.connect(self.failed)
+        self.landmarks.said.connect(self.said)
+        for part in (self.showing, self.measuring, self.landmarks):
             part.started.connect(self.busy_changed)
         # A child, so that it ends with the panel.
         self._after_slice = QTimer(self)
@@ -179,7 +187,9 @@ class Exploration(QObject):
     def set_truth(self, truth: bool) -> None:
         """Whether the same millimetre is the same anatomy in all scans."""
         self._truth = truth
-        self.found = {one: self._found(one, held.match) for one, held in self.found.items()}
+        self.found = {
+            one: self._found(one, held.match, held.trust) for one, held in self.found.items()
+        }
         self.answered.emit()
 
     def go_to(self, world: tuple[float, float, float]) -> None:
@@ -210,6 +220,7 @@ class Exploration(QObject):
         self._after_slice.stop()
         self.jobs.close()
         self.layers.remove()
+        self.landmarks.let_go()
         self.explored.clear()
         self.found.clear()
         self.computing.shut_down()
@@ -264,6 +275,7 @@ class Exploration(QObject):
         self._after_slice.stop()
         self._unanswered = None
         self._matching.cancel()
+        self._judging.cancel()
 
     def _compare_whole(self) -> None:
         if self._unanswered is None:
@@ -275,7 +287,7 @@ class Exploration(QObject):
             title="Similar places",
             received=lambda sent: self._on_compared(*sent),
             # Points are slow to replace: once, and after the slice was shown.
-            done=lambda _: self._show_marks(),
+            done=lambda _: self._on_matched(),
         )
 
     def _on_compared(self, one: Explored, match: Any) -> None:
@@ -286,12 +298,30 @@ class Exploration(QObject):
         self.found[one] = self._found(one, match)
         self.answered.emit()
 
-    def _found(self, one: Explored, match: Any) -> Found:
+    def _on_matched(self) -> None:
+        self._show_marks()
+        place, asked = self.place, self.asked
+        others = [one for one in self.found if one is not asked]
+        if place is None or asked is None or not others:
+            return
+        # The way back takes as long as the match itself, which need not wait for it.
+        self._judging.start(
+            lambda control: work.judge(control, asked, others, place.world),
+            title="Confidence",
+            received=lambda sent: self._on_judged(*sent),
+        )
+
+    def _on_judged(self, one: Explored, trust: Correspondence) -> None:
+        if one in self.found:
+            self.found[one] = self.found[one]._replace(trust=trust)
+            self.answered.emit()
+
+    def _found(self, one: Explored, match: Any, trust: Correspondence | None = None) -> Found:
         world = one.world_of(match.voxel)
         place, distance = self.place, None
         if place is not None and (self._truth or one is self.asked):
             distance = float(np.linalg.norm(np.subtract(world, place.world)))
-        return Found(match, world, distance)
+        return Found(match, world, distance, trust)
 
     def _show_marks(self) -> None:
         place, asked = self.place, self.asked

@@ -13,6 +13,8 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.features import FeatureStack
 from napari_mrissl.features.similarity import Compared, Match
 from napari_mrissl.geometry import apply_affine
+from napari_mrissl.registration.correspondence import Correspondence
+from napari_mrissl.registration.described import Described
 from napari_mrissl.ui.layers import METADATA_KEY, volume_of
 from napari_mrissl.volumes import Volume
 
@@ -47,11 +49,14 @@ class Found(NamedTuple):
         RAS mm of that voxel.
     distance
         Millimetres from the click, where both scans show one anatomy in one place.
+    trust
+        How far the match can be trusted; None in the scan that was clicked, or not known yet.
     """
 
     match: Match
     world: tuple[float, float, float]
     distance: float | None
+    trust: Correspondence | None = None
 
 
 @dataclass(eq=False)
@@ -82,6 +87,11 @@ class Explored:
     def __post_init__(self) -> None:
         self.front = np.zeros(self.volume.shape, np.float32)
         self.spare = np.zeros(self.volume.shape, np.float32)
+
+    @property
+    def described(self) -> Described:
+        """The same, as what finds correspondences takes it; nothing is copied."""
+        return Described(self.volume, self.compared, np.zeros(0, np.int64), np.ones(3, np.int64))
 
     @property
     def name(self) -> str:

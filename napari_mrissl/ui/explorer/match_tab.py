@@ -17,13 +17,15 @@ from qtpy.QtWidgets import (
 from napari_mrissl.ui.explorer.explored import Found, Place
 from napari_mrissl.ui.recorder.parts import button, column, row, sentence
 
-COLUMNS = ("scan", "cosine", "best match, mm", "off by")
+COLUMNS = ("scan", "cosine", "best match, mm", "off by", "sure")
 _TIPS = (
     "A scan with features; double-click goes to its best match",
     "Cosine of the features of the best match and of the clicked place; 1 is alike",
     "Where the best match is: right, anterior, superior (RAS) in millimetres",
     "Distance of the best match from the click, where the scans lie on each other",
+    "Confidence: 0 where another place is as like, or the match's match is over 10 mm away",
 )
+_SURE = COLUMNS.index("sure")
 _ACTIVE = "QPushButton:checked { background-color: #2f7fd6; color: white; font-weight: bold; }"
 _BEGIN = "Compute features, press Click, then click into a scan."
 
@@ -41,6 +43,8 @@ class MatchTab(QWidget):
         Show no click.
     go_wanted : Signal(int)
         The main view is to show the best match in this row's scan; -1 for the click itself.
+    landmarks_wanted, landmarks_undone : Signal()
+        Landmarks of the first two scans are to be found, or those before to be shown again.
     truth_toggled : Signal(bool)
         Whether the scans lie on each other.
     """
@@ -50,6 +54,8 @@ class MatchTab(QWidget):
     forward_wanted = Signal()
     clear_wanted = Signal()
     go_wanted = Signal(int)
+    landmarks_wanted = Signal()
+    landmarks_undone = Signal()
     truth_toggled = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -87,6 +93,11 @@ class MatchTab(QWidget):
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.go = button("Go to match", "Bring the main view to the chosen row's best match")
         self.go_back = button("Go to click", "Bring the main view to the clicked place")
+        self.landmarks = button(
+            "Landmarks", "Find places of the first two scans of which each is the other's best "
+            "match, as two layers of points: for the registration to begin with, or to be measured",
+        )  # fmt: skip
+        self.landmarks_undo = button("Undo landmarks", "Show the landmarks before, or none")
         layout = column(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.addLayout(row((self.tool, 2), (self.back, 1), (self.forward, 1), (self.clear, 1)))
@@ -94,6 +105,7 @@ class MatchTab(QWidget):
         layout.addWidget(self.truth)
         layout.addWidget(self.table, 1)
         layout.addLayout(row((self.go, 1), (self.go_back, 1)))
+        layout.addLayout(row((self.landmarks, 1), (self.landmarks_undo, 1)))
         self.tool.toggled.connect(self.tool_toggled)
         self.back.clicked.connect(self.back_wanted)
         self.forward.clicked.connect(self.forward_wanted)
@@ -102,7 +114,10 @@ class MatchTab(QWidget):
         self.go.clicked.connect(lambda: self.go_wanted.emit(max(self.table.currentRow(), 0)))
         self.go_back.clicked.connect(lambda: self.go_wanted.emit(-1))
         self.table.cellDoubleClicked.connect(lambda line, _: self.go_wanted.emit(line))
+        self.landmarks.clicked.connect(self.landmarks_wanted)
+        self.landmarks_undo.clicked.connect(self.landmarks_undone)
         self.show_place(None)
+        self.show_landmarks(possible=False, undo=False)
 
     def show_place(self, place: Place | None, asked: str | None = None, title: str = "") -> None:
         """Say where was clicked, which scan is asked, and by which features."""
@@ -126,13 +141,14 @@ class MatchTab(QWidget):
         chosen = self.table.currentRow()
         self.table.setRowCount(len(found))
         for line, (name, one) in enumerate(found):
-            words = (name, "…", "…", "…")
+            words = (name, "…", "…", "…", "…")
             if one is not None:
                 off = "–" if one.distance is None else f"{one.distance:.1f} mm"
-                words = (name, f"{one.match.similarity:.3f}", _words(one.world), off)
+                sure = "–" if one.trust is None else f"{one.trust.confidence:.2f}"
+                words = (name, f"{one.match.similarity:.3f}", _words(one.world), off, sure)
             for place, text in enumerate(words):
                 item = QTableWidgetItem(text)
-                item.setToolTip(f"{text}. {_TIPS[place]}")
+                item.setToolTip(f"{text}. {_TIPS[place]}{_back(one) if place == _SURE else ''}")
                 if place:
                     item.setTextAlignment(
                         Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -141,10 +157,22 @@ class MatchTab(QWidget):
         if 0 <= chosen < len(found):
             self.table.selectRow(chosen)
 
+    def show_landmarks(self, *, possible: bool, undo: bool) -> None:
+        """Whether there are two scans for landmarks, and landmarks to take back."""
+        self.landmarks.setEnabled(possible)
+        self.landmarks_undo.setEnabled(undo)
+
     def show_history(self, *, back: bool, forward: bool) -> None:
         """Whether there is a click to take back, or to do again."""
         self.back.setEnabled(back)
         self.forward.setEnabled(forward)
+
+
+def _back(one: Found | None) -> str:
+    """Where the match of the match is, behind the tip of the confidence."""
+    if one is None or one.trust is None:
+        return ""
+    return f"; here it is {one.trust.back_mm:.1f} mm away"
 
 
 def _words(world: tuple[float, float, float]) -> str:

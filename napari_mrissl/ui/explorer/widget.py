@@ -226,6 +226,9 @@ class FeatureExplorer(QWidget):
         match.clear_wanted.connect(lambda: held.ask(None))
         match.go_wanted.connect(self._go)
         match.truth_toggled.connect(self._on_truth)
+        match.landmarks_wanted.connect(lambda: held.landmarks.find(held.explored))
+        match.landmarks_undone.connect(held.landmarks.undo)
+        held.landmarks.changed.connect(self._show_answer)
         colour.colours_wanted.connect(held.showing.show_colours)
         colour.channel_wanted.connect(held.showing.show_channel)
         colour.length_wanted.connect(lambda: held.showing.show_channel(None))
@@ -302,6 +305,7 @@ class FeatureExplorer(QWidget):
         tab.show_place(there, asked, held.computing.title)
         answers = [(one.name, held.found.get(one)) for one in held.explored]
         tab.show_found(answers if there is not None else [])
+        tab.show_landmarks(possible=len(held.explored) > 1, undo=held.landmarks.history.can_undo)
         tab.show_history(back=held.history.can_undo, forward=held.history.can_redo)
 
     def _go(self, line: int) -> None:

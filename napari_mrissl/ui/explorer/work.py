@@ -27,6 +27,13 @@ from napari_mrissl.features.similarity import (
     foreground_sample,
     prepare,
 )
+from napari_mrissl.registration.correspondence import (
+    Landmarks,
+    corresponding,
+    mutual_landmarks,
+)
+from napari_mrissl.registration.described import Described
+from napari_mrissl.registration.match_settings import MatchSettings
 from napari_mrissl.ui.explorer.explored import Explored
 from napari_mrissl.ui.explorer.sources import layers_of
 from napari_mrissl.volumes import Volume
@@ -36,6 +43,8 @@ if TYPE_CHECKING:
 
 Settings = Callable[[], BaseModel]
 _SHOWN = (1.0, 99.0)
+_LANDMARKS, _BACK_MM = 60, 3.0
+"""How many are wanted, and how far from where it began the way back may end."""
 
 
 class Ready(NamedTuple):
@@ -194,6 +203,27 @@ def compare(control: Control, explored: Sequence[Explored], query: NDArray[np.fl
     for one in explored:
         _, match = one.compared.whole(query, one.spare, control.cancelled)
         control.send((one, match))
+
+
+def judge(
+    control: Control,
+    asked: Explored,
+    others: Sequence[Explored],
+    place: tuple[float, float, float],
+) -> None:
+    """How far the match of a place in each scan can be trusted; sends each scan and that."""
+    for one in others:
+        found = corresponding(place, asked.described, one.described, cancelled=control.cancelled)
+        control.send((one, found))
+
+
+def landmarks(control: Control, one: Explored, other: Explored) -> Landmarks:
+    """Places of two scans that are each other's match by their features."""
+    control.progress(0.0, "Bodies")
+    voxel = float(max(one.volume.spacing.max(), other.volume.spacing.max()))
+    settings = MatchSettings(count=_LANDMARKS, mutual_mm=max(_BACK_MM, 1.5 * voxel))
+    scans = [Described.of(scan.volume, scan.compared) for scan in (one, other)]
+    return mutual_landmarks(scans[0], scans[1], settings, control.progress, control.cancelled)
 
 
 def recompare(
