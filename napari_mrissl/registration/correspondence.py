@@ -281,7 +281,8 @@ def _matches(
     say(0.7, "looking for rivals")
     if mutual_mm is not None:
         kept = np.flatnonzero(back_mm <= mutual_mm)
-        starts, there, similarity, back_mm = (a[kept] for a in (starts, there, similarity, back_mm))
+        starts, there = starts[kept], there[kept]
+        similarity, back_mm = similarity[kept], back_mm[kept]
     places = other.world_of(there)
     rivals = search.rivals(one.vectors(starts), places, other, settings.apart_mm)
     ratio = _ratio(similarity, rivals)

@@ -152,7 +152,8 @@ def common_spacing(volumes: tuple[Volume, Volume], wanted: float = 0.0) -> float
         In mm; 0 for the coarser scan's mean. More where a scan would have too many voxels.
     """
     side = wanted or max(float(np.prod(v.spacing) ** (1 / 3)) for v in volumes)
-    return max(side, *(float(np.prod(v.extent) / _MOST_VOXELS) ** (1 / 3) for v in volumes))
+    least: list[float] = [float(np.cbrt(np.prod(v.extent) / _MOST_VOXELS)) for v in volumes]
+    return max(side, *least)
 
 
 def upright(
