@@ -41,7 +41,8 @@ def test_the_result_is_that_of_this_process():
     assert found.costs == here.costs == tuple(told)
     assert found.spacing_mm == here.spacing_mm
     assert set(found.seconds) == {"linear", "deformable"}
-    assert len(aligned) == 1 and not aligned[0].transform.nodes.any()
+    assert len(aligned) == 1
+    assert not aligned[0].transform.nodes.any()
     np.testing.assert_array_equal(aligned[0].linear, found.linear)
     assert steps[-1][0] == 1.0
 
