@@ -54,6 +54,8 @@ class RegistrationPanel(DockPanel, QWidget):
     ----------
     session_key : str
         Under which a session keeps `session_state`.
+    viewer : napari.components.ViewerModel
+        The viewer.
     pair : PairBox
         What is registered.
     settings_box : SettingsBox
@@ -68,15 +70,15 @@ class RegistrationPanel(DockPanel, QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._viewer = real_viewer(viewer)
+        self.viewer = real_viewer(viewer)
         self._closed = False
-        self.pair = PairBox(self._viewer)
+        self.pair = PairBox(self.viewer)
         self.settings_box = SettingsBox()
         self.start = button("Register", "Bring the moving scan onto the fixed one")
         self.start.setStyleSheet("font-weight: bold;")
         self.run_tab, self.scores_tab, self.views_tab = RunTab(), ScoresTab(), ViewsTab()
         self.registering = Registering(self)
-        self.viewing = Viewing(self._viewer, self.views_tab, self)
+        self.viewing = Viewing(self.viewer, self.views_tab, self)
         self.planning = JobRunner(self, listed=False)
         self.listing = JobRunner(self, listed=False)
         self.asking = JobRunner(self, listed=False)
@@ -175,7 +177,7 @@ class RegistrationPanel(DockPanel, QWidget):
         self.pair.disconnect_viewer()
         self.run_tab.shut_down()
         self.scores_tab.present(None)
-        self._viewer.events.theme.disconnect(self._take_theme)
+        self.viewer.events.theme.disconnect(self._take_theme)
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.disconnect(self.shut_down)
@@ -244,7 +246,7 @@ class RegistrationPanel(DockPanel, QWidget):
             runner.failed.connect(self.status.say_failure)
         self.viewing.refused.connect(self.status.say_failure)
         self.status.stop_wanted.connect(self._on_cancel)
-        self._viewer.events.theme.connect(self._take_theme)
+        self.viewer.events.theme.connect(self._take_theme)
         QApplication.instance().aboutToQuit.connect(self.shut_down)
         close_when_destroyed(
             self, held.running, held.saving, self.planning, self.listing, self.asking,
@@ -286,5 +288,5 @@ class RegistrationPanel(DockPanel, QWidget):
             self._present_words()
 
     def _take_theme(self, _: object = None) -> None:
-        theme = get_theme(self._viewer.theme)
+        theme = get_theme(self.viewer.theme)
         self.run_tab.set_look(Look(theme.background.as_hex(), theme.text.as_hex()))
