@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 from qtpy.QtWidgets import QApplication
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 from napari_mrissl.registration import RegistrationSettings
 from napari_mrissl.volumes import Volume
@@ -49,8 +49,6 @@ def blobs(places: np.ndarray) -> np.ndarray:
     side = int(64 / SPACING) + 2 * margin
     noise = gaussian_filter(np.random.default_rng(5).standard_normal((side,) * 3), 2.5)
     noise = noise / noise.max()
-    from scipy.ndimage import map_coordinates
-
     index = places / SPACING + side / 2
     found = map_coordinates(noise, np.moveaxis(index, -1, 0), order=1, mode="nearest")
     near = np.exp(-(np.linalg.norm(places, axis=-1) / 22) ** 4)

@@ -78,7 +78,8 @@ def test_a_known_shift_is_found_shown_measured_undone_and_saved(panel, pair, tmp
     assert result is not None, panel.status.message.text()
 
     # The moved scan is the fixed one; before, on this grid, it was not.
-    moved = pair.layers["moving scan moved"]
+    moved = panel.viewing.layers.moved
+    assert moved.name == "moving scan moved"
     np.testing.assert_allclose(volume_of(moved).affine, affine())
     was = moving().data
     assert unlike(moved.data) < 0.35 * unlike(was)

@@ -125,10 +125,7 @@ class Overlays(QObject):
 
     def _put_arrows(self, found: Arrows) -> None:
         # In units of the lattice, whose planes napari then shows one at a time.
-        starts = to_napari(found.starts)
-        planes = np.unique(np.round(starts[:, 0], 3)) if len(starts) else np.zeros(1)
-        step = float(np.diff(planes).min()) if len(planes) > 1 else 1.0
-        origin = to_napari(found.origin)
+        starts, origin, step = to_napari(found.starts), to_napari(found.origin), found.step_mm
         data = np.stack([(starts - origin) / step, to_napari(found.steps) / step], axis=1)
         lengths = np.linalg.norm(found.steps, axis=1)
         limits = (0.0, max(float(lengths.max(initial=0.0)), _SHOWN_MM))

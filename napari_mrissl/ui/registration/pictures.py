@@ -38,11 +38,14 @@ class Arrows(NamedTuple):
         (N, 3) RAS mm.
     origin
         (3,) RAS mm of one of the lattice's places.
+    step_mm
+        Between its places.
     """
 
     starts: NDArray[np.float64]
     steps: NDArray[np.float64]
     origin: NDArray[np.float64]
+    step_mm: float
 
 
 def part_of(result: Result, part: Part) -> Transform:
@@ -128,7 +131,7 @@ def arrows(result: Result, part: Part, step_mm: float) -> Arrows:
         values = fixed.slope * fixed.data[voxels].astype(np.float64) + fixed.intercept
         kept = values > least + _DARK * (most - least)
     places = places[kept]
-    return Arrows(places, part_of(result, part)(places) - places, origin)
+    return Arrows(places, part_of(result, part)(places) - places, origin, step)
 
 
 def determinants(result: Result, part: Part) -> Floats:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_mrissl.registration import Cost
@@ -20,6 +20,9 @@ _TIP = "What Adam lowers at each step: how unlike the features are, and how roug
 # Distinct for colour-blind readers (Okabe-Ito), on dark and on light ground.
 _COLORS = {"all": "#0072b2", "features": "#d55e00", "roughness": "#009e73"}
 _DARK_COLORS = {"all": "#56b4e9", "features": "#e69f00", "roughness": "#2fc79a"}
+_DRAW_MS = 100
+"""The curve is drawn anew no more often than this: there may be hundreds of steps a second."""
+
 _BEGIN = "Choose two scans and press Register."
 
 
@@ -50,6 +53,10 @@ class RunTab(QWidget):
         self.undo = button("Undo", "Take the result back; that before it is shown again")
         self.redo = button("Redo", "Show the result again that was taken back")
         self.save = button("Save...", "Write the files of mrissl register to a new or empty folder")
+        self._drawing = QTimer(self)
+        self._drawing.setSingleShot(True)
+        self._drawing.setInterval(_DRAW_MS)
+        self._drawing.timeout.connect(self._draw)
         layout = column(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.addWidget(self.title)
@@ -72,7 +79,8 @@ class RunTab(QWidget):
     def add(self, cost: Cost) -> None:
         """One more step of the refinement."""
         self.costs.append(cost)
-        self._draw()
+        if not self._drawing.isActive():
+            self._drawing.start()
 
     def present(self, result: Result | None, *, can_undo: bool, can_redo: bool) -> None:
         """Show what a registration came to, or with None how to begin."""
@@ -97,6 +105,7 @@ class RunTab(QWidget):
 
     def shut_down(self) -> None:
         """End the plot."""
+        self._drawing.stop()
         self.plot.shut_down()
 
     def _draw(self) -> None:

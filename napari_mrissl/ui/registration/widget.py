@@ -242,7 +242,7 @@ class RegistrationPanel(DockPanel, QWidget):
         for runner in (held.running, held.saving):
             runner.progressed.connect(self.status.show_progress)
         self.planning.failed.connect(box.cost.setText)
-        for runner in (self.listing, self.viewing.overlays.jobs):
+        for runner in (self.listing, self.asking, self.viewing.overlays.jobs):
             runner.failed.connect(self.status.say_failure)
         self.viewing.refused.connect(self.status.say_failure)
         self.status.stop_wanted.connect(self._on_cancel)
