@@ -53,8 +53,8 @@ class LayerChoice(QComboBox):
         self.setAccessibleName(title)
         self.setToolTip(tip)
         self.setSizeAdjustPolicy(self.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(6)
-        self.setPlaceholderText("open a scan")
+        self.setMinimumContentsLength(3)
+        self.setPlaceholderText("open one")
 
     @property
     def layer(self) -> Any:
