@@ -51,7 +51,7 @@ def blobs(places: np.ndarray) -> np.ndarray:
     noise = noise / noise.max()
     index = places / SPACING + side / 2
     found = map_coordinates(noise, np.moveaxis(index, -1, 0), order=1, mode="nearest")
-    near = np.exp(-(np.linalg.norm(places, axis=-1) / 22) ** 4)
+    near = np.exp(-((np.linalg.norm(places, axis=-1) / 22) ** 4))
     return ((1 + found) * near * 100).astype(np.float32)
 
 

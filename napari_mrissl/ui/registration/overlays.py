@@ -138,7 +138,7 @@ class Overlays(QObject):
             edge_color="mm",
             edge_colormap="plasma",
             edge_contrast_limits=limits,
-            edge_width=0.12,
+            edge_width=0.2,
             vector_style="arrow",
             opacity=1.0,
             scale=(step,) * 3,
