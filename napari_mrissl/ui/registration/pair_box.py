@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
 
 from napari_mrissl.ui.inspector.source_box import is_scan
 from napari_mrissl.ui.recorder.parts import button
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _EVENTS = ("inserted", "removed", "renamed", "reordered")
 FIXED, MOVING = "fixed", "moving"
+_LEAST_WIDTH = 90
 ROWS = ("scan", "labels", "mask", "points")
 _TITLES = {"scan": "Scan", "labels": "Labels", "mask": "Mask", "points": "Points"}
 _TIPS = {
@@ -52,8 +53,9 @@ class LayerChoice(QComboBox):
         self._layers: list[Any] = []
         self.setAccessibleName(title)
         self.setToolTip(tip)
-        self.setSizeAdjustPolicy(self.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(3)
+        # Two beside each other in a narrow dock: by its hint each would be wider.
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setMinimumWidth(_LEAST_WIDTH)
         self.setPlaceholderText("open one")
 
     @property
