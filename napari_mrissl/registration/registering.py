@@ -22,6 +22,7 @@ from napari_mrissl.registration.transform import Transform
 from napari_mrissl.volumes import Volume
 
 Mask = NDArray[np.bool_]
+Matrix = NDArray[np.float64]
 
 _LINEAR_PART = 0.3
 
@@ -79,6 +80,7 @@ def register(
     moving_mask: Mask | None = None,
     landmarks: NDArray[np.float64] | None = None,
     told: Callable[[Cost], object] = lambda cost: None,
+    aligned_as: Callable[[Matrix, Matrix], object] = lambda linear, initial: None,
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
 ) -> Registration:
@@ -100,6 +102,8 @@ def register(
         ``"landmarks"``, else not looked at.
     told
         Is told the cost of every step of the refinement.
+    aligned_as
+        Is told the linear part, and where it began, before a displacement field is looked for.
     progress
         Called with the part done and what is being done.
     cancelled
@@ -115,7 +119,7 @@ def register(
     """
     settings = settings or RegistrationSettings()
     for mask, volume in ((fixed_mask, fixed), (moving_mask, moving)):
-        _check(mask, volume)
+        check_mask(mask, volume)
     grid = plan(fixed, settings)[0] if settings.deformable else None
     seconds: dict[str, float] = {}
     begun = time.perf_counter()
@@ -141,6 +145,7 @@ def register(
     seconds["linear"] = time.perf_counter() - begun
     if grid is None:
         return Registration(Transform.of_linear(linear), initial, settings, seconds=seconds)
+    aligned_as(linear, initial)
     begun = time.perf_counter()
     deform = _deformable()
     costs: list[Cost] = []
@@ -181,7 +186,14 @@ def _deformable() -> Callable[..., NDArray[np.float32]]:
     return deformed
 
 
-def _check(mask: Mask | None, volume: Volume) -> None:
+def check_mask(mask: Mask | None, volume: Volume) -> None:
+    """Refuse a mask that cannot be one of a scan; None is none.
+
+    Raises
+    ------
+    MrisslError
+        If it is empty or on another grid.
+    """
     if mask is None:
         return
     if mask.shape != volume.shape:

@@ -17,10 +17,13 @@ class SettingsHistory(Generic[S]):
     ----------
     settings
         To begin with; any value that cannot be changed.
+    most
+        Changes that can be taken back.
     """
 
-    def __init__(self, settings: S) -> None:
+    def __init__(self, settings: S, *, most: int = _MOST) -> None:
         self.present = settings
+        self._most = most
         self._before: list[S] = []
         self._after: list[S] = []
 
@@ -38,7 +41,7 @@ class SettingsHistory(Generic[S]):
         """Take new settings; False if they are the present ones."""
         if settings == self.present:
             return False
-        self._before = [*self._before, self.present][-_MOST:]
+        self._before = [*self._before, self.present][-self._most :]
         self._after.clear()
         self.present = settings
         return True

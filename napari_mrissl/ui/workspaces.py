@@ -21,7 +21,7 @@ VIEWS, NAVIGATOR = "Slice views", "Slice navigator"
 RECORDER, SEGMENTER = "Flight recorder", "Click segmentation"
 STUDIO, PRETRAINING = "Data engine studio", "Pretraining"
 INSPECTOR, EXPLORER = "Inspector", "Feature explorer"
-FINETUNING = "Finetuning"
+FINETUNING, REGISTRATION = "Finetuning", "Registration"
 
 WIDE = 1500
 """Pixels of window width from which slices and navigator stand side by side."""
@@ -61,6 +61,7 @@ WORKSPACES = {
         Workspace("inspect", (VIEWS,), (INSPECTOR,)),
         Workspace("explore", (VIEWS,), (EXPLORER,)),
         Workspace("finetune", (VIEWS,), (FINETUNING, SEGMENTER)),
+        Workspace("register", (VIEWS,), (REGISTRATION,)),
     )
 }
 """A task with docks of its own joins by one entry here and one command in the manifest."""
@@ -104,6 +105,11 @@ def explore() -> None:
 def finetune() -> None:
     """Slice views, finetuning and click segmentation of the current viewer."""
     open_workspace(_viewer(), "finetune")
+
+
+def register() -> None:
+    """Slice views and registration of the current viewer."""
+    open_workspace(_viewer(), "register")
 
 
 def open_workspace(viewer: ViewerModel, key: str) -> None:

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_mrissl.directories import data_directory
 from napari_mrissl.pretext.task import Shown
+from napari_mrissl.registration import RegistrationSettings
 from napari_mrissl.training.building import settings_for
 from napari_mrissl.training.events import EventWriter
 from napari_mrissl.training.run import Run
@@ -42,6 +43,7 @@ DOCKS = (
     "Inspector",
     "Feature explorer",
     "Finetuning",
+    "Registration",
 )
 # napari keeps the last state of every background job for its activity list. Ours hold no
 # scan, layer or panel any more by then.
@@ -219,6 +221,8 @@ def use(widget) -> None:
             widget.run_box.refresh()
     elif hasattr(widget, "exploration"):
         explore(widget)
+    elif hasattr(widget, "registering"):
+        register(widget)
     elif hasattr(widget, "state"):
         widget.state.move([0, 0, 0.1, 0.2, 0, 0, 0])
 
@@ -234,6 +238,25 @@ def explore(widget) -> None:
     widget.exploration.showing.show_colours()
     widget.meter_tab.side.setCurrentIndex(0)
     widget.measure()
+    wait_for(lambda: not widget.busy)
+
+
+def register(widget) -> None:
+    """The scan brought onto a second one, with every view switched on."""
+    wait_for(lambda: not widget.busy)
+    there = widget.pair.side("fixed").scan
+    voxels = np.roll(np.asarray(there.data), 1, axis=0)
+    add_volume(widget.viewer, Volume.from_stored(voxels, np.diag([2, 2, 2, 1.0]), name="other"))
+    widget.settings_box.show_settings(
+        RegistrationSettings(linear="none", features="intensity", iterations=2, search=1)
+    )
+    widget.register()
+    wait_for(lambda: not widget.busy)
+    assert widget.result is not None, widget.status.message.text()
+    for box in (*widget.views_tab.boxes.values(), widget.views_tab.cursor):
+        box.setChecked(True)
+    widget.views_tab.flicker.click()
+    widget.viewing.cursor.point_at((10.0, 10.0, 10.0))
     wait_for(lambda: not widget.busy)
 
 

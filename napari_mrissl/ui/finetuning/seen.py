@@ -157,7 +157,7 @@ class Seen:
             labels = array if volume is own else volume.data
             if labels.shape == volume.shape and labels.dtype.kind in "bui":
                 origin = _origin(layer, labels)
-                found = LabelMap(layer, labels, counted(labels), _names(layer), origin)
+                found = LabelMap(layer, labels, counted(labels), label_names(layer), origin)
                 maps.append((volume, found))
         facts = [self._facts_of(*one, maps, control) for one in self._scans]
         volumes = [one.volume for one in facts if one.volume is not None]
@@ -275,7 +275,8 @@ def _same_grid(one: Volume, other: Volume) -> bool:
     return one.shape == other.shape and np.allclose(one.affine, other.affine, atol=_SAME_MM)
 
 
-def _names(layer: Labels) -> dict[int, str]:
+def label_names(layer: Labels) -> dict[int, str]:
+    """Names by label, where the layer's features say them."""
     table = layer.features
     if "index" not in table or "name" not in table:
         return {}

@@ -85,9 +85,21 @@ def layer_affine(layer: Layer) -> tuple[NDArray[np.float64], tuple[str, ...]]:
             expected="one 3-D volume",
             remedy="choose one time point and add it as a layer" if layer.ndim > 3 else None,
         )
+    affine, notes = affine_in_millimetres(layer)
+    return affine, (ASSUMED_ANATOMY, *notes)
+
+
+def affine_in_millimetres(layer: Layer) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """As `layer_affine`, of a 3-D layer of any type, its anatomy not spoken of.
+
+    Raises
+    ------
+    MrisslError
+        If an axis is in a unit that is no length.
+    """
     millimetres, notes = _millimetres(layer)
     affine = np.diag([*millimetres, 1.0]) @ layer_matrix(layer)
-    return as_affine(swap_world(affine)), (ASSUMED_ANATOMY, *notes)
+    return as_affine(swap_world(affine)), notes
 
 
 def _millimetres(layer: Layer) -> tuple[list[float], tuple[str, ...]]:
