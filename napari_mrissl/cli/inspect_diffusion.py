@@ -55,14 +55,17 @@ def coordinates(
     prepared = asked.read(scan, network.card)
     second = None if other is None else asked.read(other, network.card)
     report = reports.examine(network, prepared, points, asked.seed, Progress("inspecting"))
-    if second is not None:
-        from napari_mrissl.evaluation.same_places import compare
-
-        progress = Progress("comparing")
-        found = compare(network, prepared, report.points_mm, second, asked.seed, progress)
-        report.numbers.update(found)
     report.numbers.update(known_to(run, prepared))
-    reports.write(report, asked.out)
+    try:
+        if second is not None:
+            from napari_mrissl.evaluation.same_places import compare
+
+            progress = Progress("comparing")
+            found = compare(network, prepared, report.points_mm, second, asked.seed, progress)
+            report.numbers.update(found)
+    finally:
+        # What is known of the one scan is kept where the other cannot be compared.
+        reports.write(report, asked.out)
     _say(report.numbers, asked, _across(report.numbers))
 
 

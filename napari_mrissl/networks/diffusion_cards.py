@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -116,9 +116,12 @@ class _Diffusion(BaseModel):
     film: bool
 
 
+_Spacing = Annotated[float, Field(gt=0, le=100)]
+
+
 class _Crop(BaseModel):
     side: int = Field(ge=4, le=1024)
-    spacing: tuple[float, float]
+    spacing: tuple[_Spacing, _Spacing]
 
 
 class _Coordinates(BaseModel):
@@ -137,6 +140,12 @@ def diffusion_card(card: Mapping[str, Any]) -> DiffusionCard:
     told = _task(card, DIFFUSION, _Diffusion)
     backbone = None if told.coordinates == "none" else told.backbone
     shape = GuidedShape(told.denoiser, backbone, told.encoding, told.film, told.joint > 0)
+    if told.patch.side % shape.stride:
+        raise MrisslError(
+            f"patches of {told.patch.side} voxels",
+            where="card of the weights",
+            expected=f"a multiple of {shape.stride}, which the network asks for",
+        )
     schedule = Schedule(told.schedule, told.steps)
     return DiffusionCard(shape, schedule, told.patch.side, told.patch.voxel_mm)
 

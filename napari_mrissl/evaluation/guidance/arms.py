@@ -25,8 +25,8 @@ COMPARED = (*DENOISERS, *CONTROLS)
 """The arms of the table, in its order."""
 
 _METHODS = {RESTORED: "reconstruction", CONTRASTIVE: "synthesis"}
-_OURS = ("coordinates", "levels", "one_db", "prediction", "schedule", "backbone.name")
-"""Settings that arms differ in, or that losses could not be compared with."""
+_OURS = ("coordinates", "levels", "one_db", "prediction", "schedule", "steps", "backbone.name")
+"""Settings that arms differ in, that losses could not be compared with, or of two meanings."""
 
 Changes = Mapping[str, Any]
 

@@ -26,7 +26,8 @@ class Losses:
     Attributes
     ----------
     by_guide
-        (subjects,) losses by ratio in dB, then by what the network is told.
+        (subjects,) losses by ratio in dB, then by what the network is told; means over the scans
+        of a subject.
     floors
         By ratio: ``voxelwise`` and ``wiener``, of the patches of the training.
     """
@@ -100,17 +101,26 @@ def measured(
 
     network = Inspector.open(weights, device)
     values: dict[str, dict[str, list[float]]] = {f"{ratio:g}": {} for ratio in RATIOS_DB}
+    people = []
     for number in range(len(subjects)):
-        drawn = network.draw(subjects.scan(number), patches, seed + number)
+        scan = subjects.scan(number)
+        people.append(scan.subject)
+        drawn = network.draw(scan, patches, seed + number)
         for ratio in RATIOS_DB:
             for guide, loss in network.losses(drawn, ratio).items():
                 values[f"{ratio:g}"].setdefault(guide, []).append(loss)
     floors = {f"{ratio:g}": dict(network.optima(ratio)) for ratio in RATIOS_DB}
     losses = {
-        ratio: {guide: np.array(one) for guide, one in guides.items()}
+        ratio: {guide: _by_person(one, people) for guide, one in guides.items()}
         for ratio, guides in values.items()
     }
     return Losses(losses, floors)
+
+
+def _by_person(values: list[float], people: list[str]) -> Floats:
+    _, where = np.unique(people, return_inverse=True)
+    found: Floats = np.bincount(where, values) / np.bincount(where)
+    return found
 
 
 def gaps(known: Mapping[str, Losses]) -> dict[str, dict[str, Measure]]:

@@ -27,10 +27,11 @@ RATIOS_DB = (15.0, 7.5, 0.0, -7.5, -15.0)
 """Signal-to-noise ratios that losses are measured at, of patches with a variance of 1."""
 
 GUIDES = ("true", "off", "shifted", "shuffled")
-"""What a denoiser is told: the patch's coordinates, none, half a body away, another patch's."""
+"""What a denoiser is told: the patch's coordinates, none, such of another place of the body, or
+those of another patch."""
 
 _AT_ONCE = 8
-_SHIFT = 1.0
+_SHIFT = 0.5
 _CLIP = 1.0
 
 
@@ -125,8 +126,9 @@ class Inspector:
         if guide == "shuffled":
             return patches.where.roll(1, 0)
         if guide == "shifted":
-            # Half the way around: what was at one end is now in the middle.
-            return (patches.where + 1 + _SHIFT) % 2 - 1
+            # A quarter of the range along each axis, past the middle: still places of a body.
+            middles = patches.where.mean((2, 3, 4), keepdim=True)
+            return patches.where - _SHIFT * torch.where(middles < 0, -1.0, 1.0)
         return patches.where
 
     def losses(self, patches: Patches, ratio_db: float) -> dict[str, float]:

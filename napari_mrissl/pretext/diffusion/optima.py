@@ -79,7 +79,10 @@ class Moments:
                 raise TypeError
             power, share = (np.array(plain[name], np.float64) for name in ("power", "share"))
             found = cls(float(plain["mean"]), float(plain["variance"]), power, share)
-            if power.ndim != 1 or power.shape != share.shape:
+            if power.ndim != 1 or power.shape != share.shape or not power.size:
+                raise ValueError
+            known = np.concatenate([[found.mean, found.variance], power, share])
+            if not np.isfinite(known).all() or (known[1:] < 0).any():
                 raise ValueError
         except (KeyError, TypeError, ValueError) as error:
             raise MrisslError(

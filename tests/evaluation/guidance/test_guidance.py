@@ -1,17 +1,20 @@
 """Arms, losses, gaps and chance of the comparison, by numbers that are known beforehand."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from evaluation.labelled_folder import SIDE, save
-from guided_networks import denoiser, denoiser_file
+from guided_networks import coordinates_file, denoiser, denoiser_file
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation.guidance import arms, losses, probes, tables
 from napari_mrissl.evaluation.guidance.losses import Losses
 from napari_mrissl.evaluation.labelled_scans import labelled_scans
 from napari_mrissl.evaluation.navigation.probing import Measure
+from napari_mrissl.networks import weights
+from napari_mrissl.networks.diffusion_cards import coordinate_card, diffusion_card
 from napari_mrissl.pretext.diffusion.inspection import Inspector
 from napari_mrissl.pretext.diffusion.optima import Moments
 from napari_mrissl.pretext.diffusion.task import Diffusion
@@ -146,3 +149,52 @@ def test_the_table_for_people_has_chance_and_floors():
     assert "| guided, beside off | 0.1 (0.05 to 0.2) |" in lines
     assert lines[-1] == "About."
     assert "guided,7,14,loss_0_db,0.2,,,0.5,1" in tables.as_csv(rows, budgets).splitlines()
+
+
+def test_scans_of_one_person_are_one_subject(tmp_path):
+    class Twins(Blobs):
+        def scan(self, number):
+            return replace(super().scan(number), subject="ab"[number // 2])
+
+    network = denoiser()
+    moments = Diffusion(network.settings).moments(Blobs(), 0)
+    path = denoiser_file(tmp_path, network, moments=moments.plain())
+    alone = losses.measured(path, Blobs(), 2, 0).own("0")
+    found = losses.measured(path, Twins(), 2, 0).own("0")
+    np.testing.assert_allclose(found, [alone[:2].mean(), alone[2]])
+
+
+def test_what_is_shifted_is_another_place_of_the_body(tmp_path):
+    network = denoiser()
+    moments = Diffusion(network.settings).moments(Blobs(), 0)
+    inspector = Inspector.open(denoiser_file(tmp_path, network, moments=moments.plain()))
+    drawn = inspector.draw(Blobs().scan(0), 3, 0)
+    shifted = inspector.told(drawn, "shifted")
+    apart = shifted - drawn.where
+    for one, where in zip(apart, drawn.where, strict=True):
+        for axis in range(3):
+            way = -0.5 if where[axis].mean() >= 0 else 0.5
+            np.testing.assert_allclose(one[axis], way, atol=1e-6)
+
+
+@pytest.mark.parametrize("change", [{"variance": float("inf")}, {"power": []}, {"variance": -1}])
+def test_moments_that_cannot_be_are_refused(change):
+    plain = Diffusion(denoiser().settings).moments(Blobs(), 0).plain()
+    with pytest.raises(MrisslError, match="no moments of the patches"):
+        Moments.from_plain({**plain, **change})
+
+
+@pytest.mark.parametrize("spacing", [[0, 0], [1, 1e9]])
+def test_a_card_of_crops_without_size_is_refused(tmp_path, spacing):
+    path = coordinates_file(tmp_path)
+    card = weights.read_card(path)
+    card["task"]["crop"]["spacing"] = spacing
+    with pytest.raises(MrisslError):
+        coordinate_card(card)
+
+
+def test_a_card_of_patches_that_do_not_fit_is_refused(tmp_path):
+    card = weights.read_card(denoiser_file(tmp_path))
+    card["task"]["patch"]["side"] = 18
+    with pytest.raises(MrisslError, match="patches of 18 voxels"):
+        diffusion_card(card)

@@ -23,7 +23,7 @@ _BEGIN = "Draws the patch of the tab Denoise out of one noise, with other coordi
 _TIPS = {
     "true": "Told the patch's own coordinates",
     "off": "Told none",
-    "shifted": "Told coordinates half a body away",
+    "shifted": "Told coordinates of another place: moved past the middle",
     "shuffled": "Told the coordinates of another patch",
 }
 _LEAST = 1e-3

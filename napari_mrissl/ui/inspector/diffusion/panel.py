@@ -195,16 +195,16 @@ class DiffusionPanel(NetworkPanel):
         if loaded is None or seen is None or grid is None:
             return
         there = len(loaded.inspector.settings.denoiser.channels)
-        if place >= there:
+        name = grid.levels[place]
+        level = int(name) if name.isdecimal() else place
+        if level >= there:
             self.failed.emit(
                 f"This network's decoder has {there} levels: the table is of another one."
             )
             return
-        ratio, level = grid.ratios_db[line], grid.levels[place]
-        job = partial(work.features, loaded=loaded, seen=seen, ratio_db=ratio, level=place)
-        self._work(
-            job, "features", lambda found: self._on_features(found, seen.views, ratio, level)
-        )
+        ratio = grid.ratios_db[line]
+        job = partial(work.features, loaded=loaded, seen=seen, ratio_db=ratio, level=level)
+        self._work(job, "features", lambda found: self._on_features(found, seen.views, ratio, name))
 
     def forget(self) -> None:
         """Stop, and clear, what is about another network or scan."""
