@@ -8,6 +8,8 @@ import pytest
 from evaluation.labelled_folder import make
 from scipy.spatial.transform import Rotation
 
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.evaluation import same_places
 from napari_mrissl.networks import weights
 from napari_mrissl.training.run import Run
 from tests.pretext.coordinates.small import small_coordinates
@@ -122,6 +124,20 @@ def test_points_are_found_in_another_scan_beside_an_alignment(pretrained, scan, 
     assert f"(chance {facts['chance_across_p90_mm']:.4g})" in said
     assert f"median {facts['header_across_median_mm']:.4g}" in said
     assert "affine alignment" in said
+
+
+def test_a_report_outlives_a_scan_that_cannot_be_compared(
+    pretrained, scan, refused, tmp_path, monkeypatch
+):
+    def refuse(*given):
+        raise MrisslError("only 3 of 40 points are in both scans", where="alignment")
+
+    monkeypatch.setattr(same_places, "compare", refuse)
+    words = ("inspect", "coordinates", pretrained[0], scan.path, "--points", 40)
+    said = refused(*words, "--other", scan.path, "--out", tmp_path / "report")
+    assert "3 of 40 points" in said
+    facts = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    assert facts["points"] == 40
 
 
 def test_a_report_on_diffusion_holds_floors_and_guides(pretrained, scan, run, tmp_path):

@@ -265,20 +265,22 @@ def test_cells_of_the_grid_show_features_where_the_patch_is(panel, opened, qtbot
     assert tab.table.item(0, 0).text() == "show"
     panel.open_table(tmp_path)
     assert FILE in opened.status.message.text()
-    table = {"ratios_db": [10.0, 0.0], "levels": [0, 1], "dice": [[0.1, 0.9], [0.25, 0.5]]}
+    table = {"ratios_db": [10.0, 0.0], "levels": [1, 0], "dice": [[0.9, 0.1], [0.5, 0.25]]}
     (tmp_path / FILE).write_text(json.dumps(table))
     panel.open_table(tmp_path)
-    assert tab.table.item(0, 1).text() == "0.900"
+    assert tab.table.item(0, 0).text() == "0.900"
     assert "Dice" in tab.words.text()
     assert tab.table.verticalHeaderItem(0).text() == "+10 dB"
     panel.tabs.setCurrentIndex(panels.PROBE)
-    cell = tab.table.visualItemRect(tab.table.item(1, 0)).center()
+    cell = tab.table.visualItemRect(tab.table.item(1, 1)).center()
     qtbot.mouseClick(tab.table.viewport(), Qt.MouseButton.LeftButton, pos=cell)
     settle(opened, qtbot)
     layer = panel.maps.layers[panels.FEATURES]
     step = panel.loaded.inspector.schedule.step_of(0.0)
     coarse = looking.colours(panel.loaded.inspector, panel.seen.patches, step, 0)
     assert coarse.shape == (SIDE // 2,) * 3 + (3,)
+    # Columns are what their names say, in whatever order.
+    assert layer.data.shape[0] < SIDE
     # Colours that rise along A, in place of them: a cell is two voxels of the patch wide.
     rise = np.zeros_like(coarse)
     rise[..., 1] = 10 * np.arange(1, SIDE // 2 + 1)[:, None]

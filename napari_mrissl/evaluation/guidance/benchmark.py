@@ -266,7 +266,7 @@ def _about(runs: Mapping[str, Arm], settings: GuidanceSettings) -> str:
         f"signal-to-noise ratios, of {settings.patches} patches of each held-out scan, means of "
         "a subject's scans, with 95 % intervals over subjects; their chance is the best that is "
         "possible voxel by voxel, and the Wiener filter the best linear one, of patches such as "
-        "those of the training. Gaps are of pairs of subjects, with the same patches and noise: unguided is the "
-        "network that was trained without coordinates; off, shifted and shuffled are the guided "
-        "one that is told nothing, another place of the body, or another patch's."
+        "those of the training. Gaps are of pairs of subjects, with the same patches and noise: "
+        "unguided is the network that was trained without coordinates; off, shifted and shuffled "
+        "are the guided one that is told nothing, another place of the body, or another patch's."
     ) + notes
