@@ -84,7 +84,7 @@ def b_splines(pair: Pair, linear: NDArray[np.float64]) -> Field:
             give(mask)
     to_moving = _as_itk(sitk, linear)
     method.SetMovingInitialTransform(to_moving)
-    method.SetInitialTransformAsBSpline(bent, True, (1, 2))
+    method.SetInitialTransform(bent, True)
     method.Execute(fixed, moving)
     # The last one that is added is applied first.
     whole = sitk.CompositeTransform([to_moving, bent])

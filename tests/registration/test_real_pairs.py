@@ -1,4 +1,4 @@
-"""Real pairs: a displaced scan of the same person comes back to where its header says it is."""
+"""Real pairs: a displaced scan of the same person comes back to the same place."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,8 @@ from data import shared_data
 from real_pairs import MOVE_MM, same_person
 
 from napari_mrissl.registration import register
+
+WITHIN_MM = 0.5
 
 
 @pytest.mark.slow
@@ -18,4 +20,4 @@ def test_a_displaced_proton_density_scan_comes_back_onto_the_t1(seed):
     settings = pair.settings.model_copy(update={"deformable": False})
     found = register(pair.fixed, pair.moving, settings).transform
     errors = np.linalg.norm(found(places) - there, axis=-1)
-    assert errors.mean() <= WANTED_MM
+    assert errors.mean() <= WITHIN_MM
