@@ -153,8 +153,16 @@ def mind_ssc(
     reach = np.maximum(np.rint(dilation_mm / steps), 1).astype(np.int64)
     radius = np.maximum(np.rint(radius_mm / steps), 1).astype(np.int64)
     result = np.empty((MIND_CHANNELS, *image.shape), np.float32) if out is None else out
+    width = int(reach.max())
+    padded = np.pad(image, width, mode="edge")
     for channel, (one, other) in zip(result, _orthogonal_pairs(reach), strict=True):
-        _in_slabs(_patch_distance(image, one, other, radius, channel), image, cancelled)
+        given = padded, width, one, other, radius, channel
+        _in_slabs(
+            lambda first, last, given=given: kernels.patch_distance(*given, first, last),  # type: ignore[misc]
+            image,
+            cancelled,
+        )
+    del padded
     sums = np.zeros(len(image))
     _in_slabs(
         lambda first, last: kernels.subtract_least(result, sums, first, last), image, cancelled
@@ -166,18 +174,6 @@ def mind_ssc(
         cancelled,
     )
     return result
-
-
-def _patch_distance(
-    image: Image,
-    one: NDArray[np.int64],
-    other: NDArray[np.int64],
-    radius: NDArray[np.int64],
-    out: Image,
-) -> Callable[[int, int], object]:
-    from napari_mrissl.features import kernels
-
-    return lambda first, last: kernels.patch_distance(image, one, other, radius, out, first, last)
 
 
 def _orthogonal_pairs(

@@ -13,6 +13,17 @@ from napari_mrissl.slicing.jit import jit
 
 
 @jit
+def _component_at(nodes, z0, y0, x0, z1, y1, x1, fz, fy, fx, c):
+    low = (nodes[z0, y0, x0, c] * (1 - fx) + nodes[z0, y0, x1, c] * fx) * (1 - fy) + (
+        nodes[z0, y1, x0, c] * (1 - fx) + nodes[z0, y1, x1, c] * fx
+    ) * fy
+    high = (nodes[z1, y0, x0, c] * (1 - fx) + nodes[z1, y0, x1, c] * fx) * (1 - fy) + (
+        nodes[z1, y1, x0, c] * (1 - fx) + nodes[z1, y1, x1, c] * fx
+    ) * fy
+    return low * (1 - fz) + high * fz
+
+
+@jit
 def _nodes_at(nodes, z, y, x):
     """Trilinear value of a vector field (Z, Y, X, 3) at an index; the border's beyond it."""
     z = min(max(z, 0.0), nodes.shape[0] - 1.0)
@@ -23,16 +34,11 @@ def _nodes_at(nodes, z, y, x):
     y1 = min(y0 + 1, nodes.shape[1] - 1)
     x1 = min(x0 + 1, nodes.shape[2] - 1)
     fz, fy, fx = z - z0, y - y0, x - x0
-    found = np.empty(3)
-    for c in range(3):
-        low = (nodes[z0, y0, x0, c] * (1 - fx) + nodes[z0, y0, x1, c] * fx) * (1 - fy) + (
-            nodes[z0, y1, x0, c] * (1 - fx) + nodes[z0, y1, x1, c] * fx
-        ) * fy
-        high = (nodes[z1, y0, x0, c] * (1 - fx) + nodes[z1, y0, x1, c] * fx) * (1 - fy) + (
-            nodes[z1, y1, x0, c] * (1 - fx) + nodes[z1, y1, x1, c] * fx
-        ) * fy
-        found[c] = low * (1 - fz) + high * fz
-    return found[0], found[1], found[2]
+    return (
+        _component_at(nodes, z0, y0, x0, z1, y1, x1, fz, fy, fx, 0),
+        _component_at(nodes, z0, y0, x0, z1, y1, x1, fz, fy, fx, 1),
+        _component_at(nodes, z0, y0, x0, z1, y1, x1, fz, fy, fx, 2),
+    )
 
 
 @jit
@@ -186,118 +192,6 @@ def jacobian_determinants(field, to_index, out, first, last):
                 )
 
 
-@jit(fastmath=True)
-def matching(moving, fixed, weights, field, scale, gradient, costs, first, last):
-    """Weighted squared differences of features at displaced nodes, and their gradient.
-
-    Features (Z, Y, X, C) float32, field and gradient (3, Z, Y, X) in nodes; `costs[z]` gets the
-    sum over a slice. Beyond the border is the border's feature, without a gradient across it.
-    """
-    depth, rows, columns, channels = moving.shape
-    one = np.float32(1)
-    for z in range(first, last):
-        total = 0.0
-        for y in range(rows):
-            for x in range(columns):
-                p = np.float32(z) + field[0, z, y, x]
-                q = np.float32(y) + field[1, z, y, x]
-                t = np.float32(x) + field[2, z, y, x]
-                inside_z = one if 0 <= p <= depth - 1 else np.float32(0)
-                inside_y = one if 0 <= q <= rows - 1 else np.float32(0)
-                inside_x = one if 0 <= t <= columns - 1 else np.float32(0)
-                p = min(max(p, np.float32(0)), np.float32(depth - 1))
-                q = min(max(q, np.float32(0)), np.float32(rows - 1))
-                t = min(max(t, np.float32(0)), np.float32(columns - 1))
-                z0, y0, x0 = int(p), int(q), int(t)
-                z1, y1, x1 = min(z0 + 1, depth - 1), min(y0 + 1, rows - 1), min(x0 + 1, columns - 1)
-                fz, fy, fx = p - np.float32(z0), q - np.float32(y0), t - np.float32(x0)
-                ez, ey, ex = one - fz, one - fy, one - fx
-                a000, a001 = moving[z0, y0, x0], moving[z0, y0, x1]
-                a010, a011 = moving[z0, y1, x0], moving[z0, y1, x1]
-                a100, a101 = moving[z1, y0, x0], moving[z1, y0, x1]
-                a110, a111 = moving[z1, y1, x0], moving[z1, y1, x1]
-                here = fixed[z, y, x]
-                cost, gz, gy, gx = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-                for c in range(channels):
-                    b00 = a000[c] * ex + a001[c] * fx
-                    b01 = a010[c] * ex + a011[c] * fx
-                    b10 = a100[c] * ex + a101[c] * fx
-                    b11 = a110[c] * ex + a111[c] * fx
-                    c0 = b00 * ey + b01 * fy
-                    c1 = b10 * ey + b11 * fy
-                    difference = c0 * ez + c1 * fz - here[c]
-                    cost += difference * difference
-                    gz += difference * (c1 - c0)
-                    gy += difference * ((b01 - b00) * ez + (b11 - b10) * fz)
-                    gx += difference * (
-                        ((a001[c] - a000[c]) * ey + (a011[c] - a010[c]) * fy) * ez
-                        + ((a101[c] - a100[c]) * ey + (a111[c] - a110[c]) * fy) * fz
-                    )
-                factor = np.float32(scale) * weights[z, y, x]
-                total += factor * cost
-                gradient[0, z, y, x] = 2 * factor * gz * inside_z
-                gradient[1, z, y, x] = 2 * factor * gy * inside_y
-                gradient[2, z, y, x] = 2 * factor * gx * inside_x
-        costs[z] = total
-
-
-@jit(fastmath={"contract", "reassoc"})
-def _mean_of_three(field, scratch):
-    """Means over 3^3 nodes of a volume (Z, Y, X), zeros beyond the border; in place."""
-    depth, rows, columns = field.shape
-    third = np.float32(1 / 3)
-    for z in range(depth):
-        for y in range(rows):
-            line = field[z, y]
-            out = scratch[z, y]
-            for x in range(columns):
-                out[x] = line[x]
-            for x in range(columns - 1):
-                out[x] += line[x + 1]
-            for x in range(1, columns):
-                out[x] += line[x - 1]
-    for z in range(depth):
-        for y in range(rows):
-            out = field[z, y]
-            here = scratch[z, y]
-            for x in range(columns):
-                out[x] = here[x]
-            if y > 0:
-                near = scratch[z, y - 1]
-                for x in range(columns):
-                    out[x] += near[x]
-            if y < rows - 1:
-                near = scratch[z, y + 1]
-                for x in range(columns):
-                    out[x] += near[x]
-    for z in range(depth):
-        for y in range(rows):
-            out = scratch[z, y]
-            here = field[z, y]
-            for x in range(columns):
-                out[x] = here[x]
-            if z > 0:
-                near = field[z - 1, y]
-                for x in range(columns):
-                    out[x] += near[x]
-            if z < depth - 1:
-                near = field[z + 1, y]
-                for x in range(columns):
-                    out[x] += near[x]
-            for x in range(columns):
-                out[x] *= third * third * third
-    field[:] = scratch
-
-
-@jit
-def smoothed(fields, times, first, last):
-    """Means over 3^3 nodes of volumes (N, Z, Y, X), so many times over; in place."""
-    scratch = np.empty(fields.shape[1:], np.float32)
-    for number in range(first, last):
-        for _ in range(times):
-            _mean_of_three(fields[number], scratch)
-
-
 @jit(fastmath={"contract", "reassoc"})
 def displaced_costs(fixed, around, weights, offsets, reach, out, first, last):
     """Weighted squared differences (K, Z, Y, X) for whole displacements.
@@ -351,38 +245,3 @@ def best_displacements(costs, offsets, towards, weight, tie, out, first, last):
         for n in range(count):
             for c in range(3):
                 out[c, begin + n] = offsets[chosen[n], c]
-
-
-@jit
-def roughness(field, gradient, totals, first, last):
-    """Mean squared differences of neighbours of fields (3, Z, Y, X), and their gradient.
-
-    `totals[c]` gets the sum over axes of what component c adds to them.
-    """
-    parts, depth, rows, columns = field.shape
-    counts = (
-        parts * (depth - 1) * rows * columns,
-        parts * depth * (rows - 1) * columns,
-        parts * depth * rows * (columns - 1),
-    )
-    sz = np.float32(1 / max(counts[0], 1))
-    sy = np.float32(1 / max(counts[1], 1))
-    sx = np.float32(1 / max(counts[2], 1))
-    for c in range(first, last):
-        total = 0.0
-        for z in range(depth):
-            for y in range(rows):
-                here, out = field[c, z, y], gradient[c, z, y]
-                before_z, after_z = field[c, max(z - 1, 0), y], field[c, min(z + 1, depth - 1), y]
-                before_y, after_y = field[c, z, max(y - 1, 0)], field[c, z, min(y + 1, rows - 1)]
-                for x in range(columns):
-                    v = here[x]
-                    dz, dy = v - before_z[x], v - before_y[x]
-                    dx = v - here[max(x - 1, 0)]
-                    total += sz * dz * dz + sy * dy * dy + sx * dx * dx
-                    out[x] = 2 * (
-                        sz * (dz - (after_z[x] - v))
-                        + sy * (dy - (after_y[x] - v))
-                        + sx * (dx - (here[min(x + 1, columns - 1)] - v))
-                    )
-        totals[c] = total

@@ -4,8 +4,11 @@ Conventions. ``displacement.nii.gz`` is what ITK and ANTs read as a displacement
 scan's grid, NIfTI vector intent (1007), components x, y, z in **LPS** mm, pointing from the place
 in the fixed scan to the place in the moving scan, so that
 ``SimpleITK.Resample(moving, fixed, SimpleITK.DisplacementFieldTransform(field))`` is the moved
-image. ``inverse_displacement.nii.gz`` is the same from the moving to the fixed scan, and lies on
-the moving scan's grid, where alone it can be applied. ``displacement_voxels.npy``, where asked
+image. ``inverse_displacement.nii.gz`` is the same from the moving to the fixed scan, linear part
+and all, and lies on the moving scan's grid: it moves the fixed image onto the moving one at one
+go. ``inverse_displacement_fixed_grid.nii.gz`` undoes the field alone and lies on the fixed scan's
+grid, as ANTs' InverseWarp does: first take a moving place through the inverse of the linear part,
+then add this; where there is no linear part, that is all. ``displacement_voxels.npy``, where asked
 for, is scipy's: (3, X, Y, Z) float32 in voxels, both scans in the axes of their files, so that
 ``map_coordinates(moving, np.indices(fixed.shape) + field)`` is the moved image. ``linear.txt`` is
 the linear part, from fixed to moving place, in **RAS** mm.
@@ -16,7 +19,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,7 @@ from napari_mrissl.volumes.atomic import sync_folder, write_atomically, write_te
 
 MOVED, LABELS_MOVED = "moved.nii.gz", "labels_moved.nii.gz"
 DISPLACEMENT, INVERSE = "displacement.nii.gz", "inverse_displacement.nii.gz"
+INVERSE_FIXED = "inverse_displacement_fixed_grid.nii.gz"
 JACOBIAN, LINEAR = "jacobian.nii.gz", "linear.txt"
 VOXELS, FACTS = "displacement_voxels.npy", "registration.json"
 
@@ -163,7 +167,11 @@ class _Files:
         say("inverse")
         inverse, left_mm = transform.inverse_displacements(Grid.of(self.moving))
         write_vectors(self.folder / INVERSE, inverse * _LPS, self.moving)
+        bent = replace(transform, linear=np.eye(4))
+        inverse, left_of_field_mm = bent.inverse_displacements(grid)
+        write_vectors(self.folder / INVERSE_FIXED, inverse * _LPS, self.fixed)
         del inverse
+        left_mm = max(left_mm, left_of_field_mm)
         say("Jacobian")
         determinants = jacobian(displacements, grid)
         write_image(self.folder / JACOBIAN, determinants, self.fixed)

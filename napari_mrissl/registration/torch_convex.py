@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from napari_mrissl.slicing.threads import over_rows
@@ -38,6 +40,15 @@ def box_matrix(side: int, times: int, like: torch.Tensor) -> torch.Tensor:
     once = torch.diag(ones) + torch.diag(ones[1:], 1) + torch.diag(ones[1:], -1)
     matrix: torch.Tensor = torch.linalg.matrix_power(once / 3, times).to(like)
     return matrix
+
+
+@cache
+def bands(side: int, times: int) -> NDArray[np.float32]:
+    """(side, 2 times + 1) the diagonals of `box_matrix` about its main one; not to be changed."""
+    matrix = box_matrix(side, times, torch.empty(0, dtype=torch.float64)).numpy()
+    wide = np.pad(matrix, ((0, 0), (times, times)))
+    rows = [wide[place, place : place + 2 * times + 1] for place in range(side)]
+    return np.array(rows, np.float32)
 
 
 class Box:
@@ -153,15 +164,16 @@ class _Compiled:
         check: Callable[[float], None],
     ) -> torch.Tensor:
         """As of `_Torch`."""
-        from napari_mrissl.registration import kernels
+        from napari_mrissl.registration import field_kernels, kernels
 
+        taps = [bands(side, 2) for side in fixed.shape[1:]]
         costs = torch.empty((len(tried), *fixed.shape[1:]))
         given = [t.contiguous().numpy() for t in (fixed, around, weights, tried.int())]
         out, reach = costs.numpy(), int(tried.max())
 
         def part(first: int, last: int) -> None:
             kernels.displaced_costs(*given, reach, out, first, last)
-            kernels.smoothed(out, 2, first, last)
+            field_kernels.smoothed(out, *taps, first, last)
 
         for start in range(0, len(costs), _LOOK):
             check(start / len(costs))
@@ -194,11 +206,11 @@ def smoothed(field: torch.Tensor, times: int) -> torch.Tensor:
     """Means over 3^3 nodes, so many times over, of volumes (N, Z, Y, X); zeros beyond."""
     if field.device.type != "cpu":
         return Box(field.shape[1:], times, field)(field)
-    from napari_mrissl.registration import kernels
+    from napari_mrissl.registration import field_kernels
 
     result = field.clone(memory_format=torch.contiguous_format)
-    out = result.numpy()
-    over_rows(lambda a, b: kernels.smoothed(out, times, a, b), len(out), field.numel())
+    out, taps = result.numpy(), [bands(side, times) for side in field.shape[1:]]
+    over_rows(lambda a, b: field_kernels.smoothed(out, *taps, a, b), len(out), field.numel())
     return result
 
 

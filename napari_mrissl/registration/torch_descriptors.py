@@ -96,8 +96,10 @@ def _blocks(
     if settings.features in ("mind", "both"):
         radius, dilation = settings.mind_radius, settings.mind_dilation
         if device.type == "cpu":
-            ready = filters.mind_ssc(scan.image, None, radius, dilation, cancelled=cancelled)
-            yield torch.from_numpy(ready)
+            # Without a name, so that it is not kept while a network's are made.
+            yield torch.from_numpy(
+                filters.mind_ssc(scan.image, None, radius, dilation, cancelled=cancelled)
+            )
         else:
             yield mind_ssc(torch.from_numpy(scan.image).to(device), radius, dilation)
     if settings.features in ("network", "both"):

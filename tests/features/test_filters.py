@@ -214,9 +214,10 @@ def test_kernels_without_compiler(noise):
         np.linalg.eigvalsh([[2, 1, -1], [1, 3, 0.5], [-1, 0.5, 5]]),
     )
     one, other = np.array((0, 0, 2)), np.array((-2, 0, 0))
-    kernels.patch_distance.py_func(small, one, other, np.ones(3, int), out, 0, 5)
+    padded = np.pad(small, 2, mode="edge")
+    kernels.patch_distance.py_func(padded, 2, one, other, np.ones(3, int), out, 0, 5)
     compiled = np.empty_like(out)
-    kernels.patch_distance(small, one, other, np.ones(3, np.int64), compiled, 0, 5)
+    kernels.patch_distance(padded, 2, one, other, np.ones(3, np.int64), compiled, 0, 5)
     np.testing.assert_allclose(out, compiled, atol=1e-6)
     channels = np.stack([small, small + 0.5])
     sums = np.zeros(5)

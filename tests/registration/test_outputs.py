@@ -88,6 +88,12 @@ def test_the_inverse_brings_points_back_through_itk(tmp_path):
     ras = bent().transform(place * (-1, -1, 1))[0]
     np.testing.assert_allclose(np.array(there.TransformPoint(place)) * (-1, -1, 1), ras, atol=0.05)
     assert facts["inverse_left_mm"] < 0.01
+    file = tmp_path / "out" / outputs.INVERSE_FIXED
+    on_fixed = sitk.DisplacementFieldTransform(sitk.ReadImage(str(file), sitk.sitkVectorFloat64))
+    assert nibabel.load(file).header.get_data_shape()[:3] == SHAPE
+    unbent = np.linalg.inv(bent().linear) @ [*ras, 1]
+    undone = on_fixed.TransformPoint(unbent[:3] * (-1, -1, 1))
+    np.testing.assert_allclose(undone, place, atol=0.05)
     np.testing.assert_allclose(np.loadtxt(tmp_path / "out" / outputs.LINEAR), bent().linear)
 
 

@@ -108,6 +108,24 @@ def test_roughness_and_its_gradient():
     np.testing.assert_allclose(gradient, field.grad, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [SHAPE, (3, 2, 16)])
+def test_compiled_steps_of_adam_are_those_of_torch(shape):
+    generator = torch.Generator().manual_seed(7)
+    one, other = (torch.rand((4, *shape), generator=generator) for _ in range(2))
+    start = torch.rand((3, *shape), generator=generator) - 0.5
+    matching = torch_adam.compiled_matching(one, other, torch.ones(shape))
+    found = []
+    for path in (torch_adam._compiled_path, torch_adam.torch_path):
+        told = []
+        numbers = 12, 1.25, 0.05
+        field = path(start, matching, *numbers, lambda *cost, told=told: told.append(cost))
+        found.append((field, told))
+    (field, costs), (expected, expected_costs) = found
+    np.testing.assert_allclose(field, expected, atol=1e-4)
+    np.testing.assert_allclose(costs, expected_costs, rtol=1e-4)
+    assert float((field - torch_convex.smoothed(start, 3)).abs().max()) > 0.05
+
+
 def test_principal_components_keep_distances():
     rng = np.random.default_rng(0)
     mixing = torch.from_numpy(rng.normal(size=(12, 3)).astype(np.float32))
