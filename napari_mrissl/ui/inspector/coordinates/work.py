@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_mrissl.evaluation.weights import scan_for, weights_of
+from napari_mrissl.evaluation.weights import scan_for
 from napari_mrissl.features.cancel import stop_if
 from napari_mrissl.pretext.coordinates.field import Drawn, Field, field_of
 from napari_mrissl.pretext.subjects import Scan
+from napari_mrissl.ui.inspector.loading import Network, network_of
 from napari_mrissl.ui.jobs import Control
 from napari_mrissl.volumes import Volume
 
@@ -24,14 +25,6 @@ Floats = NDArray[np.float64]
 
 POINTS = 400
 """Of the body, that order is measured on."""
-
-
-@dataclass(frozen=True, eq=False)
-class Network:
-    """A loaded network and where it came from."""
-
-    folder: Path
-    inspector: Inspector
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +41,7 @@ class Loaded:
         Rank correlations and an error of these points; each beside ``chance_`` of it.
     """
 
-    network: Network
+    network: Network[Inspector]
     scan: Scan
     field: Field
     drawn: Drawn
@@ -96,17 +89,21 @@ class Aligned(NamedTuple):
     matrix: Floats
 
 
-def load(
-    control: Control, folder: Path, known: Network | None, read: Callable[[], Volume] | None
-) -> tuple[Network, Loaded | None]:
-    """Load weights where they are not loaded yet, and ask the network about a whole scan."""
-    network = known
-    if network is None or network.folder != folder:
-        control.progress(0.02, "Loading the weights")
-        # Torch comes with this import: it stays out of the start of the dock.
-        from napari_mrissl.pretext.coordinates.inspection import Inspector
+def _opened(weights: Path) -> Inspector:
+    # Torch comes with this import: it stays out of the start of the dock.
+    from napari_mrissl.pretext.coordinates.inspection import Inspector
 
-        network = Network(folder, Inspector.open(weights_of(folder)))
+    return Inspector.open(weights)
+
+
+def load(
+    control: Control,
+    folder: Path,
+    known: Network[Inspector] | None,
+    read: Callable[[], Volume] | None,
+) -> tuple[Network[Inspector], Loaded | None]:
+    """Load weights where they are not loaded yet, and ask the network about a whole scan."""
+    network = network_of(control, folder, known, 0.02, _opened)
     if read is None:
         return network, None
     from napari_mrissl.pretext.coordinates.inspection import chance
@@ -126,7 +123,7 @@ def load(
 
 def find(
     control: Control,
-    network: Network,
+    network: Network[Inspector],
     coordinates: Floats,
     name: str,
     read: Callable[[], Volume],

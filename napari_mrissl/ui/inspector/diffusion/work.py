@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_mrissl.evaluation.weights import scan_for, weights_of
+from napari_mrissl.evaluation.weights import scan_for
 from napari_mrissl.features.cancel import stop_if
 from napari_mrissl.pretext.observable.views import Views
 from napari_mrissl.pretext.subjects import Scan
+from napari_mrissl.ui.inspector.loading import Network, network_of
 from napari_mrissl.ui.jobs import Control
 from napari_mrissl.volumes import Volume
 
@@ -38,18 +39,10 @@ class PatchChoice:
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
-    """A loaded network and where it came from."""
-
-    folder: Path
-    inspector: Inspector
-
-
-@dataclass(frozen=True, eq=False)
 class Loaded:
     """A network and a scan prepared for it."""
 
-    network: Network
+    network: Network[Inspector]
     scan: Scan
 
     @property
@@ -104,17 +97,21 @@ class Guided:
     drawn: dict[str, Singles]
 
 
-def load(
-    control: Control, folder: Path, known: Network | None, read: Callable[[], Volume] | None
-) -> tuple[Network, Loaded | None]:
-    """Load weights where they are not loaded yet, and prepare a scan for them."""
-    network = known
-    if network is None or network.folder != folder:
-        control.progress(0.05, "Loading the weights")
-        # Torch comes with this import: it stays out of the start of the dock.
-        from napari_mrissl.pretext.diffusion.inspection import Inspector
+def _opened(weights: Path) -> Inspector:
+    # Torch comes with this import: it stays out of the start of the dock.
+    from napari_mrissl.pretext.diffusion.inspection import Inspector
 
-        network = Network(folder, Inspector.open(weights_of(folder)))
+    return Inspector.open(weights)
+
+
+def load(
+    control: Control,
+    folder: Path,
+    known: Network[Inspector] | None,
+    read: Callable[[], Volume] | None,
+) -> tuple[Network[Inspector], Loaded | None]:
+    """Load weights where they are not loaded yet, and prepare a scan for them."""
+    network = network_of(control, folder, known, 0.05, _opened)
     if read is None:
         return network, None
     stop_if(control.cancelled)
