@@ -69,7 +69,7 @@ def pytest_runtest_protocol(item: pytest.Item):
 @contextmanager
 def _turn(*, alone: bool) -> Iterator[None]:
     SHARED.mkdir(exist_ok=True)
-    with (SHARED / "turnstile").open("w") as turnstile, (SHARED / "floor").open("w") as floor:
+    with (SHARED / "turnstile").open("wb") as turnstile, (SHARED / "floor").open("wb") as floor:
         # Whoever wants to be alone holds the turnstile until the floor is empty.
         fcntl.flock(turnstile, fcntl.LOCK_EX)
         fcntl.flock(floor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)

@@ -41,7 +41,7 @@ class Reader:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.info = json.loads((root / "meta" / "info.json").read_text())
+        self.info = json.loads((root / "meta" / "info.json").read_text("utf-8"))
         assert set(self.info) >= INFO_KEYS
         assert self.info["codebase_version"] == "v3.0"
         assert self.info["video_path"] is None
@@ -54,7 +54,7 @@ class Reader:
                 len(feature["shape"]), feature["shape"][0],
             )  # fmt: skip
         self.images = [n for n, f in self.features.items() if f["dtype"] == "image"]
-        self.statistics = json.loads((root / "meta" / "stats.json").read_text())
+        self.statistics = json.loads((root / "meta" / "stats.json").read_text("utf-8"))
         self._check_statistics(self.statistics, self.info["total_frames"])
         self.tasks = self._read_tasks()
         self._tables: dict[tuple[int, int], pa.Table] = {}

@@ -59,13 +59,13 @@ def plant(root: Path) -> dict[str, Path]:
         "prompts": folder / f"{token('prompts name')}.csv",
     }
     sidecar = {"PatientName": token("sidecar value"), token("sidecar key"): 1}
-    (folder / f"{token('scan name')}.json").write_text(json.dumps(sidecar))
-    (folder.parent / "dataset_description.json").write_text(token("dataset description"))
-    (folder.parent / "participants.tsv").write_text(token("participants"))
+    (folder / f"{token('scan name')}.json").write_text(json.dumps(sidecar), "utf-8")
+    (folder.parent / "dataset_description.json").write_text(token("dataset description"), "utf-8")
+    (folder.parent / "participants.tsv").write_text(token("participants"), "utf-8")
     inside = [(0, 0, 0), (4, 3, 2), (-5, 2, 1), (3, -6, -3)]
     outside = [(-17, -20, -16), (17, 20, 15), (-16, 19, 14), (16, -19, -15)]
     rows = [f"{a},{b},{c},2" for a, b, c in inside] + [f"{a},{b},{c},1" for a, b, c in outside]
-    found["prompts"].write_text("x,y,z,label\n" + "\n".join(rows) + "\n")
+    found["prompts"].write_text("x,y,z,label\n" + "\n".join(rows) + "\n", "utf-8")
     return found
 
 

@@ -38,7 +38,7 @@ def test_directories_are_made_where_the_environment_says(tmp_path, monkeypatch):
 
 
 def test_a_directory_that_cannot_be_made_is_a_sentence(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", "utf-8")
     monkeypatch.setenv("MRISSL_CACHE_DIR", str(tmp_path / "file"))
     with pytest.raises(MrisslError, match=r"^file: folder could not be made .*MRISSL_CACHE_DIR"):
         cache_directory()

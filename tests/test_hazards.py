@@ -11,6 +11,7 @@ import pytest
 
 PACKAGE = Path(importlib.util.find_spec("napari_mrissl").origin).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+FOLDERS = [Path(__file__).parent, Path(__file__).parents[1] / "tutorials"]
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}
 CALLS = {
     "eval", "exec", "compile", "__import__", "pydoc.locate", "os.system", "os.popen",
@@ -56,6 +57,33 @@ def hazards(tree: ast.AST) -> list[str]:
             if name == "yaml.load":
                 found.append(name)
     return found
+
+
+def bare_text(tree: ast.AST) -> list[int]:
+    """The lines that read or write text in whatever encoding the machine has."""
+    found = []
+    for node in ast.walk(tree):
+        words = {word.arg for word in node.keywords} if isinstance(node, ast.Call) else {None}
+        if not words.isdisjoint({None, "encoding"}):
+            continue
+        name, given = dotted(node.func), len(node.args)
+        modes = [word.value for word in node.args[1:] if isinstance(word, ast.Constant)]
+        # Of a path's two methods, the encoding is the word after the text.
+        if (
+            (name == "open" and not any("b" in str(mode) for mode in modes))
+            or (name.startswith("subprocess.") and "text" in words)
+            or (name.endswith(".read_text") and not given)
+            or (name.endswith(".write_text") and given < 2)
+        ):
+            found.append(node.lineno)
+    return found
+
+
+@pytest.mark.parametrize("folder", [PACKAGE, *FOLDERS], ids=lambda path: path.name)
+def test_every_text_names_its_encoding(folder):
+    found = {path: bare_text(ast.parse(path.read_text("utf-8"))) for path in folder.rglob("*.py")}
+    assert len(found) > 3
+    assert {str(path): lines for path, lines in found.items() if lines} == {}
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -105,3 +133,16 @@ def test_the_security_rules_of_ruff_find_nothing():
 def test_each_hazard_would_be_seen(code):
     assert hazards(ast.parse(code))
     assert not hazards(ast.parse("torch.load(f, weights_only=True); re.compile('x')"))
+
+
+def test_a_text_without_an_encoding_would_be_seen():
+    bare = [
+        "p.read_text()",
+        "(p / 'a').write_text(x)",
+        "open(p)",
+        "open(p, 'w')",
+        "subprocess.run(w, text=True)",
+    ]
+    assert [code for code in bare if not bare_text(ast.parse(code))] == []
+    named = "p.read_text('utf-8'); open(p, 'rb'); open(p, encoding='x')"
+    assert bare_text(ast.parse(named)) == []

@@ -159,7 +159,7 @@ def test_torch_is_recent_enough_to_be_safe_and_optional(metadata):
 
 
 def test_pins_cover_everything_and_satisfy_what_is_asked_for(metadata):
-    lines = (CHECKOUT / "constraints.txt").read_text().splitlines()
+    lines = (CHECKOUT / "constraints.txt").read_text("utf-8").splitlines()
     pins = [Requirement(line) for line in lines if not line.startswith("#")]
     assert all(len(pin.specifier) == 1 and "==" in str(pin.specifier) for pin in pins)
     names = [canonicalize_name(pin.name) for pin in pins]

@@ -97,8 +97,8 @@ def test_the_search_finds_a_word_that_is_packed(tmp_path, way):
 def test_what_commands_make_names_nobody(planted, shared, tmp_path):
     scan, prompts = planted["nifti"], planted["prompts"]
     printed = command("segment", scan, "--prompts", prompts, "--out", shared / "s.nii.gz", "--json")
-    (shared / "segment.json").write_text(printed)
-    (shared / "info.json").write_text(command("info", scan, "--json"))
+    (shared / "segment.json").write_text(printed, "utf-8")
+    (shared / "info.json").write_text(command("info", scan, "--json"), "utf-8")
     plane = "--center 0 0 0 --normal 0 0 1 --up 0 1 0 --fov 40 --size 32 --out"
     for name in ("b.npy", "b.png", "b.nii.gz"):
         command("slice", scan, *plane.split(), shared / name)
@@ -115,13 +115,13 @@ def test_datasets_and_what_is_made_of_them_name_nobody(planted, shared, tmp_path
         command("trajectory", "generate", planted[kind], "--out", flights, *words)
     for name in ("info", "validate", "repair"):
         printed = command("trajectory", name, flights, "--json")
-        (shared / f"{name}.json").write_text(printed)
+        (shared / f"{name}.json").write_text(printed, "utf-8")
     for name in ("a.gif", "a.npy", "a.npz"):
         command("trajectory", "replay", flights, "--out", shared / name, "--size", 16)
     command("trajectory", "render", flights, "--out", shared / "frames", "--size", 16)
     words = ("--to", "lerobot", "--out", shared / "lerobot", "--size", 24)
     command("trajectory", "export", flights, *words)
-    (shared / "log.txt").write_text(caplog.text)
+    (shared / "log.txt").write_text(caplog.text, "utf-8")
     content = everything(shared)
     assert len(content) > 100_000
     assert leaks(content, tmp_path) == []
@@ -158,7 +158,7 @@ def test_recordings_name_nobody_finished_open_or_discarded(planted, shared, tmp_
     dataset = Dataset.open(flights)
     dataset.undo_last()
     dataset.set_task("find the ball")
-    (shared / "log.txt").write_text(caplog.text)
+    (shared / "log.txt").write_text(caplog.text, "utf-8")
     names = {path.parent.name for path in flights.rglob("*") if path.is_file()}
     assert names >= {"episodes", "open", "removed", "flights"}
     content = everything(shared)
@@ -174,7 +174,7 @@ def test_damaged_datasets_repaired_name_nobody(planted, shared, tmp_path):
     first, second, _ = sorted((flights / "episodes").iterdir())
     second.write_bytes(second.read_bytes()[:-50])
     (flights / "dataset.json").write_bytes(b"{}")
-    (shared / "repair.json").write_text(command("trajectory", "repair", flights, "--json"))
+    (shared / "repair.json").write_text(command("trajectory", "repair", flights, "--json"), "utf-8")
     assert leaks(everything(shared), tmp_path) == []
     assert first.exists()
 
@@ -188,7 +188,7 @@ def test_what_the_library_makes_names_nobody(planted, shared, tmp_path):
     for name in ("p.json", "p.csv"):
         write_prompts(shared / name, prompts)
     result = segment(volume, prompts, SegmentSettings())
-    (shared / "metadata.json").write_text(json.dumps(result.metadata))
+    (shared / "metadata.json").write_text(json.dumps(result.metadata), "utf-8")
     for suffix in (".nii.gz", ".nii", ".mgz", ".nrrd", ".mha"):
         write_labels(shared / f"labels{suffix}", result.labels, volume)
         write_image(shared / f"image{suffix}", volume.data, volume)

@@ -67,7 +67,7 @@ def test_record_a_dataset(tmp_path):
     recorded = np.array([pose.to_row() for pose in dataset.flight(0).poses])
     assert np.abs(recorded - flown.to_row()).max(axis=1).min() < 1e-9
     assert "windows of (8, 64, 64), 7 actions each" in said
-    info = json.loads((tmp_path / "lerobot" / "meta" / "info.json").read_text())
+    info = json.loads((tmp_path / "lerobot" / "meta" / "info.json").read_text("utf-8"))
     assert info["total_episodes"] == 3
     assert info["total_frames"] == sum(entry.frames for entry in dataset.entries)
 
@@ -89,7 +89,7 @@ def test_from_no_data_to_training_data(tmp_path):
             colors = np.asarray(picture.convert("RGB")).reshape(-1, 3)
             assert len(np.unique(colors, axis=0)) > 100, name
     for kind, count in (("heads", 2), ("ensembles", 4)):
-        table = json.loads((tmp_path / kind / "subjects.json").read_text())
+        table = json.loads((tmp_path / kind / "subjects.json").read_text("utf-8"))
         assert len(table["subjects"]) == 2
         images = sorted((tmp_path / kind / "images").iterdir())
         assert [nib.load(path).shape for path in images] == [(48, 48, 48)] * count

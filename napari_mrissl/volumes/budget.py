@@ -19,7 +19,7 @@ def memory_budget() -> int:
     """
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if _CGROUP_LIMIT.exists():
-        limit = _CGROUP_LIMIT.read_text().strip()
+        limit = _CGROUP_LIMIT.read_text("utf-8").strip()
         if limit.isdigit():
             total = min(total, int(limit))
     return total // 3

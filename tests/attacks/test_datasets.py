@@ -231,12 +231,12 @@ def test_a_manifest_that_is_a_link(folder, tmp_path):
 
 def test_a_previous_manifest_that_is_a_link_is_not_written_through(folder, tmp_path):
     target = tmp_path / "precious.json"
-    target.write_text("mine")
+    target.write_text("mine", "utf-8")
     (folder / "dataset.previous.json").unlink()
     (folder / "dataset.previous.json").symlink_to(target)
     with pytest.raises(MrisslError, match="leads out"):
         Dataset.open(folder).undo_last()
-    assert target.read_text() == "mine"
+    assert target.read_text("utf-8") == "mine"
 
 
 def test_an_episode_that_is_a_link(folder, tmp_path):

@@ -40,7 +40,7 @@ PROMPTS = {
 
 @pytest.mark.parametrize("name", PROMPTS)
 def test_prompts_that_are_none_are_refused(tmp_path, name):
-    (tmp_path / "a.json").write_text(PROMPTS[name])
+    (tmp_path / "a.json").write_text(PROMPTS[name], "utf-8")
     start = time.process_time()
     with pytest.raises(MrisslError) as caught:
         read_prompts(tmp_path / "a.json")
@@ -63,7 +63,7 @@ CSV = {
 
 @pytest.mark.parametrize("name", CSV)
 def test_csv_that_is_no_prompts_is_refused(tmp_path, name):
-    (tmp_path / "a.csv").write_text(CSV[name])
+    (tmp_path / "a.csv").write_text(CSV[name], "utf-8")
     with pytest.raises(MrisslError) as caught:
         read_prompts(tmp_path / "a.csv")
     assert len(str(caught.value)) < 600
@@ -102,11 +102,11 @@ def test_a_journal_with_a_line_of_a_gigabyte_is_refused(tmp_path):
 def test_a_json_file_that_is_no_label_table_is_never_replaced(tmp_path, content):
     volume = Volume.from_stored(np.zeros((2, 3, 4), np.uint8), np.eye(4))
     table = tmp_path / "seg_labels.json"
-    table.write_text(content)
+    table.write_text(content, "utf-8")
     with pytest.raises(MrisslError):
         write_labels(
             tmp_path / "seg.nii", np.zeros(volume.shape, np.uint8), volume,
             overwrite=True, names={1: "one"},
         )  # fmt: skip
-    assert table.read_text() == content
+    assert table.read_text("utf-8") == content
     assert not (tmp_path / "seg.nii").exists()

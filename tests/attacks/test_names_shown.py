@@ -169,7 +169,7 @@ def test_prompt_files_cannot_steer_a_terminal(tmp_path):
         "d.json": '{"format": "napari-mrissl prompts", "version": "\\u001b[2J"}',
         "e.json": '{"format": "napari-mrissl prompts", "version": 1, "\\u001b[2J": 1}',
     }.items():
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, "utf-8")
         with pytest.raises(MrisslError) as caught:
             read_prompts(tmp_path / name)
         assert str(caught.value).isprintable()

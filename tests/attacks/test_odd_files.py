@@ -55,7 +55,7 @@ class Server:
             [sys.executable, "-c", SERVER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
         )
 
@@ -111,7 +111,7 @@ def test_pipes_beside_a_header_are_refused(call, tmp_path):
     os.mkfifo(tmp_path / "a.img")
     assert call("read", tmp_path / "a.hdr")[0] == "UnreadableFile"
     head = "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\n"
-    (tmp_path / "b.mhd").write_text(f"{head}ElementDataFile = b.raw\n")
+    (tmp_path / "b.mhd").write_text(f"{head}ElementDataFile = b.raw\n", "utf-8")
     os.mkfifo(tmp_path / "b.raw")
     assert call("read", tmp_path / "b.mhd")[0] == "UnreadableFile"
 

@@ -207,9 +207,9 @@ def main() -> None:
         child.close()
     text = table(seen, bare)
     OUTPUT.mkdir(exist_ok=True)
-    (OUTPUT / "damage.md").write_text(text)
+    (OUTPUT / "damage.md").write_text(text, "utf-8")
     rows = {" | ".join(key): dict(found) for key, found in seen.items()}
-    (OUTPUT / "damage.json").write_text(json.dumps(rows, indent=1))
+    (OUTPUT / "damage.json").write_text(json.dumps(rows, indent=1), "utf-8")
     print(text)
 
 

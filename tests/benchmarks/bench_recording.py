@@ -185,7 +185,7 @@ def main(episodes: int) -> None:
     text = "\n".join(lines) + "\n"
     print(text)
     OUTPUT.mkdir(exist_ok=True)
-    (OUTPUT / "recording.md").write_text(text)
+    (OUTPUT / "recording.md").write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

@@ -193,7 +193,7 @@ def first_slice(rounds: int) -> Table:
                             env=os.environ | {"NUMBA_CACHE_DIR": folder},
                             check=True,
                             capture_output=True,
-                            text=True,
+                            encoding="utf-8",
                         ).stdout
                     if number >= 0:
                         for seconds, value in zip(times, printed.split(), strict=True):

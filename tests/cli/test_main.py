@@ -136,7 +136,7 @@ def test_a_reader_that_has_seen_enough(scan):
 
 
 def test_output_to_a_full_disk_is_said(scan):
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "w", encoding="utf-8") as full:
         ended = subprocess.run(
             [*MRISSL, "info", str(scan.path)], stdout=full, stderr=subprocess.PIPE, encoding="utf-8"
         )
@@ -193,7 +193,8 @@ def test_a_headless_demo_without_a_display_gets_a_virtual_one(run, monkeypatch, 
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "xvfb-run").write_text(
-        f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {tmp_path}/words\nexit {ended}\n"
+        f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {tmp_path}/words\nexit {ended}\n",
+        "utf-8",
     )
     (tmp_path / "xvfb-run").chmod(0o755)
     monkeypatch.setattr(demo.shutil, "which", lambda name: str(tmp_path / name))
@@ -203,7 +204,7 @@ def test_a_headless_demo_without_a_display_gets_a_virtual_one(run, monkeypatch, 
             run("demo", "--headless", "--out", tmp_path / "a")
     else:
         assert run("demo", "--headless", "--out", tmp_path / "a").code == 0
-    words = (tmp_path / "words").read_text().split("\n")
+    words = (tmp_path / "words").read_text("utf-8").split("\n")
     assert words[:3] == ["-a", "-s", "-screen 0 1600x1000x24"]
     assert words[4:9] == ["-m", "napari_mrissl.cli", "demo", "--headless", "--out"]
 

@@ -23,7 +23,7 @@ def files(tmp_path_factory):
     nibabel.save(nibabel.Nifti1Image(labels, pair.fixed.affine), folder / "labels.nii.gz")
     known = np.concatenate([pair.body, apply_affine(pair.truth, pair.body)], axis=1)
     lines = [",".join(COLUMNS), *(",".join(f"{value:.6f}" for value in row) for row in known)]
-    (folder / "known.csv").write_text("\n".join(lines) + "\n")
+    (folder / "known.csv").write_text("\n".join(lines) + "\n", "utf-8")
     return folder
 
 
@@ -41,7 +41,7 @@ def test_landmarks_of_a_match_begin_a_registration(files, run, tmp_path, monkeyp
     assert 0 <= facts["matches"][0]["confidence"] <= 1
     written = tmp_path / "marks" / "landmarks.csv"
     assert len(read_landmarks(written)) == facts["landmarks"] >= 20
-    assert json.loads((tmp_path / "marks" / "match.json").read_text()) == facts
+    assert json.loads((tmp_path / "marks" / "match.json").read_text("utf-8")) == facts
     assert "Smith" not in ran.out
     ran = run(
         "register", *pair, "--out", tmp_path / "moved", "--landmarks", written, "--initial",

@@ -27,7 +27,7 @@ def files(tmp_path_factory):
         image = nibabel.Nifti1Image(np.asarray(data), volume.affine)
         nibabel.save(image, folder / f"{name}.nii.gz")
     (folder / "marks.csv").write_text(
-        "fixed_x,fixed_y,fixed_z,moving_x,moving_y,moving_z\n0,0,0,1,1,1\n"
+        "fixed_x,fixed_y,fixed_z,moving_x,moving_y,moving_z\n0,0,0,1,1,1\n", "utf-8"
     )
     return folder
 
@@ -54,7 +54,7 @@ def test_a_pair_with_labels_and_landmarks(files, run, tmp_path):
     moved = read(out / MOVED)
     np.testing.assert_allclose(moved.affine, read(files / "fixed.nii.gz").affine)
     assert read(out / LABELS_MOVED).data.dtype == np.uint8
-    assert "Smith" not in (out / FACTS).read_text()
+    assert "Smith" not in (out / FACTS).read_text("utf-8")
 
 
 def test_identical_scans_by_the_command_give_a_zero_field(files, run, tmp_path):
@@ -71,7 +71,8 @@ def test_a_table_of_pairs_goes_on_after_a_bad_one(files, run, tmp_path):
     table.write_text(
         "name,fixed,moving,labels\n"
         "good,fixed.nii.gz,moving.nii.gz,moving_labels.nii.gz\n"
-        "bad,fixed.nii.gz,absent.nii.gz,\n"
+        "bad,fixed.nii.gz,absent.nii.gz,\n",
+        "utf-8",
     )
     out = tmp_path / "out"
     ran = run("register", table, "--out", out, *QUICK)
@@ -99,11 +100,11 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(files, refused, tmp_path):
     assert "could not be read" in refused(*pair, "--landmarks", tmp_path / "none.csv")
     assert "is not there" in refused(*pair, *QUICK, "--features", "network", "--weights", "nope")
     table = files / "other.csv"
-    table.write_text("fixed,moving,colour\na,b,c\n")
+    table.write_text("fixed,moving,colour\na,b,c\n", "utf-8")
     assert "colour" in refused("register", table, "--out", out)
-    table.write_text("fixed,moving\nfixed.nii.gz,\n")
+    table.write_text("fixed,moving\nfixed.nii.gz,\n", "utf-8")
     assert "line 2" in refused("register", table, "--out", out)
-    table.write_text("name,fixed,moving\n../up,fixed.nii.gz,moving.nii.gz\n")
+    table.write_text("name,fixed,moving\n../up,fixed.nii.gz,moving.nii.gz\n", "utf-8")
     assert "name" in refused("register", table, "--out", out)
     assert "beside a table" in refused("register", table, "--out", out, "--labels", small)
     assert sorted(tmp_path.iterdir()) == before

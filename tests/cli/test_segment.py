@@ -36,7 +36,7 @@ def clicks(scan, tmp_path):
     """A CSV of clicks in both materials."""
     path = tmp_path / "clicks.csv"
     rows = [f"{x},{y},{z},{label}" for (x, y, z), label in zip(*truth_clicks(scan), strict=True)]
-    path.write_text("x,y,z,label\n" + "\n".join(rows) + "\n")
+    path.write_text("x,y,z,label\n" + "\n".join(rows) + "\n", "utf-8")
     return path
 
 
@@ -160,7 +160,7 @@ def test_unknown_settings_are_refused(scan, clicks, refused, tmp_path, words, ne
 @pytest.mark.parametrize("suffix", [".csv", ".json"])
 def test_prompts_that_are_none_are_refused(scan, refused, tmp_path, content, suffix):
     prompts = tmp_path / f"p{suffix}"
-    prompts.write_text(content)
+    prompts.write_text(content, "utf-8")
     out = tmp_path / "seg.nii.gz"
     refused("segment", scan.path, "--prompts", prompts, "--out", out)
     assert not out.exists()

@@ -149,7 +149,7 @@ def test_a_new_dataset_has_the_rate_asked_for(scan, run, tmp_path):
 def test_a_folder_with_something_else_is_left_alone(scan, refused, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
-    (folder / "notes.txt").write_text("mine")
+    (folder / "notes.txt").write_text("mine", "utf-8")
     words = ("generate", scan.path, "--out", folder, *policy("pan", 4, 1))
     refused("trajectory", *words)
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]

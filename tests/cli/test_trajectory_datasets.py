@@ -246,7 +246,7 @@ def test_wishes_that_cannot_be_met(dataset, refused, tmp_path, monkeypatch, word
 )
 def test_folders_that_hold_no_dataset(refused, tmp_path, command):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "file").write_text("{}")
+    (tmp_path / "file").write_text("{}", "utf-8")
     more = {
         "render": ("--out", tmp_path / "o"),
         "export": ("--to", "lerobot", "--out", tmp_path / "o"),

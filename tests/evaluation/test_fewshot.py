@@ -320,7 +320,9 @@ def test_a_labelled_scan_that_is_only_registered_has_a_row_of_its_own(scans, tmp
     assert 0.4 < found["registered", "transfer", 1] <= 1
     (row,) = (r for r in rows if (r.source, r.measure, r.label) == ("transfer", "dice", MEAN))
     assert (row.draws, row.subjects, row.difference, row.minutes) == (2, 2, None, None)
-    assert "moves the labels of the one training scan" in (tmp_path / "out/table.md").read_text()
+    assert "moves the labels of the one training scan" in (tmp_path / "out/table.md").read_text(
+        "utf-8"
+    )
     cells = [json.loads(path.read_text("utf-8")) for path in (tmp_path / "out" / CELLS).iterdir()]
     own = [cell for cell in cells if cell["cell"]["source"] == "transfer"]
     assert all(cell["how"]["seconds_each"] > 0 for cell in own)

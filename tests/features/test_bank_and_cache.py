@@ -131,15 +131,15 @@ def test_a_damaged_entry_is_computed_again(damage, caplog):
     array, entry = folder / "features.npy", folder / "entry.json"
     match damage:
         case "json":
-            entry.write_text(entry.read_text()[:-20])
+            entry.write_text(entry.read_text("utf-8")[:-20], "utf-8")
         case "edited":
-            content = json.loads(entry.read_text())
-            entry.write_text(json.dumps(content | {"identity": "0" * 64}))
+            content = json.loads(entry.read_text("utf-8"))
+            entry.write_text(json.dumps(content | {"identity": "0" * 64}), "utf-8")
         case "list":
-            entry.write_text("[]")
+            entry.write_text("[]", "utf-8")
         case "forged":
-            content = json.loads(entry.read_text())
-            entry.write_text(json.dumps(content | {"shape": [2**40] * 4}))
+            content = json.loads(entry.read_text("utf-8"))
+            entry.write_text(json.dumps(content | {"shape": [2**40] * 4}), "utf-8")
         case "shape":
             head = array.read_bytes()
             start = head.index(b"'shape': (")

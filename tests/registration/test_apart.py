@@ -83,5 +83,7 @@ def test_neither_torch_nor_simpleitk_is_imported_here(tmp_path):
         "import sys; import napari_mrissl.registration.apart; "
         "print([m for m in ('torch', 'SimpleITK', 'scipy.ndimage') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    )
     assert done.stdout.strip() == "[]"

@@ -168,7 +168,7 @@ def test_the_table_is_what_registration_reads(tmp_path):
     pair = turned_pair()
     marks = mutual_landmarks(*both(pair), MIND)
     path = tmp_path / "marks.csv"
-    path.write_text(landmarks_text(marks))
+    path.write_text(landmarks_text(marks), "utf-8")
     np.testing.assert_allclose(read_landmarks(path), marks.points, atol=1e-4)
 
 

@@ -118,7 +118,7 @@ def test_labels_and_landmarks_before_and_after(tmp_path):
     assert facts["fold_share"] == 0
     moved = read(tmp_path / "out" / outputs.LABELS_MOVED)
     np.testing.assert_array_equal(moved.data, only_here)
-    written = json.loads((tmp_path / "out" / outputs.FACTS).read_text())
+    written = json.loads((tmp_path / "out" / outputs.FACTS).read_text("utf-8"))
     assert written["labels"]["after"]["3"]["dice"] == 1.0
     assert str(tmp_path) not in json.dumps(written)
 
@@ -145,20 +145,20 @@ def test_a_folder_with_something_in_it_is_not_touched(tmp_path):
     fixed = scan(tmp_path / "fixed.nii.gz", GRIDS[0], 1)
     out = tmp_path / "out"
     out.mkdir()
-    (out / "mine.txt").write_text("mine")
+    (out / "mine.txt").write_text("mine", "utf-8")
     with pytest.raises(MrisslError, match="not empty"):
         write_registration(out, bent(), fixed, fixed)
     assert [path.name for path in out.iterdir()] == ["mine.txt"]
     write_registration(out, bent(), fixed, fixed, overwrite=True)
     assert (out / outputs.MOVED).exists()
-    assert (out / "mine.txt").read_text() == "mine"
+    assert (out / "mine.txt").read_text("utf-8") == "mine"
     with pytest.raises(MrisslError, match="folder is not there"):
         write_registration(tmp_path / "no" / "out", bent(), fixed, fixed)
 
 
 def test_tables_of_landmarks(tmp_path):
     path = tmp_path / "marks.csv"
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["name", *COLUMNS])
         writer.writerow(["a", 1, 2, 3, 4, 5, 6.5])
@@ -169,7 +169,7 @@ def test_tables_of_landmarks(tmp_path):
         (",".join(COLUMNS) + "\n1,2,3,4,5,6\n1,2,3,4,5,nan\n", "line 3"),
         (",".join(COLUMNS) + "\n", "no landmark"),
     ):
-        path.write_text(text)
+        path.write_text(text, "utf-8")
         with pytest.raises(MrisslError, match=message):
             read_landmarks(path)
     with pytest.raises(MrisslError, match="could not be read"):

@@ -107,7 +107,7 @@ for k in range(100_000):
 def test_kill_9_loses_at_most_a_second(tmp_path):
     path = tmp_path / "prompts.jsonl"
     with subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, encoding="utf-8"
     ) as process:
         lines = [process.stdout.readline()]
         until = time.time() + 2.0

@@ -64,7 +64,7 @@ def test_json_holds_everything(tmp_path):
 
 def test_csv_holds_positions_and_labels_exactly(tmp_path):
     write_prompts(tmp_path / "p.CSV", PROMPTS)
-    lines = (tmp_path / "p.CSV").read_text().splitlines()
+    lines = (tmp_path / "p.CSV").read_text("utf-8").splitlines()
     assert lines == ["x,y,z,label", "1.25,-0.002,3.0,1", "0.1,0.2,0.3,7"]
     again = read_prompts(tmp_path / "p.CSV")
     np.testing.assert_array_equal(again.positions, PROMPTS.positions)

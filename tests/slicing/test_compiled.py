@@ -31,7 +31,7 @@ def run(code, tmp_path, **environment):
         env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "kernels")} | environment,
         cwd=_ROOT,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
         check=False,
     )
@@ -86,7 +86,7 @@ def test_a_large_batch_waits_for_its_kernel(tmp_path):
 
 
 def test_an_unwritable_cache_is_no_obstacle(tmp_path):
-    (tmp_path / "kernels").write_text("not a folder")
+    (tmp_path / "kernels").write_text("not a folder", "utf-8")
     code = _RENDER + (
         "prepare()\nkernel = compiled._background.wait(('linear', 'i2'))\n"
         "print(kernel is not None, render(volume, pose, 8).values[4, 4])"

@@ -25,7 +25,7 @@ def test_heads_are_read_back_by_nibabel(heads, tmp_path):
     export_heads(heads, 3, out, progress=parts.append)
     assert parts == sorted(parts)
     assert parts[-1] == 1
-    table = json.loads((out / "subjects.json").read_text())
+    table = json.loads((out / "subjects.json").read_text("utf-8"))
     assert [row["subject"] for row in table["subjects"]] == ["head-01", "head-02", "head-01"]
     assert table["settings"]["side"] == 32
     # Names of files can be names of people.
@@ -69,7 +69,7 @@ def test_an_interrupted_export_leaves_whole_files_and_their_table(heads, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         export_heads(heads, 3, out, progress=stop)
     names = ["head_000000.nii.gz", "head_000001.nii.gz"]
-    table = json.loads((out / "subjects.json").read_text())
+    table = json.loads((out / "subjects.json").read_text("utf-8"))
     assert [row["file"] for row in table["subjects"]] == names
     for kind in ("images", "labels"):
         assert sorted(path.name for path in (out / kind).iterdir()) == names
@@ -78,7 +78,7 @@ def test_an_interrupted_export_leaves_whole_files_and_their_table(heads, tmp_pat
 def test_ensembles(pool, tmp_path):
     engine = Engine(pool, EngineSettings.of_side(32), seed=6)
     export_ensembles(engine, 2, tmp_path / "out")
-    rows = json.loads((tmp_path / "out" / "subjects.json").read_text())["subjects"]
+    rows = json.loads((tmp_path / "out" / "subjects.json").read_text("utf-8"))["subjects"]
     for index, row in enumerate(rows):
         pair = engine.pair(index)
         assert row["kind"] == pair.kind

@@ -42,7 +42,9 @@ def test_replaced_and_removed_ones_are_set_aside(folder):
     kept.remove_preset("a")
     assert kept.list_presets() == (kept.PUBLISHED,)
     sides = [
-        json.loads((folder / "removed" / f"a.{n}.json").read_text())["settings"]["ensemble"]["side"]
+        json.loads((folder / "removed" / f"a.{n}.json").read_text("utf-8"))["settings"]["ensemble"][
+            "side"
+        ]
         for n in (1, 2)
     ]
     assert sides == [64, 96]
@@ -91,9 +93,9 @@ def test_damaged_files_are_one_sentence(text, sentence, folder):
 def test_wrong_values_are_named_by_their_field(folder):
     name = kept.save_preset("one", EngineSettings())
     path = folder / "one.json"
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text("utf-8"))
     content["settings"]["augmentation"]["gibbs"]["alpha"] = [0.5, 0.2]
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), "utf-8")
     with pytest.raises(
         MrisslError, match=r"one\.json: Alpha \(share\): the lower limit 0.5 is above"
     ):

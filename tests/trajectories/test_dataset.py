@@ -215,7 +215,7 @@ def test_what_others_wrote_is_seen(dataset, flight):
 
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path, flight):
-    (tmp_path / "mine.txt").write_text("x")
+    (tmp_path / "mine.txt").write_text("x", "utf-8")
     before = tree(tmp_path)
     for make in (Dataset.create, open_or_create):
         with pytest.raises(MrisslError, match="not empty"):
@@ -224,7 +224,7 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path, flight):
         Dataset.open(tmp_path)
     assert tree(tmp_path) == before
     (tmp_path / "new").mkdir()
-    (tmp_path / "new" / ".hidden").write_text("")
+    (tmp_path / "new" / ".hidden").write_text("", "utf-8")
     Dataset.create(tmp_path / "new")
     with pytest.raises(MrisslError, match="a dataset already"):
         Dataset.create(tmp_path / "new")

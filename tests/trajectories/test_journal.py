@@ -177,10 +177,10 @@ def test_what_is_no_json_is_refused_at_once(event, tmp_path):
 
 def test_an_existing_file_is_never_touched(tmp_path):
     path = tmp_path / "j"
-    path.write_text("mine")
+    path.write_text("mine", "utf-8")
     with pytest.raises(MrisslError, match="exists already"):
         Journal(path, {})
-    assert path.read_text() == "mine"
+    assert path.read_text("utf-8") == "mine"
     with pytest.raises(MrisslError, match="could not be written"):
         Journal(tmp_path / "absent" / "j", {})
 

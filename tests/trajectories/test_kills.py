@@ -16,7 +16,7 @@ def killed(folder, kills, seed):
     done = subprocess.run(
         [sys.executable, SCRIPT, folder / "set", str(kills), str(seed)],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
         timeout=60 + 20 * kills,
     )

@@ -264,7 +264,9 @@ def lerobot_python():
         python = str(Path(home) / "bin" / "python")
         install = [python, "-m", "pip", "install", "-q", "lerobot==0.4.4"]
         try:
-            ran = subprocess.run(install, timeout=3000, capture_output=True, text=True, check=False)
+            ran = subprocess.run(
+                install, timeout=3000, capture_output=True, encoding="utf-8", check=False
+            )
         except subprocess.TimeoutExpired:
             pytest.skip("lerobot could not be installed in 50 minutes")
         if ran.returncode:
@@ -291,7 +293,7 @@ def test_lerobot_itself_reads_an_export(dataset, tmp_path, lerobot_python):
     }  # fmt: skip
     ran = subprocess.run(
         [lerobot_python, script, out, tmp_path / "expected.npz"],
-        capture_output=True, text=True, timeout=600, env=environment, check=False,
+        capture_output=True, encoding="utf-8", timeout=600, env=environment, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-3000:]
     said = json.loads(ran.stdout.splitlines()[-1])

@@ -61,7 +61,7 @@ def holding(tmp_path):
         [sys.executable, "-c", _HOLD, tmp_path / "set"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         cwd=_ROOT,
     ) as process:
         assert int(process.stdout.readline()) == process.pid
@@ -115,7 +115,7 @@ def test_within_a_process_several_may_hold_it_and_the_last_gives_it_back(tmp_pat
 
 
 def test_a_data_directory_that_cannot_be_used_is_told(tmp_path, monkeypatch, volume):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", "utf-8")
     monkeypatch.setenv("MRISSL_DATA_DIR", str(tmp_path / "file"))
     with pytest.raises(MrisslError, match="MRISSL_DATA_DIR"):
         Recorder(tmp_path / "set", volume)
@@ -131,7 +131,7 @@ def race(tmp_path, times):
             [*command, name, str(times), log],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             cwd=_ROOT,
         )
         for name in "ab"
@@ -141,7 +141,7 @@ def race(tmp_path, times):
     answers = [process.communicate("go\n", timeout=600)[0] for process in processes]
     assert all(process.returncode == 0 for process in processes)
     counts = [list(map(int, answer.split())) for answer in answers]
-    lines = log.read_text().splitlines()
+    lines = log.read_text("utf-8").splitlines()
     # Whoever came in went out before anybody else came in.
     assert [line[1] for line in lines[::2]] == [line[1] for line in lines[1::2]]
     assert {line[0] for line in lines[::2]} <= {"+"}

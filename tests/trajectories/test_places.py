@@ -50,7 +50,7 @@ def told(folder, volume, poses):
 
 
 def test_places_that_cannot_be(volume, poses, tmp_path):
-    (tmp_path / "file").write_text("mine")
+    (tmp_path / "file").write_text("mine", "utf-8")
     assert "could not be" in told(tmp_path / "file", volume, poses)
     assert "could not be" in told(tmp_path / "file" / "below", volume, poses)
     assert told(tmp_path / ("x" * 300), volume, poses)
@@ -59,7 +59,7 @@ def test_places_that_cannot_be(volume, poses, tmp_path):
     assert told(tmp_path / "dangling", volume, poses)
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     assert told(tmp_path / "loop", volume, poses)
-    assert (tmp_path / "file").read_text() == "mine"
+    assert (tmp_path / "file").read_text("utf-8") == "mine"
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC, errno.ESTALE])
@@ -117,6 +117,6 @@ assert validate(sys.argv[1]).ok
 def test_a_disk_that_is_full_for_a_while(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", _FULL, tmp_path / "set"],
-        cwd=_ROOT, capture_output=True, text=True, timeout=120, check=False,
+        cwd=_ROOT, capture_output=True, encoding="utf-8", timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

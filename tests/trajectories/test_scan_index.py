@@ -14,7 +14,7 @@ ONE, OTHER = "1" * 64, "a" * 64
 
 def test_scans_are_found_again(tmp_path, monkeypatch):
     first, second = tmp_path / "Ünïcode scan.nii.gz", tmp_path / "folder"
-    first.write_text("")
+    first.write_text("", "utf-8")
     second.mkdir()
     remember(ONE, first)
     remember(OTHER, second)
@@ -28,7 +28,7 @@ def test_scans_are_found_again(tmp_path, monkeypatch):
 
 def test_a_vanished_scan_is_unknown(tmp_path):
     scan = tmp_path / "scan.nii"
-    scan.write_text("")
+    scan.write_text("", "utf-8")
     remember(ONE, scan)
     scan.unlink()
     assert locate(ONE) is None
@@ -51,12 +51,12 @@ def test_a_damaged_entry_is_unknown_and_can_be_replaced(content, tmp_path):
 def test_names_that_are_no_text_survive(tmp_path):
     scan = tmp_path / os.fsdecode(b"scan\xff.nii")
     try:
-        scan.write_text("")
+        scan.write_text("", "utf-8")
     except OSError:
         pytest.skip("this file system takes no such names")
     remember(ONE, scan)
     assert locate(ONE) == scan
-    assert json.loads(next((data_directory() / "scans").iterdir()).read_text())
+    assert json.loads(next((data_directory() / "scans").iterdir()).read_text("utf-8"))
 
 
 @pytest.mark.parametrize("identity", ["", "../../etc/passwd", "A" * 64, "1" * 63, "1" * 64 + "\n"])
@@ -69,6 +69,6 @@ def test_what_is_no_identity_is_refused(identity, tmp_path):
 
 
 def test_an_unwritable_place_is_told(tmp_path):
-    (data_directory() / "scans").write_text("not a folder")
+    (data_directory() / "scans").write_text("not a folder", "utf-8")
     with pytest.raises(MrisslError):
         remember(ONE, tmp_path)

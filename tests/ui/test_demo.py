@@ -22,7 +22,7 @@ def test_demo_leaves_flight_segmentation_screenshot_and_figures(tmp_path, capsys
     out = tmp_path / "demo"
     metrics = demo.run(out, headless=True, resolution=2)
 
-    assert json.loads((out / "metrics.json").read_text()) == metrics
+    assert json.loads((out / "metrics.json").read_text("utf-8")) == metrics
     scan = mni152(2)
     saved = nib.load(out / "segmentation.nii.gz")
     np.testing.assert_array_equal(saved.affine, scan.stored.affine)

@@ -266,7 +266,7 @@ def test_cells_of_the_grid_show_features_where_the_patch_is(panel, opened, qtbot
     panel.open_table(tmp_path)
     assert FILE in opened.status.message.text()
     table = {"ratios_db": [10.0, 0.0], "levels": [1, 0], "dice": [[0.9, 0.1], [0.5, 0.25]]}
-    (tmp_path / FILE).write_text(json.dumps(table))
+    (tmp_path / FILE).write_text(json.dumps(table), "utf-8")
     panel.open_table(tmp_path)
     assert tab.table.item(0, 0).text() == "0.900"
     assert "Dice" in tab.words.text()
@@ -302,7 +302,7 @@ def test_cells_of_the_grid_show_features_where_the_patch_is(panel, opened, qtbot
     ],
 )
 def test_damaged_tables_are_said_in_a_sentence(panel, opened, tmp_path, text, words):
-    (tmp_path / FILE).write_text(text)
+    (tmp_path / FILE).write_text(text, "utf-8")
     panel.open_table(tmp_path)
     assert words in opened.status.message.text()
     assert panel.probe_tab.table.rowCount() == 5
@@ -310,7 +310,7 @@ def test_damaged_tables_are_said_in_a_sentence(panel, opened, tmp_path, text, wo
 
 def test_a_table_of_a_deeper_network_is_refused_at_its_cell(panel, opened, tmp_path):
     table = {"ratios_db": [1], "levels": [0, 1, 2], "dice": [[0, 0, 0]]}
-    (tmp_path / FILE).write_text(json.dumps(table))
+    (tmp_path / FILE).write_text(json.dumps(table), "utf-8")
     panel.open_table(tmp_path)
     panel.show_features(0, 2)
     assert "has 2 levels" in opened.status.message.text()
@@ -391,7 +391,7 @@ def test_nothing_imports_torch_before_weights_are_loaded():
         "print([m for m in ('torch', 'monai') if m in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", words], capture_output=True, text=True, encoding="utf-8", timeout=120
+        [sys.executable, "-c", words], capture_output=True, encoding="utf-8", timeout=120
     )
     assert done.stdout.strip() == "[]", done.stderr
 

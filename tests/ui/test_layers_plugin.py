@@ -32,7 +32,7 @@ def test_npe2_validates_the_manifest():
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program, "validate", str(MANIFEST)],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

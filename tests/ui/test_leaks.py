@@ -300,7 +300,7 @@ def measured(what: str, folder: Path) -> dict:
     script = Path(__file__).with_name("open_and_close.py")
     words = [sys.executable, script, what, str(CYCLES)]
     done = subprocess.run(
-        words, cwd=folder, capture_output=True, text=True, timeout=3000, env=dict(os.environ)
+        words, cwd=folder, capture_output=True, encoding="utf-8", timeout=3000, env=dict(os.environ)
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

@@ -80,7 +80,7 @@ def leave(scan, what: str, how: str, later: float) -> None:
     """Leave a viewer that is busy, and look at what is left of it."""
     child = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(scan), what, how, str(later)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", env=dict(os.environ),
         start_new_session=True,
     )  # fmt: skip
     try:

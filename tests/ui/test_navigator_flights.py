@@ -231,7 +231,7 @@ def test_an_episode_that_cannot_be_written_can_be_saved_again(deck, state, qtbot
     deck.record()
     steps(state, 2, qtbot)
     episodes = default_folder() / "episodes"
-    episodes.write_text("in the way")
+    episodes.write_text("in the way", "utf-8")
     deck.stop_recording()
     settled(deck, qtbot)
     assert any(failed and "could not be saved" in text for text, failed in heard)
@@ -311,8 +311,8 @@ def test_the_same_scan_told_again_does_not_end_the_recording(deck, state):
 
 def test_bad_folders_are_refused_and_change_nothing(deck, state, tmp_path, qtbot, heard):
     before = deck.shelf.folder
-    (tmp_path / "dataset.json").write_text("{}\n")
-    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "dataset.json").write_text("{}\n", "utf-8")
+    (tmp_path / "file").write_text("no folder", "utf-8")
     for folder in (tmp_path, tmp_path / "file"):
         deck.choose_dataset(folder)
         settled(deck, qtbot)
@@ -328,7 +328,7 @@ def test_a_recording_into_a_place_that_cannot_be_is_refused(deck, state, tmp_pat
     deck.choose_dataset(tmp_path / "new")
     settled(deck, qtbot)
     assert not (tmp_path / "new").exists()
-    (tmp_path / "new").write_text("in the way")
+    (tmp_path / "new").write_text("in the way", "utf-8")
     deck.record()
     assert not deck.recording
     assert heard[-1][1]

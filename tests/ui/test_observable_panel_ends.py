@@ -325,7 +325,7 @@ def test_nothing_imports_torch_before_weights_are_loaded():
         "print([m for m in ('torch', 'monai', 'pyqtgraph') if m in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", words], capture_output=True, text=True, encoding="utf-8", timeout=120
+        [sys.executable, "-c", words], capture_output=True, encoding="utf-8", timeout=120
     )
     assert done.stdout.strip() == "[]", done.stderr
 

@@ -113,7 +113,7 @@ def test_a_loss_that_is_no_number_is_a_failed_run_with_its_subjects(panel, qtbot
 
 def test_opening_the_panel_imports_no_torch(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", OPENS_WITHOUT_TORCH], capture_output=True, text=True,
+        [sys.executable, "-c", OPENS_WITHOUT_TORCH], capture_output=True,
         encoding="utf-8", timeout=240, env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

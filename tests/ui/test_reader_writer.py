@@ -88,7 +88,7 @@ def test_painted_labels_are_saved_where_they_were_painted(scan, tmp_path, degree
     (back,) = viewer.open(written, plugin=PLUGIN)
     assert isinstance(back, Labels)
     assert np.array_equal(labels_array(back), labels_array(labels))
-    assert "tumour" in (tmp_path / "painted_labels.json").read_text()
+    assert "tumour" in (tmp_path / "painted_labels.json").read_text("utf-8")
 
 
 def test_the_scan_itself_is_not_replaced(scan):
@@ -139,7 +139,7 @@ def test_names_decide_what_is_offered(tmp_path):
         assert get_reader(name) is not None
     for name in ("a.png", "a.gz", "a.tif", []):
         assert get_reader(name) is None
-    (tmp_path / "notes.txt").write_text("no scan")
+    (tmp_path / "notes.txt").write_text("no scan", "utf-8")
     assert get_reader(str(tmp_path)) is None
     (tmp_path / "IM0001").write_bytes(bytes(128) + b"DICM")
     assert get_reader(str(tmp_path)) is not None

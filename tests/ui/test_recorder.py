@@ -289,7 +289,7 @@ for k in range(100000):
 
 def test_another_process_is_recording_and_is_killed(recorder, navigator, qtbot):
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, default_folder()], stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", CHILD, default_folder()], stdout=subprocess.PIPE, encoding="utf-8",
         env=dict(os.environ),
     )  # fmt: skip
     try:

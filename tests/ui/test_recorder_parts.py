@@ -77,14 +77,14 @@ def test_the_last_used_datasets_are_known_and_a_damaged_list_is_none(tmp_path):
     assert [folder.name for folder in recent[:3]] == ["dataset 9", "dataset 11", "dataset 10"]
     assert len(recent) == len(set(recent)) == 8
     for bad in ("{", "{}", "[1, null]", "[" * 5000):
-        (data_directory() / "datasets.json").write_text(bad)
+        (data_directory() / "datasets.json").write_text(bad, "utf-8")
         assert work.recent_folders() == []
 
 
 def test_looking_makes_nothing_and_refuses_what_is_no_dataset(tmp_path):
     assert work.look(tmp_path / "new") == work.Contents(tmp_path / "new")
     assert not (tmp_path / "new").exists()
-    (tmp_path / "notes.txt").write_text("no dataset")
+    (tmp_path / "notes.txt").write_text("no dataset", "utf-8")
     with pytest.raises(MrisslError):
         work.look(tmp_path)
 

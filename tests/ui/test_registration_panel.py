@@ -106,7 +106,7 @@ def test_a_known_shift_is_found_shown_measured_undone_and_saved(panel, pair, tmp
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"moved.nii.gz", "labels_moved.nii.gz", "displacement.nii.gz", "linear.txt"} <= names
     np.testing.assert_allclose(read(tmp_path / "out" / "moved.nii.gz").data, moved.data, atol=1e-4)
-    facts = json.loads((tmp_path / "out" / "registration.json").read_text())
+    facts = json.loads((tmp_path / "out" / "registration.json").read_text("utf-8"))
     assert facts["settings"] == QUICK.model_dump(mode="json")
     panel.save(tmp_path / "out")
     settle(panel)

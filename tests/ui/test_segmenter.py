@@ -301,7 +301,7 @@ def test_saved_clicks_come_back_and_give_the_same_voxels(panel, qtbot, tmp_path,
 def test_a_bad_file_is_refused_in_one_sentence(panel, qtbot, tmp_path, text):
     two_clicks(panel, qtbot)
     path = tmp_path / "clicks.csv"
-    path.write_text(text)
+    path.write_text(text, "utf-8")
     panel.load_prompts(path)
     settle(panel, qtbot)
     assert said(panel).startswith("clicks.csv: ")

@@ -105,7 +105,10 @@ def test_after_a_kill_the_clicks_older_than_a_second_are_there(tmp_path):
         time.sleep(60)
     """)
     with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, env=os.environ.copy(), text=True
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        env=os.environ.copy(),
+        encoding="utf-8",
     ) as child:
         assert child.stdout.readline() == "ready\n"
         assert find_unfinished(IDENTITY) is None

@@ -67,7 +67,7 @@ def test_a_table_of_clicks_keeps_the_classes_as_they_are(panel, qtbot, tmp_path)
     before, hidden = session.state.classes, set(session.hidden)
     assert hidden == {1, 3}
     path = tmp_path / "clicks.csv"
-    path.write_text("x,y,z,label\n0,0,0,1\n0,13,0,2\n0,0,19,5\n")
+    path.write_text("x,y,z,label\n0,0,0,1\n0,13,0,2\n0,0,19,5\n", "utf-8")
     panel.load_prompts(path)
     user.settle(panel, qtbot)
     assert session.state.classes == (*before, PromptClass.default(5))

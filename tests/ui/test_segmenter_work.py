@@ -96,5 +96,5 @@ def test_loaded_clicks_say_when_they_are_of_another_scan(volume, marked, tmp_pat
         "They were placed on another scan."
     )
     outside = tmp_path / "outside.csv"
-    outside.write_text("x,y,z,label\n0,0,0,1\n900,0,0,2\n")
+    outside.write_text("x,y,z,label\n0,0,0,1\n900,0,0,2\n", "utf-8")
     assert "1 of them lie outside" in work.load_prompts(outside, volume, Recorder())[1]

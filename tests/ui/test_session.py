@@ -194,9 +194,9 @@ def test_one_broken_part_is_told_and_the_rest_comes_back(window, scan, qtbot):
     keeper, _ = on_disk(viewer)
     left(viewer)
     folder = store.sessions_directory() / keeper.writer.name
-    content = json.loads((folder / "session.json").read_text())
+    content = json.loads((folder / "session.json").read_text("utf-8"))
     content["docks"] = [{"title": "Slice navigator", "state": {"pose": "x", "scan": 3}}, "?"]
-    (folder / "session.json").write_text(json.dumps(content))
+    (folder / "session.json").write_text(json.dumps(content), "utf-8")
     for voxels in (folder / "voxels").iterdir():
         voxels.write_bytes(b"no labels")
     scan("changed", 9)

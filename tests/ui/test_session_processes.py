@@ -44,7 +44,7 @@ def start(scan):
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(scan)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        text=True, env=os.environ.copy(),
+        encoding="utf-8", env=os.environ.copy(),
     )  # fmt: skip
 
 

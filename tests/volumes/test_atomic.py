@@ -98,7 +98,7 @@ def test_text_is_utf8_and_links_stay_links(tmp_path):
     (tmp_path / "link.txt").symlink_to("real.txt")
     write_text(tmp_path / "link.txt", "new")
     assert (tmp_path / "link.txt").is_symlink()
-    assert (tmp_path / "real.txt").read_text() == "new"
+    assert (tmp_path / "real.txt").read_text("utf-8") == "new"
 
 
 def test_a_new_file_obeys_the_umask(tmp_path):

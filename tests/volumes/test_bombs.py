@@ -214,7 +214,7 @@ def test_bombs_are_refused_cheaply(tmp_path, suffix, make, expected):
 def probed(path):
     """The error's name and the growth of memory of a process that opens a path."""
     result = subprocess.run(
-        [sys.executable, "-c", PROBE, path], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PROBE, path], capture_output=True, encoding="utf-8", check=True
     )
     print(path.name, result.stdout)
     name, growth, seconds = result.stdout.split()

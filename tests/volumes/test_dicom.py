@@ -117,7 +117,7 @@ def test_colour_is_refused(tmp_path):
 
 
 def test_folders_and_files_without_dicom(tmp_path):
-    (tmp_path / "notes.txt").write_text("nothing here")
+    (tmp_path / "notes.txt").write_text("nothing here", "utf-8")
     with pytest.raises(UnknownFormat, match="no DICOM series"):
         read(tmp_path)
     (tmp_path / "a.dcm").write_bytes(b"x" * 1000)

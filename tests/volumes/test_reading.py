@@ -125,9 +125,9 @@ def test_the_memory_budget_holds(tmp_path, monkeypatch):
 def test_a_container_limit_counts(tmp_path, monkeypatch):
     limit = tmp_path / "memory.max"
     monkeypatch.setattr("napari_mrissl.volumes.budget._CGROUP_LIMIT", limit)
-    limit.write_text("3000\n")
+    limit.write_text("3000\n", "utf-8")
     assert memory_budget() == 1000
-    limit.write_text("max\n")
+    limit.write_text("max\n", "utf-8")
     assert memory_budget() > 10**8
 
 

@@ -272,7 +272,7 @@ def test_names_and_colours_go_to_a_table_beside_the_labels(tmp_path, nifti):
         names={1: "grey matter", 2: "white matter"},
         colors={2: "#ffffff", 3: "#00ff00"},
     )
-    table = json.loads((tmp_path / "seg_labels.json").read_text())
+    table = json.loads((tmp_path / "seg_labels.json").read_text("utf-8"))
     assert table["labels"] == [
         {"index": 1, "name": "grey matter"},
         {"index": 2, "name": "white matter", "color": "#ffffff"},
@@ -280,7 +280,7 @@ def test_names_and_colours_go_to_a_table_beside_the_labels(tmp_path, nifti):
     ]
     again = {"names": {1: "a"}, "overwrite": True}
     write_labels(tmp_path / "seg.nii.gz", labelled(volume, 2), volume, **again)
-    assert len(json.loads((tmp_path / "seg_labels.json").read_text())["labels"]) == 1
+    assert len(json.loads((tmp_path / "seg_labels.json").read_text("utf-8"))["labels"]) == 1
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -288,14 +288,14 @@ def test_names_and_colours_go_to_a_table_beside_the_labels(tmp_path, nifti):
 def test_a_file_that_is_no_table_is_never_replaced_by_one(tmp_path, nifti, overwrite, content):
     volume = read(scan(nifti))
     other = tmp_path / "other_labels.json"
-    other.write_text(content)
+    other.write_text(content, "utf-8")
     with pytest.raises(WriteError, match="other_labels"):
         write_labels(
             tmp_path / "other.nii", labelled(volume, 2), volume, names={1: "a"},
             overwrite=overwrite,
         )  # fmt: skip
     assert not (tmp_path / "other.nii").exists()
-    assert other.read_text() == content
+    assert other.read_text("utf-8") == content
 
 
 def test_shape_is_the_sources():
