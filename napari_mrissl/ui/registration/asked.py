@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry.affines import apply_affine
+from napari_mrissl.registration import RegistrationSettings
+from napari_mrissl.registration.landmark_fit import FEWEST
 from napari_mrissl.registration.outputs import Extras
 from napari_mrissl.ui.finetuning.seen import label_names
 from napari_mrissl.ui.layers import labels_array, reading_of
@@ -91,6 +93,22 @@ class Asked:
             if layer is not None:
                 self._names |= label_names(layer)
         self._landmarks = _landmarks(fixed.points, moving.points)
+
+    def check(self, settings: RegistrationSettings) -> None:
+        """Refuse settings that need more than is chosen.
+
+        Raises
+        ------
+        MrisslError
+            If landmarks are to begin with, and fewer than three pairs are chosen.
+        """
+        count = 0 if self._landmarks is None else len(self._landmarks)
+        if settings.initial == "landmarks" and count < FEWEST:
+            raise MrisslError(
+                f"it is to begin with landmarks, and {count or 'none'} are chosen",
+                expected=f"at least {FEWEST} pairs of points",
+                remedy="place landmarks in both scans, or begin another way",
+            )
 
     def read(self) -> Scans:
         """The voxels of all that is chosen; not for the GUI's thread.

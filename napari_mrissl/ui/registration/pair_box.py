@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
 
+from napari_mrissl.ui.explorer.landmark_pair import LANDMARKS
 from napari_mrissl.ui.inspector.source_box import is_scan
 from napari_mrissl.ui.recorder.parts import button
 from napari_mrissl.ui.registration.asked import Side
@@ -63,6 +64,11 @@ class LayerChoice(QComboBox):
         """The chosen layer, or None."""
         number = self.currentIndex() - bool(self._nothing)
         return self._layers[number] if 0 <= number < len(self._layers) else None
+
+    @property
+    def layers(self) -> list[Any]:
+        """All that can be chosen."""
+        return list(self._layers)
 
     def offer(self, layers: Iterable[Layer]) -> None:
         """Offer those of the layers that fit; the chosen one stays chosen. Emits nothing."""
@@ -210,4 +216,5 @@ def _is_labels(layer: Any) -> bool:
 def _is_points(layer: Any) -> bool:
     from napari.layers import Points
 
-    return isinstance(layer, Points) and layer.ndim == 3 and role_of(layer)[0] is None
+    ours = (None, LANDMARKS)
+    return isinstance(layer, Points) and layer.ndim == 3 and role_of(layer)[0] in ours

@@ -93,6 +93,7 @@ def register(control: Control, asked: Asked, settings: RegistrationSettings) -> 
         settings,
         fixed_mask=scans.extras.fixed_mask,
         moving_mask=scans.moving_mask,
+        landmarks=scans.extras.landmarks,
         told=control.send,
         aligned=lambda found: control.send(Aligned(found, scans)),
         progress=lambda part, step: control.progress(
