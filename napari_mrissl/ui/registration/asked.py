@@ -85,6 +85,7 @@ class Asked:
                 remedy="choose two scans",
             )
         self.fixed, self.moving = fixed.scan, moving.scan
+        self._places = [_place_of(layer) for layer in (fixed.scan, moving.scan)]
         self._volumes = reading_of(fixed.scan), reading_of(moving.scan)
         self._labels = _labels_reading(fixed.labels), _labels_reading(moving.labels)
         self._masks = _labels_reading(fixed.mask), _labels_reading(moving.mask)
@@ -109,6 +110,16 @@ class Asked:
                 expected=f"at least {FEWEST} pairs of points",
                 remedy="place landmarks in both scans, or begin another way",
             )
+
+    @property
+    def displaced(self) -> list[str]:
+        """Names of the scans' layers that lie elsewhere now than when this was made."""
+        layers = (self.fixed, self.moving)
+        return [
+            layer.name
+            for layer, place in zip(layers, self._places, strict=True)
+            if not np.array_equal(_place_of(layer), place)
+        ]
 
     def read(self) -> Scans:
         """The voxels of all that is chosen; not for the GUI's thread.
@@ -180,6 +191,12 @@ def _landmarks(fixed: Points | None, moving: Points | None) -> Floats | None:
     if not len(fixed.data):
         raise MrisslError("has no points", where=fixed.name, remedy="place some or choose none")
     return np.stack([_places(layer) for layer in (fixed, moving)], axis=1)
+
+
+def _place_of(layer: Image) -> Floats:
+    """(4, 3) where the origin and a step along each axis of the data are in napari's world."""
+    corners = np.concatenate([np.zeros((1, 3)), np.eye(3)])
+    return np.array([layer.data_to_world(corner) for corner in corners])
 
 
 def _places(layer: Points) -> Floats:

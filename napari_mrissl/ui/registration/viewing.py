@@ -94,7 +94,9 @@ class Viewing(QObject):
         result, fixed = self._result, self._fixed_layer()
         if result is None or fixed is None:
             self._tab.show_seen("")
-            self.refused.emit("The fixed scan is no longer open: nothing can flicker.")
+            self.refused.emit(
+                "The fixed scan is not open as it was registered: put it back, or register again."
+            )
             return
         if not self.layers.shown:
             self.layers.show(result)
