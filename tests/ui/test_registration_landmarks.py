@@ -61,6 +61,8 @@ def test_landmarks_are_placed_counted_begun_with_and_measured(panel, viewer):
         points.add(place)
     assert numbers(points) == [1, 2, 3, 4]
     assert points.text.values.tolist() == ["1", "2", "3", "4"]
+    assert points.text.anchor != "center"
+    assert panel.pair.choices[FIXED, "points"].toolTip().startswith("landmarks of fixed scan\n")
     assert "4 in the fixed and 0 in the moving scan" in box.said.text()
     panel.register()
     assert "as many as landmarks of fixed scan, 4" in panel.status.message.text()

@@ -81,6 +81,9 @@ def test_a_known_shift_is_found_shown_measured_undone_and_saved(panel, pair, tmp
 
     # The moved scan is the fixed one; before, on this grid, it was not.
     moved = panel.viewing.layers.moved
+    # Under points and labels, over the scans.
+    order = [layer.name for layer in panel.viewer.layers]
+    assert order[:3] == ["fixed scan", "moving scan", "moving scan moved"]
     assert moved.name == "moving scan moved"
     np.testing.assert_allclose(volume_of(moved).affine, affine())
     was = moving().data
@@ -260,7 +263,12 @@ def test_the_linked_cursor_shows_the_same_anatomy_in_the_moving_scan(panel, pair
         cursor.point_at((2.0, 1.0, -3.0))
     here, there = np.asarray(cursor.layer.data)[:, ::-1]
     np.testing.assert_allclose(here, (2.0, 1.0, -3.0))
-    np.testing.assert_allclose(there - here, SHIFT_MM, atol=1.5)
+    np.testing.assert_allclose((there - here)[:2], SHIFT_MM[:2], atol=1.5)
+    # It is drawn on the slice, wherever it lies before or behind it.
+    assert there[2] == here[2]
+    found = panel.result.found.transform(here)[0]
+    assert f"{np.linalg.norm(found - here):.1f} mm apart" in tab.places.text()
+    assert abs(found[2] - here[2] - SHIFT_MM[2]) < 1.5
     assert "2.0 R, 1.0 A, 3.0 I" in tab.places.text()
     # By the mouse, through napari's own callbacks.
     added = [one for one in pair.mouse_move_callbacks if one not in callbacks]

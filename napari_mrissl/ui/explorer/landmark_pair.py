@@ -189,4 +189,11 @@ def landmarks_layer(
 
 def numbers_as_text(side: int) -> dict[str, Any]:
     """The numbers beside the points of the one (0) or the other scan (1), as napari takes it."""
-    return {"string": f"{{{NUMBER}}}", "size": 8, "color": _COLORS[side]}
+    # Beside the cross: upon it, in its colour, a number cannot be read.
+    return {
+        "string": f"{{{NUMBER}}}",
+        "size": 11,
+        "color": _COLORS[side],
+        "anchor": "lower_left",
+        "translation": (0.0, 1.0, 1.0),
+    }

@@ -33,7 +33,7 @@ class LinkedCursor(QObject):
     """Follows the mouse in the main view: blue where it is, orange where the anatomy was.
 
     It follows the crosshair of the slice views and of the navigator too. In 3D the mouse has no
-    depth, and is not followed.
+    depth, and is not followed. In 2D the other place is drawn where it is seen on the slice.
 
     Attributes
     ----------
@@ -113,7 +113,15 @@ class LinkedCursor(QObject):
         if self._transform is None or self._place is None:
             return
         found = self._transform(self._place)[0]
-        self._put(np.stack([self._place, found]))
+        seen = found
+        dims = self._viewer.dims
+        if dims.ndisplay == 2:
+            # Off the slice it could not be seen; how far off, the places say.
+            through = 2 - (dims.order[-3] - (dims.ndim - 3))
+            if 0 <= through <= 2:
+                seen = found.copy()
+                seen[through] = self._place[through]
+        self._put(np.stack([self._place, seen]))
         self.moved.emit(self._place, found)
 
     def _put(self, places: np.ndarray[Any, Any]) -> None:

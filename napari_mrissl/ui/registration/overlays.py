@@ -131,7 +131,7 @@ class Overlays(QObject):
             show(name, found, affine, (0.0, 2.0), _MAP, opacity=0.6)
             self.layer(name).colorbar.visible = True
             self.scales[name] = Scale(
-                "Volume of the moving scan's anatomy over that of the fixed one's",
+                "Volume in the moving scan over that in the fixed one",
                 _MAP,
                 ("0 or less: folds", "1: kept", "2 or more"),
             )
@@ -152,7 +152,7 @@ class Overlays(QObject):
             edge_color="mm",
             edge_colormap=_LENGTHS,
             edge_contrast_limits=limits,
-            edge_width=0.2,
+            edge_width=0.12,
             vector_style="arrow",
             opacity=1.0,
             scale=(step,) * 3,

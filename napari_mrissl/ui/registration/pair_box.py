@@ -58,6 +58,9 @@ class LayerChoice(QComboBox):
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setMinimumWidth(_LEAST_WIDTH)
         self.setPlaceholderText("open one")
+        self._tip = tip
+        # Names are longer than the field.
+        self.currentTextChanged.connect(self._say_name)
 
     @property
     def layer(self) -> Any:
@@ -84,6 +87,7 @@ class LayerChoice(QComboBox):
             else:
                 # With a placeholder, a combo box chooses nothing by itself.
                 self.setCurrentIndex(0 if self._nothing else -1)
+        self._say_name()
         self.setEnabled(bool(self._layers))
 
     def choose(self, layer: Any) -> None:
@@ -96,6 +100,10 @@ class LayerChoice(QComboBox):
         if name in self._names:
             self.choose(self._layers[self._names.index(name)])
         return name in self._names
+
+    def _say_name(self, _: str = "") -> None:
+        layer = self.layer
+        self.setToolTip(self._tip if layer is None else f"{layer.name}\n{self._tip}")
 
     def forget(self) -> None:
         """Let go of all layers."""

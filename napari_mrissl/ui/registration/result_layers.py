@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from napari_mrissl.ui.inspector.source_box import is_scan
 from napari_mrissl.ui.layers import add_labels, add_volume, image_layer, labels_layer
 from napari_mrissl.ui.registration.result import Result
 
@@ -52,6 +53,7 @@ class ResultLayers:
         else:
             self.moved = add_volume(self._viewer, result.moved, contrast_limits=window)
             self._named[self.moved] = name
+            self._put_above_scans(self.moved)
         self._window = window
         labels = result.moved_labels
         if labels is None:
@@ -71,6 +73,13 @@ class ResultLayers:
         """Let go of the layers, which stay in the viewer."""
         self.moved = self.labels = None
         self._named.clear()
+
+    def _put_above_scans(self, moved: Image) -> None:
+        """Not over labels, points and drawings, which it would hide."""
+        layers = self._viewer.layers
+        scans = [n for n, layer in enumerate(layers) if is_scan(layer) and layer is not moved]
+        if scans:
+            layers.move(layers.index(moved), max(scans) + 1)
 
     def _there(self, layer: Layer | None) -> bool:
         return layer is not None and layer in self._viewer.layers

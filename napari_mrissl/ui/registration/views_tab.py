@@ -98,8 +98,8 @@ class ViewsTab(QWidget):
         self.cursor = QCheckBox("Linked cursor")
         self.cursor.setToolTip(
             "Move the mouse over the main view in 2D, or the crosshair of the slice views: blue "
-            "is that place, orange where the moving scan has the same anatomy, if that is in "
-            "this slice. In 3D the mouse has no depth and is not followed; in napari's grid "
+            "is that place, orange where the moving scan has the same anatomy, seen onto this "
+            "slice. In 3D the mouse has no depth and is not followed; in napari's grid "
             "view the marks have a cell of their own, and only the places below count"
         )
         self.places = sentence("The two places in mm: right, anterior, superior of the origin")
