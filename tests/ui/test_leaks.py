@@ -242,7 +242,7 @@ def explore(widget) -> None:
 
 
 def register(widget) -> None:
-    """The scan brought onto a second one, with every view switched on."""
+    """The scan brought onto a second one with landmarks, and every view switched on."""
     wait_for(lambda: not widget.busy)
     there = widget.pair.side("fixed").scan
     voxels = np.roll(np.asarray(there.data), 1, axis=0)
@@ -250,8 +250,13 @@ def register(widget) -> None:
     widget.settings_box.show_settings(
         RegistrationSettings(linear="none", features="intensity", iterations=2, search=1)
     )
+    for side in ("fixed", "moving"):
+        widget.landmarks_box.buttons[side].click()
+        widget.pair.side(side).points.add((10.0, 10.0, 10.0))
     widget.register()
     wait_for(lambda: not widget.busy)
+    # Closed in the midst of placing.
+    widget.landmarks_box.buttons["fixed"].click()
     assert widget.result is not None, widget.status.message.text()
     for box in (*widget.views_tab.boxes.values(), widget.views_tab.cursor):
         box.setChecked(True)

@@ -102,20 +102,30 @@ def test_landmarks_are_placed_counted_begun_with_and_measured(panel, viewer):
 
 def test_a_pair_that_was_found_is_taken_and_a_deleted_one_ends_placing(panel, viewer):
     for side, name in enumerate(("fixed scan", "moving scan")):
-        viewer.add_layer(landmarks_layer(PLACES, f"landmarks of {name}", side, UNITS))
+        sure = np.full(len(PLACES), 0.5)
+        made = landmarks_layer(PLACES, f"landmarks of {name}", side, UNITS, confidence=sure)
+        viewer.add_layer(made)
     panel.landmarks_box.buttons[MOVING].click()
     there = panel.viewer.layers["landmarks of moving scan"]
     assert panel.pair.side(MOVING).points is there
     assert panel.pair.side(FIXED).points is panel.viewer.layers["landmarks of fixed scan"]
     assert "A click places number 5 in the moving scan" in panel.landmarks_box.said.text()
+    there.add(to_napari(PLACES[0]))
+    there.selected_data = {0}
+    there.remove_selected()
+    assert numbers(there) == [1, 2, 3, 4]
+    assert there.features["confidence"].isna().tolist() == [False, False, False, True]
     viewer.layers.remove(there)
     assert panel.landmarks.placing == ""
     assert viewer.layers["fixed scan"].visible
     # Points of the user's are numbered once more are placed among them.
-    own = panel.viewer.add_points(to_napari(PLACES[:2]), name="own", units=UNITS)
+    kinds = {"kind": ["a", "b"]}
+    places = to_napari(PLACES[:2])
+    own = panel.viewer.add_points(places, name="own", units=UNITS, features=kinds)
     panel.pair.choose(MOVING, "points", own)
     panel.landmarks_box.buttons[MOVING].click()
-    assert numbers(own) == [1, 2]
+    own.add(to_napari(PLACES[2]))
+    assert numbers(own) == [1, 2, 3]
     own.mode = "pan_zoom"
     assert not panel.landmarks_box.buttons[MOVING].isChecked()
     panel.landmarks_box.buttons[FIXED].click()

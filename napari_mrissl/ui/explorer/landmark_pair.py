@@ -165,7 +165,7 @@ def landmarks_layer(
     units
         Of the layer.
     features
-        More of each landmark, by name.
+        More numbers of each landmark, by name.
     """
     from napari.layers import Points
 
@@ -179,7 +179,7 @@ def landmarks_layer(
         border_color="black",
         projection_mode="rescale_spherical",
         features={NUMBER: np.arange(1, len(places) + 1), **features},
-        feature_defaults={NUMBER: len(places) + 1},
+        feature_defaults={NUMBER: len(places) + 1, **dict.fromkeys(features, np.nan)},
         text=numbers_as_text(side),
         units=units,
         axis_labels=AXIS_LABELS,

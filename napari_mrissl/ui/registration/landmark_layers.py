@@ -152,7 +152,7 @@ class LandmarkLayers(QObject):
         features = layer.features.copy()
         features[NUMBER] = np.arange(1, count + 1)
         layer.features = features
-        layer.feature_defaults = {NUMBER: count + 1}
+        _say_next(layer)
 
     def _follow(self) -> None:
         chosen = [layer for layer in self._pairs if layer is not None]
@@ -174,9 +174,16 @@ class LandmarkLayers(QObject):
             count = len(layer.data)
             if len(numbers) == count and not np.array_equal(numbers, np.arange(1, count + 1)):
                 self._renumber(layer)
-            layer.feature_defaults = {NUMBER: count + 1}
+            _say_next(layer)
         self.changed.emit()
 
     def _on_mode(self, _: Any = None) -> None:
         if self._active is not None and str(self._active.mode) != "add":
             self.stop()
+
+
+def _say_next(layer: Points) -> None:
+    """Give the next point the next number; what else points have is left as it is."""
+    defaults = layer.feature_defaults.copy()
+    defaults[NUMBER] = len(layer.data) + 1
+    layer.feature_defaults = defaults
