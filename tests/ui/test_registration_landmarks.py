@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from registration_actions import QUICK, SHIFT_MM, fixed, moving, settle
+from registration_actions import QUICK, SHIFT_MM, affine, fixed, moving, settle
 
 from napari_mrissl.ui.explorer.landmark_pair import landmarks_layer
 from napari_mrissl.ui.layers import UNITS, add_volume, to_napari
 from napari_mrissl.ui.registration import RegistrationPanel
 from napari_mrissl.ui.registration.landmarks_box import words_of
 from napari_mrissl.ui.registration.pair_box import FIXED, MOVING
+from napari_mrissl.volumes import Volume
 
 pytestmark = [pytest.mark.gui, pytest.mark.timeout(900)]
 
@@ -131,6 +132,21 @@ def test_a_pair_that_was_found_is_taken_and_a_deleted_one_ends_placing(panel, vi
     panel.landmarks_box.buttons[FIXED].click()
     panel.pair.swap.click()
     assert panel.landmarks.placing == ""
+
+
+def test_the_scan_comes_into_sight_in_2d(panel, viewer):
+    far = affine()
+    far[:3, 3] += 500
+    away = add_volume(panel.viewer, Volume.from_stored(moving().data, far, name="far"))
+    panel.pair.choose(MOVING, "scan", away)
+    dims = panel.viewer.dims
+    dims.ndisplay = 3
+    dims.set_point((0, 1, 2), (0, 0, 0))
+    for side, place in ((FIXED, 0.0), (MOVING, 500.0), (FIXED, 0.0)):
+        panel.landmarks_box.buttons[side].click()
+        assert dims.ndisplay == 2
+        np.testing.assert_allclose(dims.point, place, atol=2.1)
+        np.testing.assert_allclose(panel.viewer.scene.camera.center[-2:], place, atol=2.1)
 
 
 def test_without_two_scans_none_are_placed(panel, viewer):

@@ -17,7 +17,7 @@ from napari_mrissl.ui.explorer.landmark_pair import (
 )
 from napari_mrissl.ui.inspector.source_box import is_scan
 from napari_mrissl.ui.layers.attaching import attach
-from napari_mrissl.ui.navigator.units import matching_units
+from napari_mrissl.ui.navigator.units import matching_units, millimetres
 from napari_mrissl.ui.registration.pair_box import FIXED, MOVING
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class LandmarkLayers(QObject):
                 self._pair.choose(name, "points", self._points_of(one.scan, number))
         chosen = self._pair.side(side)
         self._show_only(chosen.scan, chosen.points)
+        self._go_to(chosen.scan)
         self._number(chosen.points, SIDES.index(side))
         self._viewer.layers.selection.active = chosen.points
         chosen.points.mode = "add"
@@ -136,6 +137,18 @@ class LandmarkLayers(QObject):
         for layer in others:
             self._hidden.append((weakref.ref(layer), layer.visible))
             layer.visible = layer is scan or layer is points
+
+    def _go_to(self, scan: Any) -> None:
+        """Show a slice of the scan in 2D: in 3D a click has no depth."""
+        dims = self._viewer.dims
+        dims.ndisplay = 2
+        low, high = np.asarray(scan.extent.world) / millimetres(self._viewer)
+        shown = np.array(dims.point[-3:])
+        if ((shown < low) | (shown > high)).any():
+            middle = (low + high) / 2
+            dims.set_point(range(dims.ndim - 3, dims.ndim), middle)
+            vertical, horizontal = (float(middle[axis - dims.ndim]) for axis in dims.order[-2:])
+            self._viewer.scene.camera.center = (0.0, vertical, horizontal)
 
     @property
     def _pairs(self) -> list[Any]:
