@@ -146,7 +146,7 @@ def test_metadata(metadata):
     classifiers = metadata.get_all("Classifier")
     assert "Framework :: napari" in classifiers
     assert not [name for name in classifiers if name.startswith("License ::")]
-    assert set(metadata.get_all("Provides-Extra")) >= {"app", "dicom", "train"}
+    assert set(metadata.get_all("Provides-Extra")) >= {"app", "dicom", "register", "train"}
 
 
 def test_torch_is_recent_enough_to_be_safe_and_optional(metadata):

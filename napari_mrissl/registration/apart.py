@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features.apart import hand_over, run_child
@@ -20,7 +21,7 @@ from napari_mrissl.registration.transform import Transform
 from napari_mrissl.volumes import Volume
 
 FIXED, MOVING = "fixed", "moving"
-MASK, NODES = "mask.npy", "nodes.npy"
+MASK, NODES, LANDMARKS = "mask.npy", "nodes.npy", "landmarks.npy"
 _MODULE = "napari_mrissl.registration.child"
 
 
@@ -31,6 +32,7 @@ def register_apart(
     *,
     fixed_mask: Mask | None = None,
     moving_mask: Mask | None = None,
+    landmarks: NDArray[np.float64] | None = None,
     told: Callable[[Cost], object] = lambda cost: None,
     aligned: Callable[[Registration], object] = lambda found: None,
     progress: Progress | None = None,
@@ -40,7 +42,7 @@ def register_apart(
 
     Parameters
     ----------
-    fixed, moving, settings, fixed_mask, moving_mask, told, progress, cancelled
+    fixed, moving, settings, fixed_mask, moving_mask, landmarks, told, progress, cancelled
         As for `register`.
     aligned
         Is told what the linear alignment alone comes to, once a field is to follow.
@@ -76,6 +78,8 @@ def register_apart(
             hand_over(place, volume, settings.model_dump(mode="json"))
             if mask is not None:
                 np.save(place / MASK, mask, allow_pickle=False)
+        if landmarks is not None:
+            np.save(folder / LANDMARKS, landmarks, allow_pickle=False)
         run_child(
             _MODULE,
             folder,

@@ -18,7 +18,7 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.features.apart import handed_over
 from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.features.child import answer, wait_for_end
-from napari_mrissl.registration.apart import FIXED, MASK, MOVING, NODES
+from napari_mrissl.registration.apart import FIXED, LANDMARKS, MASK, MOVING, NODES
 from napari_mrissl.registration.registering import Mask, Registration, register
 from napari_mrissl.registration.settings import RegistrationSettings
 from napari_mrissl.volumes import Volume
@@ -41,6 +41,7 @@ def main(folder: Path) -> int:
             RegistrationSettings.model_validate(settings),
             fixed_mask=fixed_mask,
             moving_mask=moving_mask,
+            landmarks=_given(folder / LANDMARKS),
             told=lambda cost: answer({"cost": list(cost)}),
             aligned_as=lambda linear, initial: answer(
                 {"linear": linear.tolist(), "initial": initial.tolist()}
@@ -67,10 +68,13 @@ def main(folder: Path) -> int:
 
 def _scan(folder: Path, name: str) -> tuple[Volume, Mask | None, dict[str, Any]]:
     volume, settings = handed_over(folder / name)
-    place = folder / name / MASK
-    mask = np.load(place, allow_pickle=False) if place.exists() else None
+    mask = _given(folder / name / MASK)
     # Names stay with the caller; errors say which of the two.
     return replace(volume, name=f"{name} scan"), mask, settings
+
+
+def _given(path: Path) -> Any:
+    return np.load(path, allow_pickle=False) if path.exists() else None
 
 
 def _facts(found: Registration) -> dict[str, object]:

@@ -12,6 +12,9 @@ from napari_mrissl.geometry.affines import apply_affine
 
 Points = NDArray[np.float64]
 
+FEWEST = 3
+"""Landmarks from which a map can be fitted."""
+
 _AGREE_MM = 8.0
 """Errors up to which a landmark counts as explained: what persons differ by after such a map."""
 
@@ -56,9 +59,9 @@ def fitted(landmarks: Points, *, rigid: bool = False) -> tuple[Points, NDArray[n
         If there are fewer than three, they lie on a line, or none agree.
     """
     count = len(landmarks)
-    if count < 3 or _thin(landmarks, 1):
+    if count < FEWEST or _thin(landmarks, 1):
         raise MrisslError(
-            f"{count} landmarks" + (" on a line" if count >= 3 else ""),
+            f"{count} landmarks" + (" on a line" if count >= FEWEST else ""),
             where="landmarks",
             expected="at least three that are not on a line",
         )

@@ -68,7 +68,7 @@ def aligned(
     """
     if how == "none":
         return initial
-    sitk = _simpleitk()
+    sitk = simpleitk()
     images = [
         _image(sitk, volume, mask) for volume, mask in ((fixed, fixed_mask), (moving, moving_mask))
     ]
@@ -117,14 +117,21 @@ def aligned(
     return result if after < before - _LESS else initial
 
 
-def _simpleitk() -> Any:
+def simpleitk() -> Any:
+    """SimpleITK, which is an extra.
+
+    Raises
+    ------
+    MrisslError
+        If it is not installed.
+    """
     try:
         import SimpleITK
     except ModuleNotFoundError as error:
         raise MrisslError(
             "rigid and affine alignment need SimpleITK, which is not installed",
             where="linear",
-            remedy='run: pip install "napari-mrissl[dicom]", or choose none',
+            remedy='run: pip install "napari-mrissl[register]", or choose none',
         ) from error
     return SimpleITK
 

@@ -14,7 +14,7 @@ from napari_mrissl.features.cancel import IsCancelled, Progress, stop_if
 from napari_mrissl.features.source import Estimate
 from napari_mrissl.registration.costs import Cost
 from napari_mrissl.registration.initial import initial_transform
-from napari_mrissl.registration.linear import aligned
+from napari_mrissl.registration.linear import aligned, simpleitk
 from napari_mrissl.registration.planning import plan
 from napari_mrissl.registration.prepared import prepared
 from napari_mrissl.registration.settings import RegistrationSettings
@@ -120,7 +120,11 @@ def register(
     settings = settings or RegistrationSettings()
     for mask, volume in ((fixed_mask, fixed), (moving_mask, moving)):
         check_mask(mask, volume)
-    grid = plan(fixed, settings)[0] if settings.deformable else None
+    # What is not installed is said before minutes have gone into the linear part.
+    if settings.linear != "none":
+        simpleitk()
+    deform = _deformable() if settings.deformable else None
+    grid = plan(fixed, settings)[0] if deform is not None else None
     seconds: dict[str, float] = {}
     begun = time.perf_counter()
     linear_part = (_LINEAR_PART if grid is not None else 1.0) * (settings.linear != "none")
@@ -143,11 +147,10 @@ def register(
         cancelled,
     )
     seconds["linear"] = time.perf_counter() - begun
-    if grid is None:
+    if grid is None or deform is None:
         return Registration(Transform.of_linear(linear), initial, settings, seconds=seconds)
     aligned_as(linear, initial)
     begun = time.perf_counter()
-    deform = _deformable()
     costs: list[Cost] = []
 
     def tell(cost: Cost) -> None:
@@ -181,7 +184,7 @@ def _deformable() -> Callable[..., NDArray[np.float32]]:
     except ModuleNotFoundError as error:
         raise MrisslError(
             f"deformable registration needs {error.name}, which is not installed",
-            remedy='run: pip install "napari-mrissl[train]"',
+            remedy='run: pip install "napari-mrissl[register]"',
         ) from error
     return deformed
 

@@ -1,6 +1,7 @@
 """``mrissl register``: one pair, a table of pairs, and refusals that leave nothing."""
 
 import json
+import sys
 
 import nibabel
 import numpy as np
@@ -108,3 +109,30 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(files, refused, tmp_path):
     assert "name" in refused("register", table, "--out", out)
     assert "beside a table" in refused("register", table, "--out", out, "--labels", small)
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ("SimpleITK", "rigid and affine alignment need SimpleITK"),
+        ("torch", "deformable registration needs torch"),
+    ],
+)
+def test_what_is_not_installed_is_one_sentence_at_once(
+    files, run, tmp_path, monkeypatch, missing, words
+):
+    # Modules that import it may be there already.
+    for name in [
+        name for name in sys.modules if name.startswith("napari_mrissl.registration.torch")
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    out = tmp_path / "out"
+    ran = run("register", files / "fixed.nii.gz", files / "moving.nii.gz", "--out", out)
+    assert ran.code == 2
+    (said,) = (line for line in ran.err.splitlines() if words in line)
+    assert 'pip install "napari-mrissl[register]"' in said
+    assert "Traceback" not in ran.err
+    # Not after the linear part, which takes its time.
+    assert "rigid," not in ran.err
+    assert not out.exists()

@@ -47,6 +47,19 @@ def test_the_result_is_that_of_this_process():
     assert steps[-1][0] == 1.0
 
 
+def test_landmarks_are_handed_over():
+    settings = SETTINGS.model_copy(
+        update={"linear": "none", "deformable": False, "initial": "landmarks"}
+    )
+    places = np.array([(0, 0, 0), (9, 0, 0), (0, 9, 0), (0, 0, 9.0)])
+    landmarks = np.stack([places, places + np.array((2, -1, 3))], axis=1)
+    found = register_apart(scan(), scan(1), settings, landmarks=landmarks)
+    np.testing.assert_allclose(found.linear[:3, 3], (2, -1, 3), atol=1e-9)
+    np.testing.assert_allclose(found.linear[:3, :3], np.eye(3), atol=1e-9)
+    with pytest.raises(MrisslError, match="no landmarks given"):
+        register_apart(scan(), scan(1), settings)
+
+
 def test_a_cancelled_one_leaves_no_process_and_no_file():
     before, seen = psutil.Process().children(), []
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from registration_actions import (
 )
 
 from napari_mrissl.ui.layers import add_labels, add_volume, to_napari, volume_of
+from napari_mrissl.ui.navigator.sharing import state_of
 from napari_mrissl.ui.registration import RegistrationPanel
 from napari_mrissl.ui.registration.pair_box import FIXED, MOVING
 from napari_mrissl.ui.registration.widget import RUN
@@ -79,6 +81,9 @@ def test_a_known_shift_is_found_shown_measured_undone_and_saved(panel, pair, tmp
 
     # The moved scan is the fixed one; before, on this grid, it was not.
     moved = panel.viewing.layers.moved
+    # Under points and labels, over the scans.
+    order = [layer.name for layer in panel.viewer.layers]
+    assert order[:3] == ["fixed scan", "moving scan", "moving scan moved"]
     assert moved.name == "moving scan moved"
     np.testing.assert_allclose(volume_of(moved).affine, affine())
     was = moving().data
@@ -94,10 +99,13 @@ def test_a_known_shift_is_found_shown_measured_undone_and_saved(panel, pair, tmp
     assert "Folds: 0 %" in panel.run_tab.facts.text()
 
     rows = panel.scores_tab.rows
-    assert [row[0] for row in rows] == ["mean of 2", "1", "2"]
-    assert all(float(row[3]) > float(row[1]) + 0.05 for row in rows)
+    landmarks = ["landmarks: mean mm", "landmarks: largest mm"]
+    assert [row[0] for row in rows] == ["mean of 2", "1", "2", *landmarks]
+    assert all(float(row[3]) > float(row[1]) + 0.05 for row in rows[:3])
     distance = float(np.linalg.norm(SHIFT_MM))
-    assert f"{distance:.1f} mm" in panel.scores_tab.landmarks.text()
+    assert [row[1] for row in rows[3:]] == [f"{distance:.1f}"] * 2
+    assert all(float(row[3]) < float(row[1]) for row in rows[3:])
+    assert not panel.scores_tab.fitted.isVisibleTo(panel.scores_tab)
     assert result.errors["after"]["mean_mm"] < 0.4 * distance
     assert panel.scores_tab.csv.count("\n") == 1 + 2 * 2 + 2
 
@@ -175,6 +183,29 @@ def test_views_go_on_and_off(panel, pair, qtbot):
     truth = result.found.transform(starts[:, ::-1]) - starts[:, ::-1]
     np.testing.assert_allclose(steps, truth, atol=1e-4)
     assert len(starts) > 20
+    # The bar of colours says the same lengths.
+    scale = tab.scales["displacement"]
+    longest = float(np.linalg.norm(steps, axis=1).max())
+    assert [mark.text() for mark in scale.marks] == [
+        "0 mm",
+        f"{longest / 2:.2g} mm",
+        f"{longest:.2g} mm",
+    ]
+    assert f"Length in mm of {len(starts)} arrows, one every 8 mm" in scale.title.text()
+    colours = scale.bar.pixmap().toImage()
+    for column, wanted in ((0, 0.0), (colours.width() - 1, 1.0)):
+        np.testing.assert_allclose(
+            colours.pixelColor(column, 0).getRgbF(),
+            arrows.edge_colormap.map(wanted).ravel(),
+            atol=0.01,
+        )
+    jacobian = tab.scales["Jacobian determinant"]
+    assert jacobian.isVisibleTo(tab)
+    assert "1" in jacobian.marks[1].text()
+    tab.measures["displacement"].setValue(16.0)
+    settle(panel)
+    assert len(overlays.layer("displacement").data) < len(starts)
+    assert "one every 16 mm" in scale.title.text()
     grid = np.asarray(overlays.layer("deformed grid").data)
     assert 0 < grid.mean() < 0.6
     assert "Folds" in tab.folds.text()
@@ -189,10 +220,20 @@ def test_views_go_on_and_off(panel, pair, qtbot):
     turned = np.asarray(overlays.layer("deformed grid").data)
     assert not np.array_equal(turned, coarser)
 
+    # What the user deletes is no longer ticked, and comes back when it is ticked again.
+    pair.layers.remove(overlays.layer("displacement"))
+    pair.layers.remove(pair.layers["checkerboard"])
+    assert tab.ticked == ["deformed grid", "Jacobian determinant"]
+    assert not scale.isVisibleTo(tab)
+    tab.boxes["displacement"].setChecked(True)
+    settle(panel)
+    assert overlays.layer("displacement") is not None
+    assert scale.isVisibleTo(tab)
     for box in tab.boxes.values():
         box.setChecked(False)
     settle(panel)
     assert set(pair.layers) == before
+    assert not jacobian.isVisibleTo(tab)
 
     scan, moved = pair.layers["fixed scan"], pair.layers["moving scan moved"]
     moved.opacity = 0.8
@@ -222,7 +263,12 @@ def test_the_linked_cursor_shows_the_same_anatomy_in_the_moving_scan(panel, pair
         cursor.point_at((2.0, 1.0, -3.0))
     here, there = np.asarray(cursor.layer.data)[:, ::-1]
     np.testing.assert_allclose(here, (2.0, 1.0, -3.0))
-    np.testing.assert_allclose(there - here, SHIFT_MM, atol=1.5)
+    np.testing.assert_allclose((there - here)[:2], SHIFT_MM[:2], atol=1.5)
+    # It is drawn on the slice, wherever it lies before or behind it.
+    assert there[2] == here[2]
+    found = panel.result.found.transform(here)[0]
+    assert f"{np.linalg.norm(found - here):.1f} mm apart" in tab.places.text()
+    assert abs(found[2] - here[2] - SHIFT_MM[2]) < 1.5
     assert "2.0 R, 1.0 A, 3.0 I" in tab.places.text()
     # By the mouse, through napari's own callbacks.
     added = [one for one in pair.mouse_move_callbacks if one not in callbacks]
@@ -235,6 +281,18 @@ def test_the_linked_cursor_shows_the_same_anatomy_in_the_moving_scan(panel, pair
     with qtbot.waitSignal(cursor.moved, timeout=60_000) as told:
         added[0](pair, Moved())
     np.testing.assert_allclose(told.args[0], (2.0, 3.0, 4.0))
+    # And by the crosshair that slice views and navigator share.
+    state = state_of(panel.viewer)
+    state.set_volume(panel.result.scans.fixed, None)
+    place = state.pose.center + np.array((1.0, 2.0, 3.0))
+    with qtbot.waitSignal(cursor.moved, timeout=60_000) as told:
+        state.set_pose(replace(state.pose, center=place))
+    np.testing.assert_allclose(told.args[0], place)
+    panel.viewer.layers.remove(cursor.layer)
+    assert not tab.cursor.isChecked()
+    tab.cursor.setChecked(True)
+    cursor.point_at((2.0, 1.0, -3.0))
+    qtbot.waitUntil(lambda: "linked cursor" in pair.layers, timeout=60_000)
     tab.cursor.setChecked(False)
     assert list(pair.mouse_move_callbacks) == callbacks
     assert "linked cursor" not in pair.layers

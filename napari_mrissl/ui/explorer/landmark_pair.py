@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from napari_mrissl.registration.correspondence import Landmarks
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 LANDMARKS = "landmarks"
 """Role of our layers."""
+
+NUMBER = "number"
+"""The feature that says which points correspond."""
+
+Floats = NDArray[np.float64]
 
 _SIZE_MM = 4.0
 _COLORS = ("#ffd43b", "#3bc9db")
@@ -126,22 +132,68 @@ class LandmarkPair(QObject):
         self.changed.emit()
 
     def _added(self, shown: Shown, side: int) -> Points:
-        from napari.layers import Points
-
         found = shown.found
-        layer = Points(
-            to_napari(found.points[:, side]),
-            name=f"landmarks of {shown.scans[side]}",
-            size=_SIZE_MM,
-            symbol="cross",
-            face_color=_COLORS[side],
-            border_color="black",
-            projection_mode="rescale_spherical",
-            features={"number": np.arange(1, len(found) + 1), "confidence": found.confidence},
-            text={"string": "{number}", "size": 8, "color": _COLORS[side]},
-            units=shown.units,
-            axis_labels=AXIS_LABELS,
-            metadata={METADATA_KEY: {ROLE: LANDMARKS}},
+        layer = landmarks_layer(
+            found.points[:, side],
+            landmarks_name(shown.scans[side]),
+            side,
+            shown.units,
+            confidence=found.confidence,
         )
         self._viewer.add_layer(layer)
         return layer
+
+
+def landmarks_name(scan: str) -> str:
+    """What a layer of a scan's landmarks is called."""
+    return f"landmarks of {scan}"
+
+
+def landmarks_layer(
+    places: Floats, name: str, side: int, units: tuple[str, ...], **features: Any
+) -> Points:
+    """A layer of numbered crosses, not yet in a viewer.
+
+    Parameters
+    ----------
+    places
+        (N, 3) RAS mm.
+    name
+        Of the layer.
+    side
+        0 or 1: the one or the other scan, each with its colour.
+    units
+        Of the layer.
+    features
+        More numbers of each landmark, by name.
+    """
+    from napari.layers import Points
+
+    return Points(
+        to_napari(places),
+        ndim=3,
+        name=name,
+        size=_SIZE_MM,
+        symbol="cross",
+        face_color=_COLORS[side],
+        border_color="black",
+        projection_mode="rescale_spherical",
+        features={NUMBER: np.arange(1, len(places) + 1), **features},
+        feature_defaults={NUMBER: len(places) + 1, **dict.fromkeys(features, np.nan)},
+        text=numbers_as_text(side),
+        units=units,
+        axis_labels=AXIS_LABELS,
+        metadata={METADATA_KEY: {ROLE: LANDMARKS}},
+    )
+
+
+def numbers_as_text(side: int) -> dict[str, Any]:
+    """The numbers beside the points of the one (0) or the other scan (1), as napari takes it."""
+    # Beside the cross: upon it, in its colour, a number cannot be read.
+    return {
+        "string": f"{{{NUMBER}}}",
+        "size": 11,
+        "color": _COLORS[side],
+        "anchor": "lower_left",
+        "translation": (0.0, 1.0, 1.0),
+    }

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry.affines import apply_affine
+from napari_mrissl.registration import RegistrationSettings
+from napari_mrissl.registration.landmark_fit import FEWEST
 from napari_mrissl.registration.outputs import Extras
 from napari_mrissl.ui.finetuning.seen import label_names
 from napari_mrissl.ui.layers import labels_array, reading_of
@@ -83,6 +85,7 @@ class Asked:
                 remedy="choose two scans",
             )
         self.fixed, self.moving = fixed.scan, moving.scan
+        self._places = [_place_of(layer) for layer in (fixed.scan, moving.scan)]
         self._volumes = reading_of(fixed.scan), reading_of(moving.scan)
         self._labels = _labels_reading(fixed.labels), _labels_reading(moving.labels)
         self._masks = _labels_reading(fixed.mask), _labels_reading(moving.mask)
@@ -91,6 +94,32 @@ class Asked:
             if layer is not None:
                 self._names |= label_names(layer)
         self._landmarks = _landmarks(fixed.points, moving.points)
+
+    def check(self, settings: RegistrationSettings) -> None:
+        """Refuse settings that need more than is chosen.
+
+        Raises
+        ------
+        MrisslError
+            If landmarks are to begin with, and fewer than three pairs are chosen.
+        """
+        count = 0 if self._landmarks is None else len(self._landmarks)
+        if settings.initial == "landmarks" and count < FEWEST:
+            raise MrisslError(
+                f"it is to begin with landmarks, and {count or 'none'} are chosen",
+                expected=f"at least {FEWEST} pairs of points",
+                remedy="place landmarks in both scans, or begin another way",
+            )
+
+    @property
+    def displaced(self) -> list[str]:
+        """Names of the scans' layers that lie elsewhere now than when this was made."""
+        layers = (self.fixed, self.moving)
+        return [
+            layer.name
+            for layer, place in zip(layers, self._places, strict=True)
+            if not np.array_equal(_place_of(layer), place)
+        ]
 
     def read(self) -> Scans:
         """The voxels of all that is chosen; not for the GUI's thread.
@@ -162,6 +191,12 @@ def _landmarks(fixed: Points | None, moving: Points | None) -> Floats | None:
     if not len(fixed.data):
         raise MrisslError("has no points", where=fixed.name, remedy="place some or choose none")
     return np.stack([_places(layer) for layer in (fixed, moving)], axis=1)
+
+
+def _place_of(layer: Image) -> Floats:
+    """(4, 3) where the origin and a step along each axis of the data are in napari's world."""
+    corners = np.concatenate([np.zeros((1, 3)), np.eye(3)])
+    return np.array([layer.data_to_world(corner) for corner in corners])
 
 
 def _places(layer: Points) -> Floats:

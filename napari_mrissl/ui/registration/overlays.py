@@ -15,6 +15,7 @@ from napari_mrissl.ui.jobs import Control, JobRunner
 from napari_mrissl.ui.layers import AXIS_LABELS, METADATA_KEY, UNITS, to_napari
 from napari_mrissl.ui.layers.attaching import attach
 from napari_mrissl.ui.registration import pictures
+from napari_mrissl.ui.registration.colour_scale import Scale
 from napari_mrissl.ui.registration.pictures import Arrows, Part
 from napari_mrissl.ui.registration.result import Result
 from napari_mrissl.ui.segmenter.prompt_layers import ROLE
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 CHECKERBOARD, GRID = "checkerboard", "deformed grid"
 ARROWS, JACOBIAN = "displacement", "Jacobian determinant"
 NAMES = (CHECKERBOARD, GRID, ARROWS, JACOBIAN)
+_LENGTHS, _MAP = "plasma", "PiYG"
 _SHOWN_MM = 0.05
 """The least upper end of the arrows' colours."""
 
@@ -38,9 +40,14 @@ class Overlays(QObject):
         In which they are computed.
     shown : Signal(str)
         The name of one that is there now.
+    gone : Signal(str)
+        The name of one that the user deleted.
+    scales : dict of Scale
+        What colours stand for, by the names of the layers that have any.
     """
 
     shown = Signal(str)
+    gone = Signal(str)
 
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -48,7 +55,9 @@ class Overlays(QObject):
         self._layers = ScanLayers(viewer)
         self._wanted: dict[str, object] = {}
         self.arrows: Vectors | None = None
+        self.scales: dict[str, Scale] = {}
         self.jobs = JobRunner(self, listed=False)
+        viewer.layers.events.removed.connect(self._on_removed)
 
     def layer(self, name: str) -> Any:
         """The layer of this name, or None while it is not shown."""
@@ -94,15 +103,15 @@ class Overlays(QObject):
         """Take layers out of the viewer; all, if none are named."""
         for name in names or NAMES:
             self._wanted.pop(name, None)
+            self.scales.pop(name, None)
             if name == ARROWS:
-                if self.layer(ARROWS) is not None:
-                    self._viewer.layers.remove(self.arrows)
-                self.arrows = None
+                self.hide_arrows()
             else:
                 self._layers.remove(name)
 
     def close(self) -> None:
         """End all work; layers stay."""
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
         self.jobs.close()
         self._wanted.clear()
         self.arrows = None
@@ -119,8 +128,13 @@ class Overlays(QObject):
         elif name == GRID:
             show(name, found, affine, (0.0, 1.0), "yellow", blending="additive", opacity=0.6)
         else:
-            show(name, found, affine, (0.0, 2.0), "PiYG", opacity=0.6)
+            show(name, found, affine, (0.0, 2.0), _MAP, opacity=0.6)
             self.layer(name).colorbar.visible = True
+            self.scales[name] = Scale(
+                "Volume in the moving scan over that in the fixed one",
+                _MAP,
+                ("0 or less: folds", "1: kept", "2 or more"),
+            )
         self.shown.emit(name)
 
     def _put_arrows(self, found: Arrows) -> None:
@@ -136,9 +150,9 @@ class Overlays(QObject):
             name=ARROWS,
             features={"mm": lengths},
             edge_color="mm",
-            edge_colormap="plasma",
+            edge_colormap=_LENGTHS,
             edge_contrast_limits=limits,
-            edge_width=0.2,
+            edge_width=0.12,
             vector_style="arrow",
             opacity=1.0,
             scale=(step,) * 3,
@@ -148,8 +162,21 @@ class Overlays(QObject):
             metadata={METADATA_KEY: {ROLE: INSPECTED}},
         )
         attach(self._viewer, [self.arrows])
+        self.scales[ARROWS] = Scale(
+            f"Length in mm of {len(lengths)} arrows, one every {step:.3g} mm",
+            _LENGTHS,
+            ("0 mm", f"{limits[1] / 2:.2g} mm", f"{limits[1]:.2g} mm"),
+        )
 
     def hide_arrows(self) -> None:
         """Take the arrows away; data of another number could not be replaced in place."""
-        if self.layer(ARROWS) is not None:
-            self._viewer.layers.remove(self.arrows)
+        shown, self.arrows = self.layer(ARROWS), None
+        if shown is not None:
+            self._viewer.layers.remove(shown)
+
+    def _on_removed(self, event: Any) -> None:
+        known = {**self._layers.layers, ARROWS: self.arrows}
+        name = next((name for name, layer in known.items() if layer is event.value), None)
+        if name is not None:
+            self.hide(name)
+            self.gone.emit(name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
 
+from napari_mrissl.ui.explorer.landmark_pair import LANDMARKS
 from napari_mrissl.ui.inspector.source_box import is_scan
 from napari_mrissl.ui.recorder.parts import button
 from napari_mrissl.ui.registration.asked import Side
@@ -57,12 +58,20 @@ class LayerChoice(QComboBox):
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setMinimumWidth(_LEAST_WIDTH)
         self.setPlaceholderText("open one")
+        self._tip = tip
+        # Names are longer than the field.
+        self.currentTextChanged.connect(self._say_name)
 
     @property
     def layer(self) -> Any:
         """The chosen layer, or None."""
         number = self.currentIndex() - bool(self._nothing)
         return self._layers[number] if 0 <= number < len(self._layers) else None
+
+    @property
+    def layers(self) -> list[Any]:
+        """All that can be chosen."""
+        return list(self._layers)
 
     def offer(self, layers: Iterable[Layer]) -> None:
         """Offer those of the layers that fit; the chosen one stays chosen. Emits nothing."""
@@ -78,6 +87,7 @@ class LayerChoice(QComboBox):
             else:
                 # With a placeholder, a combo box chooses nothing by itself.
                 self.setCurrentIndex(0 if self._nothing else -1)
+        self._say_name()
         self.setEnabled(bool(self._layers))
 
     def choose(self, layer: Any) -> None:
@@ -90,6 +100,10 @@ class LayerChoice(QComboBox):
         if name in self._names:
             self.choose(self._layers[self._names.index(name)])
         return name in self._names
+
+    def _say_name(self, _: str = "") -> None:
+        layer = self.layer
+        self.setToolTip(self._tip if layer is None else f"{layer.name}\n{self._tip}")
 
     def forget(self) -> None:
         """Let go of all layers."""
@@ -210,4 +224,5 @@ def _is_labels(layer: Any) -> bool:
 def _is_points(layer: Any) -> bool:
     from napari.layers import Points
 
-    return isinstance(layer, Points) and layer.ndim == 3 and role_of(layer)[0] is None
+    ours = (None, LANDMARKS)
+    return isinstance(layer, Points) and layer.ndim == 3 and role_of(layer)[0] in ours

@@ -47,11 +47,12 @@ class Registering(QObject):
         super().__init__(parent)
         self.running, self.saving = JobRunner(self), JobRunner(self)
         self._aligned: Aligned | None = None
+        self._asked: Asked | None = None
         self._history: SettingsHistory[Result | None] = SettingsHistory(None, most=_KEPT)
         for runner in (self.running, self.saving):
             runner.failed.connect(self.failed)
             runner.idle.connect(self.busy_changed)
-        self.running.failed.connect(lambda _: self._forget_aligned())
+        self.running.failed.connect(lambda _: self._forget_all())
         self.running.cancelled.connect(self._on_cancelled)
         self.saving.cancelled.connect(lambda: self.said.emit("Cancelled; nothing was written."))
 
@@ -78,6 +79,7 @@ class Registering(QObject):
     def register(self, asked: Asked, settings: RegistrationSettings, title: str) -> None:
         """Register what is chosen; what was found before is kept until this is done."""
         self._forget_aligned()
+        self._asked = asked
         self.running.start(
             lambda control: work.register(control, asked, settings),
             title=title,
@@ -119,7 +121,7 @@ class Registering(QObject):
         """End all work and let go of all results."""
         for runner in (self.running, self.saving):
             runner.close()
-        self._forget_aligned()
+        self._forget_all()
         self._history = SettingsHistory(None)
 
     def _on_told(self, message: Any) -> None:
@@ -131,12 +133,20 @@ class Registering(QObject):
     def _on_done(self, result: Result) -> None:
         self._forget_aligned()
         self._history.change(result)
+        asked, self._asked = self._asked, None
         self.changed.emit()
-        self.said.emit("Registered." if result.whole else "Stopped; the linear alignment was kept.")
+        said = "Registered." if result.whole else "Stopped; the linear alignment was kept."
+        if asked is not None and asked.displaced:
+            said += (
+                f" {' and '.join(asked.displaced)} was moved since it began: the result is that "
+                "of the scans as they lay then."
+            )
+        self.said.emit(said)
 
     def _on_cancelled(self) -> None:
         aligned, self._aligned = self._aligned, None
         if aligned is None:
+            self._asked = None
             self.said.emit("Cancelled; nothing was changed.")
             return
         self.running.start(
@@ -148,3 +158,6 @@ class Registering(QObject):
 
     def _forget_aligned(self) -> None:
         self._aligned = None
+
+    def _forget_all(self) -> None:
+        self._aligned = self._asked = None

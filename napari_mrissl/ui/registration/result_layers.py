@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
+from napari_mrissl.ui.inspector.source_box import is_scan
 from napari_mrissl.ui.layers import add_labels, add_volume, image_layer, labels_layer
 from napari_mrissl.ui.registration.result import Result
 
@@ -15,7 +17,7 @@ _LABELS_OPACITY = 0.45
 
 
 class ResultLayers:
-    """Shows one result.
+    """Shows one result; names, and contrast for the same scan, stay as the user set them.
 
     Attributes
     ----------
@@ -27,6 +29,8 @@ class ResultLayers:
         self._viewer = viewer
         self.moved: Image | None = None
         self.labels: Labels | None = None
+        self._named: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()
+        self._window: tuple[float, float] | None = None
 
     @property
     def shown(self) -> bool:
@@ -38,15 +42,19 @@ class ResultLayers:
         if result is None:
             self._remove(self.moved)
             self._remove(self.labels)
-            self.moved = self.labels = None
+            self.forget()
             return
         window = result.scans.moving.display_window()
         name = result.moved.name
         if self._there(self.moved):
             self._replace(self.moved, image_layer(result.moved), name)
-            self.moved.contrast_limits = window  # type: ignore[union-attr]
+            if window != self._window:
+                self.moved.contrast_limits = window  # type: ignore[union-attr]
         else:
             self.moved = add_volume(self._viewer, result.moved, contrast_limits=window)
+            self._named[self.moved] = name
+            self._put_above_scans(self.moved)
+        self._window = window
         labels = result.moved_labels
         if labels is None:
             self._remove(self.labels)
@@ -59,10 +67,19 @@ class ResultLayers:
             self.labels = add_labels(
                 self._viewer, result.scans.fixed, labels, title, opacity=_LABELS_OPACITY
             )
+            self._named[self.labels] = title
 
     def forget(self) -> None:
         """Let go of the layers, which stay in the viewer."""
         self.moved = self.labels = None
+        self._named.clear()
+
+    def _put_above_scans(self, moved: Image) -> None:
+        """Not over labels, points and drawings, which it would hide."""
+        layers = self._viewer.layers
+        scans = [n for n, layer in enumerate(layers) if is_scan(layer) and layer is not moved]
+        if scans:
+            layers.move(layers.index(moved), max(scans) + 1)
 
     def _there(self, layer: Layer | None) -> bool:
         return layer is not None and layer in self._viewer.layers
@@ -76,4 +93,6 @@ class ResultLayers:
         layer.data = data
         layer.scale, layer.translate = settings["scale"], settings["translate"]
         layer.metadata = settings["metadata"]
-        layer.name = name
+        # A name that the user gave stays.
+        if layer.name == self._named.get(layer):
+            layer.name = self._named[layer] = name

@@ -23,6 +23,14 @@ _MEASURES = {
     "dice": ("Dice", "Overlap: 1 is the same; more is better"),
     "hd95_mm": ("HD95 (mm)", "95 of 100 surface points are nearer than this; less is better"),
 }
+_LANDMARKS = {"mean_mm": "landmarks: mean mm", "largest_mm": "landmarks: largest mm"}
+_LANDMARKS_TIPS = {
+    "landmarks: mean mm": "Distance of the points of both scans in mm; less is better",
+    "landmarks: largest mm": "Distance of the pair that is farthest apart, in mm",
+}
+_FITTED = (
+    "The alignment was fitted to these landmarks: their error is no measure of what it is worth."
+)
 _TIPS = (
     "Label, by its name where the layer says it",
     "As the files have the scans",
@@ -36,7 +44,7 @@ _HINT = (
 
 
 class ScoresTab(QWidget):
-    """A table by label, one measure at a time, and a sentence on landmarks."""
+    """A table by label, one measure at a time, and below it the errors of landmarks."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -55,14 +63,14 @@ class ScoresTab(QWidget):
         header.setMinimumSectionSize(30)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.landmarks = sentence("How far apart the points of both scans are")
+        self.fitted = sentence("Whether the landmarks say what the result is worth")
         self.hint = sentence("How to measure")
         self.hint.setText(_HINT)
         layout = column(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.addLayout(row(label_of("Show", self.measure), (self.measure, 1), self.copy))
         layout.addWidget(self.table, 1)
-        layout.addWidget(self.landmarks)
+        layout.addWidget(self.fitted)
         layout.addWidget(self.hint)
         layout.addStretch(0)
         self.measure.currentIndexChanged.connect(lambda _: self._fill())
@@ -93,7 +101,7 @@ class ScoresTab(QWidget):
                     values = (f"{result.scores[state][label][key]:.6g}" for state in STATES)
                     lines.append(",".join((f"label {label}", key, *values)))
             if result.errors:
-                for key in ("mean_mm", "largest_mm"):
+                for key in _LANDMARKS:
                     values = (f"{result.errors[state][key]:.6g}" for state in STATES)
                     lines.append(",".join(("landmarks", key, *values)))
         return "\n".join(lines) + "\n"
@@ -110,9 +118,10 @@ class ScoresTab(QWidget):
                 name = result.scans.names.get(one)
                 title = f"{one} {name}" if name else str(one)
                 lines.append((title, [scores[s][one][key] for s in STATES]))
-        self.table.setRowCount(len(lines))
-        for line, (title, values) in enumerate(lines):
-            texts = [title, *(_shown(value, key) for value in values)]
+        rows = [[title, *(_shown(value, key) for value in values)] for title, values in lines]
+        rows += _landmarks(result)
+        self.table.setRowCount(len(rows))
+        for line, texts in enumerate(rows):
             for place, text in enumerate(texts):
                 item = QTableWidgetItem(text)
                 if place:
@@ -120,13 +129,14 @@ class ScoresTab(QWidget):
                         Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
                     )
                 else:
-                    item.setToolTip(title)
+                    item.setToolTip(_LANDMARKS_TIPS.get(text, text))
                 self.table.setItem(line, place, item)
-        self.table.setVisible(bool(lines))
+        measured = bool(rows)
+        self.table.setVisible(measured)
         self.measure.setEnabled(bool(lines))
-        self.landmarks.setText("" if result is None else _landmarks(result))
-        self.landmarks.setVisible(bool(self.landmarks.text()))
-        measured = bool(lines) or self.landmarks.isVisibleTo(self)
+        fitted = result is not None and result.found.settings.initial == "landmarks"
+        self.fitted.setText(_FITTED if fitted else "")
+        self.fitted.setVisible(fitted)
         self.copy.setEnabled(measured)
         self.hint.setText(_hint(result, measured))
         self.hint.setVisible(bool(self.hint.text()))
@@ -155,13 +165,10 @@ def _shown(value: float, key: str) -> str:
     return f"{value:.3f}" if key == "dice" else f"{value:.1f}"
 
 
-def _landmarks(result: Result) -> str:
-    errors, places = result.errors, result.scans.extras.landmarks
-    if not errors or places is None:
-        return ""
-    before, linear, after = (
-        f"{errors[state]['mean_mm']:.1f} mm (at most {errors[state]['largest_mm']:.1f})"
-        for state in STATES
-    )
-    points = f"{len(places)} point{'s' * (len(places) != 1)}"
-    return f"{points}: {before} apart before, {linear} after the linear part, {after} after all."
+def _landmarks(result: Result | None) -> list[list[str]]:
+    if result is None or not result.errors:
+        return []
+    return [
+        [title, *(f"{result.errors[state][key]:.1f}" for state in STATES)]
+        for key, title in _LANDMARKS.items()
+    ]

@@ -25,6 +25,7 @@ _INITIAL = {
     "header": ("Headers", "Where the files say that the scans are"),
     "centres": ("Middles of grids", "The middles of both grids on each other"),
     "moments": ("Centres of mass", "Centres of mass on each other, and principal axes"),
+    "landmarks": ("Landmarks", "A map fitted to points in both scans: three pairs at least"),
 }
 _LINEAR = {
     "none": ("none", "Only what it begins with"),

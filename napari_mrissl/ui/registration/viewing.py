@@ -55,6 +55,11 @@ class Viewing(QObject):
         tab.view_wanted.connect(self._on_view)
         tab.part_changed.connect(lambda: self._draw(*NAMES))
         tab.cursor_wanted.connect(self._on_cursor)
+        self.overlays.shown.connect(
+            lambda name: tab.show_scale(name, self.overlays.scales.get(name))
+        )
+        self.overlays.gone.connect(lambda name: tab.boxes[name].setChecked(False))
+        self.cursor.gone.connect(lambda: tab.cursor.setChecked(False))
         self.flicker.turned.connect(tab.show_seen)
         self.cursor.moved.connect(tab.show_places)
         viewer.dims.events.order.connect(self._on_order)
@@ -89,7 +94,9 @@ class Viewing(QObject):
         result, fixed = self._result, self._fixed_layer()
         if result is None or fixed is None:
             self._tab.show_seen("")
-            self.refused.emit("The fixed scan is no longer open: nothing can flicker.")
+            self.refused.emit(
+                "The fixed scan is not open as it was registered: put it back, or register again."
+            )
             return
         if not self.layers.shown:
             self.layers.show(result)
@@ -106,6 +113,7 @@ class Viewing(QObject):
     def _on_view(self, name: str, on: bool) -> None:
         if not on:
             self.overlays.hide(name)
+            self._tab.show_scale(name, None)
             return
         if name == CHECKERBOARD:
             # It would be drawn over what is to be compared.

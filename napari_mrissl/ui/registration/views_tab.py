@@ -9,6 +9,7 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QGridLayout, QLabel, QWidget
 
 from napari_mrissl.ui.recorder.parts import button, column, decimal, label_of, sentence
+from napari_mrissl.ui.registration.colour_scale import ColourScale, Scale
 from napari_mrissl.ui.registration.overlays import ARROWS, CHECKERBOARD, GRID, JACOBIAN
 from napari_mrissl.ui.registration.pictures import Part
 from napari_mrissl.ui.registration.result import Result
@@ -67,6 +68,8 @@ class ViewsTab(QWidget):
         Link the cursor, or no longer.
     boxes : dict of QCheckBox
         By the layer's name.
+    scales : dict of ColourScale
+        What the colours of arrows and map stand for, by the layer's name.
     measures : dict of QDoubleSpinBox
         In mm, by the layer's name.
     """
@@ -87,11 +90,17 @@ class ViewsTab(QWidget):
         self._part: Part = "field"
         self.boxes: dict[str, QCheckBox] = {}
         self.measures: dict[str, QDoubleSpinBox] = {}
+        self.scales = {
+            ARROWS: ColourScale("What the colours of the arrows stand for"),
+            JACOBIAN: ColourScale("What the colours of the map stand for"),
+        }
         self.folds = sentence("Share of voxels at which space folds")
         self.cursor = QCheckBox("Linked cursor")
         self.cursor.setToolTip(
-            "Move the mouse over the main view: blue is its place, orange where the moving scan "
-            "has the same anatomy"
+            "Move the mouse over the main view in 2D, or the crosshair of the slice views: blue "
+            "is that place, orange where the moving scan has the same anatomy, seen onto this "
+            "slice. In 3D the mouse has no depth and is not followed; in napari's grid "
+            "view the marks have a cell of their own, and only the places below count"
         )
         self.places = sentence("The two places in mm: right, anterior, superior of the origin")
         self.hint = sentence("What views need")
@@ -137,6 +146,11 @@ class ViewsTab(QWidget):
         self.folds.setText("" if result is None else _folds(result))
         self.folds.setVisible(bool(self.folds.text()))
 
+    def show_scale(self, name: str, scale: Scale | None) -> None:
+        """What the colours of a layer stand for; None while it is not shown."""
+        if name in self.scales:
+            self.scales[name].present(scale)
+
     def show_seen(self, name: str) -> None:
         """Which layer flickers in now; ``""`` when it has stopped."""
         self.seen.setText(f"Seen now: {name}" if name else "")
@@ -164,7 +178,8 @@ class ViewsTab(QWidget):
         grid.addWidget(QLabel("every"), 0, 1)
         grid.addWidget(self.pace, 0, 2)
         grid.addWidget(self.seen, 1, 0, 1, 3)
-        for number, (name, one) in enumerate(_SHOWN.items(), 2):
+        number = 2
+        for name, one in _SHOWN.items():
             box = QCheckBox(one.title)
             box.setToolTip(one.tip)
             box.toggled.connect(lambda on, name=name: self.view_wanted.emit(name, on))
@@ -180,7 +195,11 @@ class ViewsTab(QWidget):
                 every.setToolTip(tip)
                 grid.addWidget(every, number, 1)
                 grid.addWidget(field, number, 2)
-        last = 2 + len(_SHOWN)
+            number += 1
+            if name in self.scales:
+                grid.addWidget(self.scales[name], number, 0, 1, 3)
+                number += 1
+        last = number
         grid.addWidget(self.folds, last, 0, 1, 3)
         grid.addWidget(label_of("Drawn of", self.part), last + 1, 0)
         grid.addWidget(self.part, last + 1, 1, 1, 2)

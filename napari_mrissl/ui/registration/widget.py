@@ -23,6 +23,8 @@ from napari_mrissl.ui.pretraining.curves import Look
 from napari_mrissl.ui.recorder.parts import button, column, scrolled
 from napari_mrissl.ui.registration import work
 from napari_mrissl.ui.registration.asked import Asked
+from napari_mrissl.ui.registration.landmark_layers import LandmarkLayers
+from napari_mrissl.ui.registration.landmarks_box import LandmarksBox
 from napari_mrissl.ui.registration.memory import state_of, take_state
 from napari_mrissl.ui.registration.pair_box import FIXED, MOVING, PairBox
 from napari_mrissl.ui.registration.registering import Registering
@@ -58,6 +60,8 @@ class RegistrationPanel(DockPanel, QWidget):
         The viewer.
     pair : PairBox
         What is registered.
+    landmarks : LandmarkLayers
+        Points that are placed in both scans.
     settings_box : SettingsBox
         How.
     registering : Registering
@@ -73,6 +77,8 @@ class RegistrationPanel(DockPanel, QWidget):
         self.viewer = real_viewer(viewer)
         self._closed = False
         self.pair = PairBox(self.viewer)
+        self.landmarks = LandmarkLayers(self.viewer, self.pair, self)
+        self.landmarks_box = LandmarksBox(self.landmarks)
         self.settings_box = SettingsBox()
         self.start = button("Register", "Bring the moving scan onto the fixed one")
         self.start.setStyleSheet("font-weight: bold;")
@@ -108,11 +114,13 @@ class RegistrationPanel(DockPanel, QWidget):
     def register(self) -> None:
         """Register what is chosen, in the background."""
         self.status.say("")
+        self.landmarks.stop()
         if not self.settings_box.valid:
             self.status.say_failure("Mend the setting with the red name first.")
             return
         try:
             asked = Asked(self.pair.side(FIXED), self.pair.side(MOVING))
+            asked.check(self.settings_box.settings)
         except MrisslError as error:
             self.status.say_failure(str(error))
             return
@@ -174,6 +182,7 @@ class RegistrationPanel(DockPanel, QWidget):
             runner.close()
         self.viewing.shut_down()
         self.registering.close()
+        self.landmarks.close()
         self.pair.disconnect_viewer()
         self.run_tab.shut_down()
         self.scores_tab.present(None)
@@ -193,7 +202,14 @@ class RegistrationPanel(DockPanel, QWidget):
 
     def minimumSizeHint(self) -> QSize:
         """Never narrower than the controls."""
-        parts = (self.pair, self.settings_box, self.run_tab, self.views_tab, self.scores_tab)
+        parts = (
+            self.pair,
+            self.landmarks_box,
+            self.settings_box,
+            self.run_tab,
+            self.views_tab,
+            self.scores_tab,
+        )
         return QSize(max(part.minimumSizeHint().width() for part in parts) + 26, 360)
 
     def sizeHint(self) -> QSize:
@@ -204,7 +220,11 @@ class RegistrationPanel(DockPanel, QWidget):
         chosen = QWidget()
         inner = column(chosen)
         inner.setContentsMargins(6, 2, 6, 2)
-        inner.addWidget(section("Scans", self.pair))
+        scans = QWidget()
+        below = column(scans)
+        below.addWidget(self.pair)
+        below.addWidget(self.landmarks_box)
+        inner.addWidget(section("Scans", scans))
         inner.addWidget(section("How", self.settings_box))
         inner.addStretch(1)
         page = QWidget()
@@ -229,6 +249,7 @@ class RegistrationPanel(DockPanel, QWidget):
         self.start.clicked.connect(self.register)
         self.pair.changed.connect(self.find_cost)
         self.pair.swapped.connect(box.swap_windows)
+        self.landmarks_box.refused.connect(self.status.say_failure)
         box.changed.connect(self.find_cost)
         box.invalid.connect(self.status.say_failure)
         self.run_tab.undo_wanted.connect(self.undo)

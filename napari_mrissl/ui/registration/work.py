@@ -44,9 +44,12 @@ class Planned(NamedTuple):
         """Time, memory and grid in words."""
         shape = " x ".join(map(str, self.shape))
         why = ", coarser as memory is short" if self.coarser else ""
+        memory = self.needed.ram_bytes / 2**30
+        least = 0.1
+        taken = f"{memory:.1f}" if memory >= least else f"less than {least}"
         return (
             f"The field takes about {clock(self.needed.seconds)} on one core and "
-            f"{self.needed.ram_bytes / 2**30:.1f} GiB; scans are compared at "
+            f"{taken} GiB; scans are compared at "
             f"{self.spacing_mm:.2g} mm, {shape}{why}."
         )
 
@@ -93,6 +96,7 @@ def register(control: Control, asked: Asked, settings: RegistrationSettings) -> 
         settings,
         fixed_mask=scans.extras.fixed_mask,
         moving_mask=scans.moving_mask,
+        landmarks=scans.extras.landmarks,
         told=control.send,
         aligned=lambda found: control.send(Aligned(found, scans)),
         progress=lambda part, step: control.progress(
