@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -123,6 +124,27 @@ def test_guided_by_body_coordinates(tmp_path):
     for ratio, losses in what["guides"].items():
         assert f"at {ratio} dB by chance" in said
         assert f"told true {losses['true']:.3f}, off {losses['off']:.3f}" in said
+
+
+def test_register_two_scans(tmp_path):
+    said = run("register_two_scans.py", tmp_path)
+    before, rigid, after = (
+        float(mm) for mm in re.search(
+            r"error by the headers (.+) mm, after the rigid alignment (.+) mm, "
+            r"after the deformable one (.+) mm", said
+        ).groups()
+    )  # fmt: skip
+    assert 9 < before < 11
+    assert after < 0.5 * rigid < 1
+    facts = json.loads((tmp_path / "result" / "registration.json").read_text("utf-8"))
+    assert facts["labels"]["after"]["2"]["dice"] > 0.93
+    assert float(re.search(r"SimpleITK differs by (\S+)", said)[1]) < 1e-5
+    first = float(re.search(r"most of them agree with is (\S+) mm off", said)[1])
+    assert first < before / 2
+    assert float(re.search(r"to the other scan: Dice (\S+)", said)[1]) > 0.9
+    for name in ("before.png", "after.png"):
+        with Image.open(tmp_path / name) as picture:
+            assert picture.size == (4 * 98, 4 * 116)
 
 
 def test_does_the_network_know_where_it_is(tmp_path):

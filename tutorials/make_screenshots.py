@@ -1,7 +1,9 @@
 """Rebuild the README's pictures, each of the widgets a user has, at work:  make shots.
 
 ``python tutorials/make_screenshots.py docs RUN`` takes a trained run of the observable tasks, of
-dynamics, of body coordinates or of diffusion, and makes the pictures of its page in docs alone.
+dynamics, of body coordinates or of diffusion, and makes the pictures of its page in docs alone;
+``docs FIXED MOVING`` those of registration, and ``docs FIXED MOVING FIXED_LABELS MOVING_LABELS``
+that of its scores.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from PIL import Image
 from napari_mrissl.assets import asset
 from napari_mrissl.cli import main as main_command
 from napari_mrissl.features.recolouring import Recolouring, recoloured
+from napari_mrissl.registration import PRESETS, RegistrationSettings
 from napari_mrissl.segmentation.finetuning import FinetuneSettings
 from napari_mrissl.synthesis.deformation import DeformationSettings, Sampler, draw_deformation
 from napari_mrissl.synthesis.head_templates import cubic_affine, cubic_volume
@@ -27,7 +30,8 @@ from napari_mrissl.trajectories import Dataset, Flight, flight_info, open_or_cre
 from napari_mrissl.ui import demo, docks
 from napari_mrissl.ui.inspector.diffusion import probe_grid
 from napari_mrissl.ui.inspector.vectorpose.choice import CropChoice
-from napari_mrissl.ui.layers import add_labels, add_volume
+from napari_mrissl.ui.layers import add_labels, add_volume, volume_of
+from napari_mrissl.ui.registration.pair_box import FIXED, MOVING
 from napari_mrissl.ui.workspaces import open_workspace
 from napari_mrissl.volumes import read, write_image
 from napari_mrissl.volumes.samples import TISSUE_NAMES, mni152, mni152_tissues
@@ -291,6 +295,52 @@ def parts_of_diffusion(folder: Path, run: Path) -> None:
     viewer.close()
 
 
+def registration(folder: Path, fixed: Path, moving: Path, *labels: Path) -> None:
+    """Two scans before and after their registration; of labelled ones the table of scores."""
+    viewer = opened("dark")
+    shown = [add_volume(viewer, read(path)) for path in (fixed, moving)]
+    marked = [
+        add_labels(viewer, volume_of(scan), read(path).data, f"labels of {scan.name}")
+        for scan, path in zip(shown, labels, strict=False)
+    ]
+    panel = panel_of(viewer, "Registration")
+    tab, settings = panel.views_tab, PRESETS["same person"]
+    for side, scan in zip((FIXED, MOVING), shown, strict=True):
+        panel.pair.choose(side, "scan", scan)
+    for side, layer in zip((FIXED, MOVING), marked, strict=False):
+        panel.pair.choose(side, "labels", layer)
+    viewer.dims.set_point(0, float(np.mean(shown[0].extent.world[:, 0])))
+
+    def run(chosen: RegistrationSettings) -> None:
+        panel.settings_box.show_settings(chosen)
+        demo.wait_until(panel.start.isEnabled, "what the scans take")
+        panel.start.click()
+        demo.settle(0.5)
+        demo.wait_until(lambda: not panel.busy, "the registration")
+
+    def show(name: str, *boxes: str) -> None:
+        panel.tabs.setCurrentIndex(2)
+        for box, button in tab.boxes.items():
+            button.setChecked(box in boxes)
+        demo.settle(0.5)
+        demo.wait_until(lambda: not panel.busy, name)
+        viewer.reset_view()
+        shoot(viewer, folder / f"registration_{name}_dark.png")
+
+    if labels:
+        run(settings)
+        panel.tabs.setCurrentIndex(3)
+        viewer.reset_view()
+        shoot(viewer, folder / "registration_scores_dark.png")
+    else:
+        run(settings.model_copy(update={"linear": "none", "deformable": False}))
+        show("before", "checkerboard")
+        run(settings)
+        show("after", "checkerboard")
+        show("field", "displacement", "Jacobian determinant")
+    viewer.close()
+
+
 def finetuning(target: Path, scratch: Path) -> None:
     """Three brains made of the template, and one of the two that were segmented by the third."""
     viewer = opened("dark")
@@ -327,14 +377,18 @@ def finetuning(target: Path, scratch: Path) -> None:
     viewer.close()
 
 
-def main(folder: Path, run: Path | None = None) -> None:
-    """All pictures, into a folder; or those of one trained run."""
+def main(folder: Path, *given: Path) -> None:
+    """All pictures, into a folder; or those of one trained run, or of a pair of scans."""
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as made:
         scratch = Path(made)
         # The lists of runs and datasets in the pictures are not the user's own.
         os.environ["MRISSL_DATA_DIR"] = str(scratch / "data")
-        if run is not None:
+        if len(given) > 1:
+            registration(folder, *given)
+            return
+        if given:
+            (run,) = given
             parts = {
                 "observable": parts_of_observable,
                 "dynamics": parts_of_navigation,
@@ -355,4 +409,4 @@ def main(folder: Path, run: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"), *map(Path, sys.argv[2:3]))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"), *map(Path, sys.argv[2:]))
