@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from napari_mrissl.errors import MrisslError
@@ -81,6 +82,7 @@ def _deformed(
     del pools
     seen = torch.from_numpy((fixed.seen & moving.seen).astype(np.float32))[None].to(device)
     weights = {step: functional.avg_pool3d(seen, step)[0] for step in {coarse, fine}}
+    del seen
 
     def found(first: torch.Tensor, second: torch.Tensor, begin: float) -> torch.Tensor:
         width = (_SEARCH - _FEATURES) / (1 + settings.inverse_consistent)
@@ -113,8 +115,15 @@ def _deformed(
         learning_rate=settings.learning_rate,
         told=tell,
     )
-    in_voxels = fine * result.permute(1, 2, 3, 0).double().cpu().numpy()
-    return np.ascontiguousarray(in_voxels @ fixed.grid.affine[:3, :3].T, np.float32)
+    return _in_mm(result.permute(1, 2, 3, 0), fine, fixed.grid.affine)
+
+
+def _in_mm(field: torch.Tensor, step: int, affine: NDArray[np.float64]) -> Field:
+    """A field (Z, Y, X, 3) in nodes of so many voxels in RAS mm; double only slice by slice."""
+    found = np.empty(tuple(field.shape), np.float32)
+    for out, here in zip(found, field, strict=True):
+        out[:] = (step * here.double().cpu().numpy()) @ affine[:3, :3].T
+    return found
 
 
 def _device(name: str) -> torch.device:

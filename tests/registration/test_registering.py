@@ -177,8 +177,6 @@ def test_memory_bounds_the_grid(pair):
     found = register(pair.fixed, pair.moving, bounded.model_copy(update={"iterations": 20}))
     assert found.spacing_mm == pytest.approx(grid.spacing.mean())
     assert estimate(pair.fixed, bounded).seconds < estimate(pair.fixed, PLAIN).seconds * 100
-    with pytest.raises(MrisslError, match="suffice"):
-        plan(pair.fixed, bounded.model_copy(update={"memory_gib": 1e-5}))
 
 
 def test_the_user_can_stop_it(pair):
