@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch.nn import functional
 
 from napari_mrissl.errors import MrisslError
@@ -115,7 +116,17 @@ def _deformed(
         learning_rate=settings.learning_rate,
         told=tell,
     )
-    return _in_mm(result.permute(1, 2, 3, 0), fine, fixed.grid.affine)
+    smooth = _smoothed(result, settings.field_smoothing / fine)
+    return _in_mm(smooth.permute(1, 2, 3, 0), fine, fixed.grid.affine)
+
+
+def _smoothed(field: torch.Tensor, sigma: float) -> torch.Tensor:
+    """A field (3, Z, Y, X) through a Gaussian of this standard deviation in nodes."""
+    if sigma == 0:
+        return field
+    values = field.float().cpu().numpy()
+    parts = [ndimage.gaussian_filter(part, sigma, mode="nearest") for part in values]
+    return torch.from_numpy(np.stack(parts))
 
 
 def _in_mm(field: torch.Tensor, step: int, affine: NDArray[np.float64]) -> Field:
