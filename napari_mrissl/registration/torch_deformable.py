@@ -19,6 +19,7 @@ from napari_mrissl.registration.torch_adam import matching_of, refined
 from napari_mrissl.registration.torch_convex import made_consistent, search
 from napari_mrissl.registration.torch_descriptors import descriptors, reduced
 from napari_mrissl.registration.transform import Field
+from napari_mrissl.registration.unfolding import unfolded
 
 _FEATURES, _SEARCH = 0.4, 0.6
 """Parts of the work at which the features are there, and the search is done."""
@@ -117,7 +118,10 @@ def _deformed(
         told=tell,
     )
     smooth = _smoothed(result, settings.field_smoothing / fine)
-    return _in_mm(smooth.permute(1, 2, 3, 0), fine, fixed.grid.affine)
+    del result
+    return unfolded(
+        _in_mm(smooth.permute(1, 2, 3, 0), fine, fixed.grid.affine), fixed.grid.nodes(fine)
+    )
 
 
 def _smoothed(field: torch.Tensor, sigma: float) -> torch.Tensor:

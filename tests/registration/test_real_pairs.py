@@ -46,4 +46,4 @@ def test_smooth_warps_of_label_maps_are_found():
                 folds[name].append(fold_share(jacobian(field, Grid.of(pair.fixed))))
     assert np.mean(falls["smooth"]) >= 0.6
     assert np.mean(falls["smooth"]) >= np.mean(falls["default"]) + 0.05
-    assert np.mean(folds["smooth"]) <= 0.005
+    assert max(folds["smooth"] + folds["default"]) <= 0.005
