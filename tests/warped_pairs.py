@@ -56,6 +56,19 @@ def smooth_field(side: int, peak: float, seed: int, sigma: float = 24.0) -> NDAr
     return smooth * (peak / np.linalg.norm(smooth, axis=-1).max())
 
 
+def label_cube(volume: Volume, side: int = SIDE) -> NDArray[np.uint8]:
+    """A label map brought to a cube around what it shows, its labels counted from 0."""
+    body = np.argwhere(volume.data > 0)
+    low, high = body.min(0), body.max(0) + 1
+    width = 1.08 * (high - low).max()
+    steps = (np.arange(side) + 0.5) * width / side - width / 2
+    places = np.rint(((low + high) / 2)[:, None] + steps).astype(int)
+    found = ndimage.map_coordinates(
+        volume.data.astype(np.int32), np.meshgrid(*places, indexing="ij"), order=0, mode="constant"
+    )
+    return np.unique(found, return_inverse=True)[1].reshape(found.shape).astype(np.uint8)
+
+
 def warped_pair(
     index: int, seed: int = 0, side: int = SIDE, labels: NDArray[np.uint8] | None = None
 ) -> WarpedPair:

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from napari_mrissl.registration.pair_files import Outcome, PairFiles
     from napari_mrissl.registration.settings import RegistrationSettings
 
-_PRESETS = {"same-person": "same person", "mr-mr": "MR to MR", "mr-ct": "MR to CT"}
+_PRESETS = {
+    "same-person": "same person",
+    "smooth": "smooth",
+    "mr-mr": "MR to MR",
+    "mr-ct": "MR to CT",
+}
 
 _BESIDE = ("labels", "fixed_labels", "mask", "fixed_mask", "landmarks")
 
@@ -28,7 +33,7 @@ def register(
     /,
     *,
     out: Path,
-    preset: Literal["same-person", "mr-mr", "mr-ct"] = "same-person",
+    preset: Literal["same-person", "smooth", "mr-mr", "mr-ct"] = "same-person",
     initial: Literal["header", "centres", "moments", "landmarks"] | None = None,
     linear: Literal["none", "rigid", "affine"] | None = None,
     rigid_only: Flag = False,
@@ -69,7 +74,8 @@ def register(
     out
         The folder for the results; new or empty.
     preset
-        Where all other settings begin: same-person, mr-mr, or mr-ct (the fixed scan is the CT).
+        Where all other settings begin: same-person, smooth (slower, and closer where the
+        displacement is smooth), mr-mr, or mr-ct (the fixed scan is the CT).
     initial
         Begin with the headers, the middles of both grids, centres of mass and axes, or a map that
         is fitted to the landmarks (whose error then is no measure of the result).

@@ -72,15 +72,19 @@ def prepared(
         If the scan is the same everywhere there, or its mask empty.
     """
     field = transform.displacements(grid)
+    # One number seen everywhere, since the scan may be far larger than the grid.
     inside = np.broadcast_to(np.uint8(1), volume.shape)
-    seen = warped_labels(np.ascontiguousarray(inside), volume, field, grid).view(bool)
+    seen = warped_labels(inside, volume, field, grid).view(bool)
     image = warped(volume, field, grid, edge=True)
+    kept = None
+    if mask is not None:
+        as_numbers = np.ascontiguousarray(mask, bool).view(np.uint8)
+        kept = warped_labels(as_numbers, volume, field, grid).view(bool)
+    del field
     # What is no number is darkness.
     low, high = window if window is not None else (-np.inf, np.inf)
     np.clip(np.nan_to_num(image, copy=False, posinf=0, neginf=0), low, high, out=image)
-    kept = None
-    if mask is not None:
-        kept = warped_labels(mask.astype(np.uint8), volume, field, grid).view(bool)
+    if kept is not None:
         if not kept.any():
             raise MrisslError(
                 "holds no voxel in the common field of view",
@@ -110,5 +114,7 @@ def _filled(image: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.f
     from scipy import ndimage
 
     nearest = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
-    found: NDArray[np.float32] = image[tuple(nearest)]
+    found = np.empty_like(image)
+    for part, *places in zip(found, *nearest, strict=True):
+        part[:] = image[tuple(places)]
     return found

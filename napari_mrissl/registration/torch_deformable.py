@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import ndimage
 from torch.nn import functional
 
 from napari_mrissl.errors import MrisslError
@@ -17,6 +19,7 @@ from napari_mrissl.registration.torch_adam import matching_of, refined
 from napari_mrissl.registration.torch_convex import made_consistent, search
 from napari_mrissl.registration.torch_descriptors import descriptors, reduced
 from napari_mrissl.registration.transform import Field
+from napari_mrissl.registration.unfolding import unfolded
 
 _FEATURES, _SEARCH = 0.4, 0.6
 """Parts of the work at which the features are there, and the search is done."""
@@ -81,6 +84,7 @@ def _deformed(
     del pools
     seen = torch.from_numpy((fixed.seen & moving.seen).astype(np.float32))[None].to(device)
     weights = {step: functional.avg_pool3d(seen, step)[0] for step in {coarse, fine}}
+    del seen
 
     def found(first: torch.Tensor, second: torch.Tensor, begin: float) -> torch.Tensor:
         width = (_SEARCH - _FEATURES) / (1 + settings.inverse_consistent)
@@ -113,8 +117,28 @@ def _deformed(
         learning_rate=settings.learning_rate,
         told=tell,
     )
-    in_voxels = fine * result.permute(1, 2, 3, 0).double().cpu().numpy()
-    return np.ascontiguousarray(in_voxels @ fixed.grid.affine[:3, :3].T, np.float32)
+    smooth = _smoothed(result, settings.field_smoothing / fine)
+    del result
+    return unfolded(
+        _in_mm(smooth.permute(1, 2, 3, 0), fine, fixed.grid.affine), fixed.grid.nodes(fine)
+    )
+
+
+def _smoothed(field: torch.Tensor, sigma: float) -> torch.Tensor:
+    """A field (3, Z, Y, X) through a Gaussian of this standard deviation in nodes."""
+    if sigma == 0:
+        return field
+    values = field.float().cpu().numpy()
+    parts = [ndimage.gaussian_filter(part, sigma, mode="nearest") for part in values]
+    return torch.from_numpy(np.stack(parts))
+
+
+def _in_mm(field: torch.Tensor, step: int, affine: NDArray[np.float64]) -> Field:
+    """A field (Z, Y, X, 3) in nodes of so many voxels in RAS mm; double only slice by slice."""
+    found = np.empty(tuple(field.shape), np.float32)
+    for out, here in zip(found, field, strict=True):
+        out[:] = (step * here.double().cpu().numpy()) @ affine[:3, :3].T
+    return found
 
 
 def _device(name: str) -> torch.device:

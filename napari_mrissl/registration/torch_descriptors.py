@@ -63,13 +63,18 @@ def reduced(fixed: Pools, moving: Pools, channels: int, finest: int) -> tuple[Po
     count = len(fixed[finest])
     if not 0 < channels < count:
         return fixed, moving
-    samples = []
+    sums = torch.zeros(count, dtype=torch.float64)
+    products = torch.zeros((count, count), dtype=torch.float64)
+    nodes = 0
     for pools in (fixed, moving):
         flat = pools[finest].flatten(1)
-        step = max(1, flat.shape[1] // _SAMPLE)
-        samples.append(flat[:, ::step].double().cpu())
-    sample = torch.cat(samples, 1)
-    values, vectors = torch.linalg.eigh(torch.cov(sample))
+        # A copy of all scans' samples side by side would be the peak of a small registration.
+        sample = flat[:, :: max(1, flat.shape[1] // _SAMPLE)].double().cpu()
+        sums += sample.sum(1)
+        products += sample @ sample.T
+        nodes += sample.shape[1]
+    means = sums / nodes
+    values, vectors = torch.linalg.eigh(products / nodes - torch.outer(means, means))
     axes = vectors[:, values.argsort(descending=True)[:channels]].T * (channels / count) ** 0.5
 
     def project(pools: Pools) -> Pools:
@@ -91,8 +96,10 @@ def _blocks(
     if settings.features == "intensity":
         values = scan.image[scan.seen if scan.mask is None else scan.mask]
         low, high = np.percentile(values[:: max(1, values.size // 250_000)], _PERCENTILES)
-        scaled = (scan.image - low) / max(high - low, 1e-12)
-        yield torch.from_numpy(np.clip(scaled, 0, 1)[None].astype(np.float32)).to(device)
+        del values
+        scaled = scan.image - np.float32(low)
+        scaled /= np.float32(max(high - low, 1e-12))
+        yield torch.from_numpy(np.clip(scaled, 0, 1, out=scaled)[None]).to(device)
     if settings.features in ("mind", "both"):
         radius, dilation = settings.mind_radius, settings.mind_dilation
         if device.type == "cpu":

@@ -19,6 +19,7 @@ OWN = "own"
 _PRESETS = {
     "same person": ("Same person", "Rigid from the headers, then a field"),
     "MR to MR": ("MR to MR", "Two people: affine from centres of mass and axes, then a field"),
+    "smooth": ("Smooth", "As the same person, finer and then smoothed: slower, closer"),
     "MR to CT": ("MR to CT (fixed: CT)", "Affine from the middles; the CT clipped to -450..450 HU"),
 }
 _INITIAL = {
