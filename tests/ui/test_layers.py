@@ -314,3 +314,12 @@ def test_a_closed_viewer_is_forgotten():
     del viewer
     gc.collect()
     assert key not in module._kept
+
+
+def test_signalling_voxels_of_a_damaged_file_are_shown_without_a_warning(recwarn):
+    numbers = np.zeros((4, 5, 6))
+    numbers.view(np.uint64)[1, 2, 3] = 0x7FF0000000000001
+    volume = Volume.from_stored(numbers, np.eye(4), slope=2.0, name="damaged")
+    shown = np.asarray(image_layer(volume)[0][:, :, :])
+    assert np.isnan(shown).sum() == 1
+    assert not recwarn.list

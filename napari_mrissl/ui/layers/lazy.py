@@ -150,7 +150,10 @@ class ScaledVoxels(LazyGrid):
     def block(self, ranges: Ranges) -> NDArray[np.float32]:
         """The values of these voxels."""
         stored = self.volume.data[tuple(_as_slice(r) for r in ranges)]
-        return _single(stored * np.float64(self.volume.slope) + self.volume.intercept)
+        # A signalling NaN, which a damaged file may hold, is said at the first sum with it.
+        with np.errstate(invalid="ignore"):
+            values = stored * np.float64(self.volume.slope) + self.volume.intercept
+        return _single(values)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ScaledVoxels:
         return self
