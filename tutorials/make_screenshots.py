@@ -320,10 +320,12 @@ def registration(folder: Path, fixed: Path, moving: Path, *labels: Path) -> None
 
     def show(name: str, *boxes: str) -> None:
         panel.tabs.setCurrentIndex(2)
-        for box, button in tab.boxes.items():
-            button.setChecked(box in boxes)
-        demo.settle(0.5)
-        demo.wait_until(lambda: not panel.busy, name)
+        for button in tab.boxes.values():
+            button.setChecked(False)
+        for box in boxes:
+            tab.boxes[box].setChecked(True)
+            demo.settle(0.5)
+            demo.wait_until(lambda: not panel.busy, name)
         viewer.reset_view()
         shoot(viewer, folder / f"registration_{name}_dark.png")
 
@@ -337,7 +339,7 @@ def registration(folder: Path, fixed: Path, moving: Path, *labels: Path) -> None
         show("before", "checkerboard")
         run(settings)
         show("after", "checkerboard")
-        show("field", "displacement", "Jacobian determinant")
+        show("field", "Jacobian determinant", "displacement")
     viewer.close()
 
 

@@ -15,7 +15,7 @@ from real_pairs import REMARKS, Pair
 from scipy import ndimage
 
 from napari_mrissl.metrics import dice
-from napari_mrissl.registration import RegistrationSettings, Transform, register
+from napari_mrissl.registration import PRESETS, RegistrationSettings, Transform, register
 from napari_mrissl.registration.grids import Grid
 from napari_mrissl.registration.linear import _as_itk, _image
 from napari_mrissl.registration.scores import fold_share
@@ -102,9 +102,12 @@ def b_splines(pair: Pair, linear: NDArray[np.float64]) -> Field:
     return (sitk.GetArrayFromImage(found) * _LPS).astype(np.float32)
 
 
-def _ours(features: str) -> Callable[[Pair, NDArray[np.float64]], Field]:
+_SMOOTH = PRESETS["smooth"].model_dump(exclude_defaults=True)
+
+
+def _ours(features: str, **other: Any) -> Callable[[Pair, NDArray[np.float64]], Field]:
     def run(pair: Pair, linear: NDArray[np.float64]) -> Field:
-        settings = pair.settings.model_copy(update={"features": features})
+        settings = pair.settings.model_copy(update={"features": features, **other})
         there = Transform.of_linear(linear)
         # Registered as `register` does it, from the linear part that all methods share.
         moved = pair.through(there)
@@ -123,6 +126,7 @@ def _ours(features: str) -> Callable[[Pair, NDArray[np.float64]], Field]:
 METHODS: dict[str, Callable[[Pair, NDArray[np.float64]], Field]] = {
     "linear": lambda pair, linear: Transform.of_linear(linear).displacements(Grid.of(pair.fixed)),
     "MIND": _ours("mind"),
+    "MIND, smooth": _ours("mind", **_SMOOTH),
     "network": _ours("network"),
     "both": _ours("both"),
     "SimpleITK B-splines": b_splines,
