@@ -339,6 +339,7 @@ def registration(folder: Path, fixed: Path, moving: Path, *labels: Path) -> None
         show("before", "checkerboard")
         run(settings)
         show("after", "checkerboard")
+        tab.part.setCurrentText("the whole transform")
         show("field", "Jacobian determinant", "displacement")
     viewer.close()
 

@@ -44,10 +44,10 @@ def test_identical_scans_give_a_zero_field(pair, features):
 SMOOTH = PRESETS["smooth"].model_copy(update={"linear": "none"})
 
 
-@pytest.mark.parametrize(("settings", "fall"), [(PLAIN, 0.6), (SMOOTH, 0.65)])
+@pytest.mark.parametrize(("settings", "fall"), [(PLAIN, 0.55), (SMOOTH, 0.6)])
 def test_known_warps_between_two_contrasts_are_found(settings, fall):
     falls, folds = [], []
-    for index in range(4):
+    for index in range(8):
         pair = warped_pair(index)
         assert np.linalg.norm(pair.truth, axis=-1).max() == pytest.approx(6.0)
         field = field_of(pair, settings)
