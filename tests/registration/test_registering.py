@@ -41,14 +41,18 @@ def test_identical_scans_give_a_zero_field(pair, features):
     assert found.costs[-1] == (80, 0.0, 0.0)
 
 
+@pytest.fixture(scope="module")
+def several() -> list[WarpedPair]:
+    return [warped_pair(index) for index in range(8)]
+
+
 SMOOTH = PRESETS["smooth"].model_copy(update={"linear": "none"})
 
 
 @pytest.mark.parametrize(("settings", "fall"), [(PLAIN, 0.55), (SMOOTH, 0.6)])
-def test_known_warps_between_two_contrasts_are_found(settings, fall):
+def test_known_warps_between_two_contrasts_are_found(several, settings, fall):
     falls, folds = [], []
-    for index in range(8):
-        pair = warped_pair(index)
+    for pair in several:
         assert np.linalg.norm(pair.truth, axis=-1).max() == pytest.approx(6.0)
         field = field_of(pair, settings)
         falls.append(1 - pair.error(field) / pair.error(0 * field))
