@@ -51,7 +51,7 @@ print(kib("VmHWM") - before, found.spacing_mm)
 @pytest.mark.parametrize("features", ["mind", "intensity"])
 def test_the_peak_stays_under_the_option_where_it_bites(features):
     command = [sys.executable, "-c", _CHILD, features, str(LEAST)]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    told = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.split()
     taken, spacing = int(told[0]) * 2**10, float(told[1])
     assert spacing > 1.04
     assert taken <= LEAST * 2**30
