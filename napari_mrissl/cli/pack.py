@@ -55,7 +55,7 @@ def pack(
         raise MrisslError(
             "nothing to pack" if not sources else "no folder for the pack",
             where="--out" if sources else "SOURCE",
-            expected="mrissl pack SOURCE... --out FOLDER, or mrissl pack --check PACK",
+            expected="mrissl pack SOURCES --out FOLDER, or mrissl pack --check PACK",
         )
     from napari_mrissl.training.data.packing import pack as packed
 

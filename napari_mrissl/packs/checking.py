@@ -104,11 +104,12 @@ def check_metadata(entry: PackEntry, said: Any) -> None:
     if not isinstance(said, dict):
         raise shards.damaged(entry, f"{shards.METADATA} is not JSON")
     expected = shards.expected_metadata(entry)
+    expected["attributes"] = attributes_of(entry)
     for name, value in expected.items():
         if said.get(name) != value:
             raise shards.damaged(entry, f"{shards.METADATA} says another {name}")
-    if (said.get("attributes") or {}) != attributes_of(entry):
-        raise shards.damaged(entry, f"{shards.METADATA} has other attributes")
+    if said.keys() != expected.keys():
+        raise shards.damaged(entry, f"{shards.METADATA} says more than it should")
 
 
 def attributes_of(entry: PackEntry) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import stat
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,11 @@ NEAR = 16 << 10
 
 _TRIES = 3
 _PAUSE_SECONDS = 0.3
+# A link is no file of a pack, and a pipe would block.
+_FLAGS = os.O_RDONLY
+for _name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
+    _FLAGS |= getattr(os, _name, 0)
+
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 T = TypeVar("T")
@@ -101,32 +107,31 @@ class LocalPlace(Place):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.name = folder.name
+        self._root = os.path.join(os.path.realpath(folder), "")
 
     def size(self, file: str) -> int:
         """See `Place.size`."""
 
-        def measured(descriptor: int) -> int:
-            return os.fstat(descriptor).st_size
+        def measured(opened: FileIO) -> int:
+            return os.fstat(opened.fileno()).st_size
 
         return self._with(file, measured)
 
     def _spans(self, file: str, spans: Sequence[Span]) -> list[bytes]:
-        def read(descriptor: int) -> list[bytes]:
-            return [_read_at(descriptor, first, end) for first, end in spans]
+        def read(opened: FileIO) -> list[bytes]:
+            return [_read_at(opened, first, end) for first, end in spans]
 
         return self._with(file, read)
 
-    def _with(self, file: str, use: Callable[[int], T]) -> T:
-        # A link could lead out of the pack, and a pipe would block.
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+    def _with(self, file: str, use: Callable[[FileIO], T]) -> T:
         try:
-            descriptor = os.open(self.folder / file, flags)
-            try:
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            path = os.path.realpath(self.folder / file)
+            if not path.startswith(self._root):
+                raise self._refused(file, "it leads out of the pack")
+            with FileIO(os.open(self.folder / file, _FLAGS)) as opened:
+                if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
                     raise self._refused(file, "no regular file")
-                return use(descriptor)
-            finally:
-                os.close(descriptor)
+                return use(opened)
         except OSError as error:
             raise self._refused(file, error.strerror or type(error).__name__) from error
 
@@ -171,7 +176,12 @@ class RemotePlace(Place):
         def read(path: str) -> list[bytes]:
             starts, ends = zip(*spans, strict=True)
             # At once, where the file system can.
-            return list(self._system.cat_ranges([path] * len(spans), list(starts), list(ends)))
+            found = self._system.cat_ranges([path] * len(spans), list(starts), list(ends))
+            # Some return what went wrong, whatever they are told.
+            for part in found:
+                if isinstance(part, BaseException):
+                    raise part
+            return [bytes(part) for part in found]
 
         return self._tried(file, read) if spans else []
 
@@ -190,10 +200,11 @@ class RemotePlace(Place):
         raise self._refused(file, type(failure).__name__) from failure
 
 
-def _read_at(descriptor: int, first: int, end: int) -> bytes:
-    """A span of an open file, or what there is of it."""
+def _read_at(opened: FileIO, first: int, end: int) -> bytes:
+    """A span of a file, or what there is of it."""
+    opened.seek(first)
     parts = []
-    while first < end and (part := os.pread(descriptor, end - first, first)):
+    while first < end and (part := opened.read(end - first)):
         parts.append(part)
         first += len(part)
     return b"".join(parts)
