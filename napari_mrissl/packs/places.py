@@ -158,7 +158,7 @@ class RemotePlace(Place):
             raise MrisslError(
                 f"URLs of this kind need a package that is not installed ({error})"[:200],
                 where=self.name,
-                remedy='run: pip install "napari-mrissl[remote]", and s3fs, gcsfs or adlfs',
+                remedy='run: pip install "napari-mrissl[remote]", for buckets s3fs, gcsfs or adlfs',
             ) from error
         except Exception as error:
             raise MrisslError(

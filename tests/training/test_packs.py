@@ -21,7 +21,10 @@ from napari_mrissl.training.data import cohort, known_packs
 from napari_mrissl.training.data.cohort import load
 from napari_mrissl.training.data.packing import pack
 from napari_mrissl.training.data.sources import find
+from napari_mrissl.training.known_scans import is_among, trained_on
+from napari_mrissl.training.run import Run
 from napari_mrissl.training.settings import DataSettings, Preprocessing, RunSettings
+from napari_mrissl.volumes import read
 from tests.packed import TURNED, counted, volume_of
 from tests.training.cohorts import voxels, write_scan
 
@@ -73,7 +76,7 @@ def test_a_pack_is_enough_where_the_files_never_were(tmp_path: Path, monkeypatch
     monkeypatch.setenv("MRISSL_DATA_DIR", str(tmp_path / "another machine"))
     monkeypatch.setenv("MRISSL_CACHE_DIR", str(tmp_path / "its cache"))
     folder.rename(tmp_path / "gone")
-    known_packs._opened.cache_clear()
+    known_packs._open.clear()
     with counted() as reads:
         data = load([f"counted://{tmp_path / 'pack'}"]).settings()
         found = samples(data, "masked", seed=3)
@@ -95,17 +98,17 @@ def test_a_run_says_which_pack_and_not_where(tmp_path: Path, monkeypatch) -> Non
     assert "Doe" not in said
     assert Pack.open(tmp_path / "pack").manifest.uuid in said
     monkeypatch.setenv("MRISSL_DATA_DIR", str(tmp_path / "another machine"))
-    known_packs._opened.cache_clear()
+    known_packs._open.clear()
     with pytest.raises(MrisslError, match=r"pack .* of this run is not known on this machine"):
         cohort.subjects(RunSettings(method="toy", data=data), "train")
     known_packs.noted(tmp_path / "pack")
     assert len(cohort.subjects(RunSettings(method="toy", data=data), "train")) == 1
     (tmp_path / "pack").rename(tmp_path / "moved")
-    known_packs._opened.cache_clear()
+    known_packs._open.clear()
     with pytest.raises(MrisslError, match="could not be read"):
         cohort.subjects(RunSettings(method="toy", data=data), "train")
     pack([write_scan(tmp_path / "other.nii", 9)], tmp_path / "pack")
-    known_packs._opened.cache_clear()
+    known_packs._open.clear()
     with pytest.raises(MrisslError, match="another pack lies"):
         cohort.subjects(RunSettings(method="toy", data=data), "train")
 
@@ -289,3 +292,21 @@ def test_a_pack_of_turned_scans_has_their_places(tmp_path: Path) -> None:
         world = nibabel.affines.apply_affine(reference.affine, place)
         s, a, r = np.rint(nibabel.affines.apply_affine(volume.to_index, world)).astype(int)
         assert volume.data[s, a, r] == values[tuple(place)]
+
+
+def test_a_copy_of_a_packed_scan_is_known_to_what_was_trained_on_it(tmp_path: Path) -> None:
+    pack([write_scan(tmp_path / f"{k}.nii", k) for k in (1, 2)], tmp_path / "pack")
+    settings = RunSettings(method="toy", data=load([tmp_path / "pack"]).settings())
+    run = Run.create(tmp_path / "run", settings)
+    for path in tmp_path.glob("*.nii"):
+        path.unlink()
+    known_packs._open.clear()
+    copy, other = (
+        read(write_scan(tmp_path / f"copy {k}.nii", voxels(k).astype("f4"))) for k in (1, 3)
+    )
+    assert copy.identity not in {record.identity for record in settings.data.subjects}
+    assert is_among(copy, trained_on(run.folder))
+    assert not is_among(other, trained_on(run.folder))
+    (tmp_path / "pack").rename(tmp_path / "gone")
+    known_packs._open.clear()
+    assert not is_among(copy, trained_on(run.folder))

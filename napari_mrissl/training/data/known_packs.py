@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 
 from napari_mrissl.directories import data_directory, made_directory
@@ -16,6 +16,10 @@ from napari_mrissl.volumes.atomic import write_text
 
 _UUID = re.compile(r"[0-9a-f]{32}")
 _REMEDY = "name the pack once more, e.g. mrissl info PACK, and it is found by its uuid"
+
+
+_open: dict[str, Pack] = {}
+"""Packs by uuid, as they were when this process last opened them."""
 
 
 def noted(where: str | Path) -> Pack:
@@ -31,7 +35,7 @@ def noted(where: str | Path) -> Pack:
     note = _note(pack.manifest.uuid)
     made_directory(note.parent)
     write_text(note, json.dumps({"place": place}))
-    _opened.cache_clear()
+    _open[pack.manifest.uuid] = pack
     return pack
 
 
@@ -44,6 +48,25 @@ def known(uuids: Iterable[str]) -> tuple[Pack, ...]:
         If one is not known on this machine, or cannot be opened where it was last seen.
     """
     return tuple(_opened(uuid) for uuid in uuids)
+
+
+def values_of(identities: frozenset[str]) -> set[str]:
+    """The SHA-256 of the values of those volumes that are in packs on this machine's disks.
+
+    Packs behind URLs are not asked, but for those that this process has open.
+    """
+    try:
+        uuids = [path.stem for path in (data_directory() / "packs").glob("*.json")]
+    except OSError:
+        return set()
+    found: set[str] = set()
+    for uuid in filter(_UUID.fullmatch, uuids):
+        # A pack that is not there any more tells nothing.
+        with contextlib.suppress(MrisslError):
+            if uuid in _open or not is_url(_place_of(uuid)):
+                entries = _opened(uuid).manifest.by_identity
+                found |= {entries[identity].values for identity in identities & entries.keys()}
+    return found
 
 
 def facts_of_entry(entry: PackEntry) -> Facts:
@@ -69,8 +92,19 @@ def facts_of_entry(entry: PackEntry) -> Facts:
     )
 
 
-@lru_cache(maxsize=8)
 def _opened(uuid: str) -> Pack:
+    if uuid not in _open:
+        place = _place_of(uuid)
+        pack = Pack.open(place if is_url(place) else Path(place))
+        if pack.manifest.uuid != uuid:
+            raise MrisslError(
+                f"another pack lies where the pack {uuid[:12]} was", where="data", remedy=_REMEDY
+            )
+        _open[uuid] = pack
+    return _open[uuid]
+
+
+def _place_of(uuid: str) -> str:
     try:
         place = json.loads(_note(uuid).read_text("utf-8"))["place"]
         if not isinstance(place, str) or "\0" in place:
@@ -81,12 +115,7 @@ def _opened(uuid: str) -> Pack:
             where="data",
             remedy=_REMEDY,
         ) from error
-    pack = Pack.open(place if is_url(place) else Path(place))
-    if pack.manifest.uuid != uuid:
-        raise MrisslError(
-            f"another pack lies where the pack {uuid[:12]} was", where="data", remedy=_REMEDY
-        )
-    return pack
+    return place
 
 
 def _note(uuid: str) -> Path:
