@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,6 +91,7 @@ class _Ranges(http.server.SimpleHTTPRequestHandler):
         if not said or not self.server.ranges:
             super().do_GET()
             return
+        time.sleep(self.server.delay)
         path = self.translate_path(self.path)
         first, last = (int(part) for part in said.removeprefix("bytes=").split("-"))
         try:
@@ -112,14 +114,19 @@ class _Ranges(http.server.SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(folder: Path, *, ranges: bool = True) -> Iterator[tuple[str, list[int]]]:
-    """A folder behind ``http://`` on this machine: its URL, and bytes of ranges that were sent."""
+def served(
+    folder: Path, *, ranges: bool = True, delay: float = 0.0
+) -> Iterator[tuple[str, list[int]]]:
+    """A folder behind ``http://`` on this machine: its URL, and bytes of ranges that were sent.
+
+    Every range comes ``delay`` seconds late, as from far away.
+    """
 
     def handler(*words):
         return _Ranges(*words, directory=str(folder))
 
     server = _Server(("127.0.0.1", 0), handler)
-    server.ranges, server.sent = ranges, []
+    server.ranges, server.sent, server.delay = ranges, [], delay
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import nibabel
@@ -33,7 +35,8 @@ from napari_mrissl.training.data.packing import pack as packed
 from napari_mrissl.volumes import Volume, read
 from tests.packed import counted, served
 
-SIDE, EXTENT, SCANS = 96, 256, 4
+SIDE, EXTENT, SCANS, BATCH = 96, 256, 4, 16
+DELAY = 0.03
 PACK, GZIP, PLAIN = "pack, local", ".nii.gz, read whole", ".nii, read whole"
 
 
@@ -58,14 +61,14 @@ def write_scans(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def behind_a_server(folder: Path) -> Iterator[Pack | None]:
-    """The pack over HTTP on this machine; None without aiohttp."""
+def behind_a_server(folder: Path, delay: float = 0.0) -> Iterator[Pack | None]:
+    """The pack over HTTP on this machine, late by so many seconds; None without aiohttp."""
     try:
         import aiohttp  # noqa: F401
     except ImportError:
         yield None
         return
-    with served(folder.parent) as (url, _):
+    with served(folder.parent, delay=delay) as (url, _):
         yield Pack.open(f"{url}/{folder.name}")
 
 
@@ -79,10 +82,15 @@ def main() -> None:
         begin = time.perf_counter()
         packed([folder / "nii.gz"], folder / "pack")
         seconds = (time.perf_counter() - begin) / SCANS
-        tables(folder, seconds, stack.enter_context(behind_a_server(folder / "pack")), quick=quick)
+        near, far = (
+            stack.enter_context(behind_a_server(folder / "pack", delay)) for delay in (0.0, DELAY)
+        )
+        tables(folder, seconds, near, far, quick=quick)
 
 
-def tables(folder: Path, seconds: float, remote: Pack | None, *, quick: bool) -> None:
+def tables(
+    folder: Path, seconds: float, remote: Pack | None, far: Pack | None, *, quick: bool
+) -> None:
     """Measure all candidates on the files of a folder."""
     local, watched = Pack.open(folder / "pack"), Pack.open(f"counted://{folder / 'pack'}")
     entries = local.manifest.entries
@@ -158,7 +166,23 @@ def tables(folder: Path, seconds: float, remote: Pack | None, *, quick: bool) ->
         f"MB a scan: shard {whole / 1e6:.2f}, .nii.gz {zipped_mb:.2f}, .nii {plain_mb:.2f}",
         f"packing, one thread: {seconds:.2f} s a scan, from .nii.gz",
     ]
-    save("pack", [Table(f"One {SIDE}^3 crop of another {EXTENT}^3 scan", rows, PACK, notes)])
+    found = [Table(f"One {SIDE}^3 crop of another {EXTENT}^3 scan", rows, PACK, notes)]
+    if far is not None:
+        with contextlib.ExitStack() as stack:
+            pools = {n: stack.enter_context(ThreadPoolExecutor(n)) for n in (1, 4, 16)}
+
+            def batch(pool: ThreadPoolExecutor, number: int) -> None:
+                numbers = range(number * BATCH, (number + 1) * BATCH)
+                list(pool.map(lambda one: of_pack(far, one), numbers))
+
+            late = measure(
+                {f"{n} threads": partial(batch, pool) for n, pool in pools.items()},
+                rounds=2 if quick else 8,
+            )
+        rates = ", ".join(f"{row.name} {BATCH / row.median_ms * 1e3:.1f}" for row in late)
+        title = f"{BATCH} crops over HTTP, every request {1e3 * DELAY:g} ms late"
+        found.append(Table(title, late, "1 threads", [f"crops a second: {rates}"]))
+    save("pack", found)
 
 
 if __name__ == "__main__":

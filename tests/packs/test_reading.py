@@ -168,6 +168,33 @@ def test_a_server_is_asked_for_ranges(packed) -> None:
             cut(scan_of(pack.volume(volume.identity)), record)
 
 
+@pytest.mark.slow
+def test_a_bucket_of_an_object_store_is_read_alike(packed, monkeypatch) -> None:
+    s3fs = pytest.importorskip("s3fs")
+    servers = pytest.importorskip("moto.server")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    folder, volume = packed
+    server = servers.ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    try:
+        port = server.get_host_and_port()[1]
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
+        system = s3fs.S3FileSystem()
+        system.mkdir("bucket")
+        system.put(str(folder), "bucket/pack", recursive=True)
+        pack = Pack.open("s3://bucket/pack")
+        found = scan_of(pack.volume(volume.identity))
+        record = crop_at(found, (60.0, 60.0, 60.0), 40, 40.0)
+        assert np.array_equal(cut(found, record), cut(scan_of(volume), record))
+        assert not found.volume.chunks._read.all()
+        assert check(pack).faults == ()
+        with pytest.raises(MrisslError, match="could not be read"):
+            Pack.open("s3://bucket/none")
+    finally:
+        server.stop()
+
+
 def test_a_connection_that_breaks_is_tried_again_and_one_that_stays_broken_is_said(
     packed, monkeypatch
 ) -> None:
