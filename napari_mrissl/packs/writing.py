@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import threading
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +49,7 @@ class PackWriter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._place = LocalPlace(folder)
+        self._alone = threading.Lock()
         if (folder / MANIFEST).exists():
             self.manifest = Pack.open(folder).manifest
         else:
@@ -97,9 +99,10 @@ class PackWriter:
             _check_same(PackedVolume(entry, LocalPlace(temporary)), volume)
             target.parent.mkdir(exist_ok=True)
             # What is there is a copy that another thread wrote, or was found to be damaged.
-            if target.exists():
-                target.rename(temporary / "replaced")
-            written.rename(target)
+            with self._alone:
+                if target.exists():
+                    target.rename(temporary / "replaced")
+                written.rename(target)
             sync_folder(target.parent)
         except OSError as error:
             raise _refused(self.folder, error) from error

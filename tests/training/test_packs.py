@@ -170,6 +170,9 @@ def test_a_label_map_that_does_not_fit_is_not_packed(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("path,label\ns.nii,l.nii", "utf-8")
     with pytest.raises(MrisslError, match="labels of"):
         pack([tmp_path / "table.csv"], tmp_path / "pack")
+    write_scan(tmp_path / "l.nii", voxels(1, "u1", (7, 6, 5, 2)))
+    with pytest.raises(MrisslError, match="2 frames"):
+        pack([tmp_path / "table.csv"], tmp_path / "pack")
     assert not (tmp_path / "pack" / MANIFEST).exists()
 
 

@@ -6,11 +6,12 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from napari_mrissl.directories import data_directory
 from napari_mrissl.errors import MrisslError
@@ -20,10 +21,11 @@ from napari_mrissl.training.data.groups import grouped
 from napari_mrissl.training.data.known_packs import noted
 from napari_mrissl.training.data.sources import Entry, Part, find
 from napari_mrissl.trajectories.locks import locked
-from napari_mrissl.volumes import Volume, read
+from napari_mrissl.volumes import read
 from napari_mrissl.volumes.labels import check_one_frame
 
 Progress = Callable[[float], object]
+Role = Literal["scan", "labels"]
 
 _SECRET = "pack_secret"  # noqa: S105 - the name of the file that holds it
 _NOT_YET = "subject"
@@ -64,12 +66,12 @@ class _Stored:
     labels: PackEntry | None = None
 
 
-@dataclass
 class _Packing:
-    """The pack as it grows."""
+    """The pack as it grows, from what its manifest says."""
 
-    writer: PackWriter
-    entries: dict[str, PackEntry] = field(default_factory=dict)
+    def __init__(self, entries: Iterable[PackEntry]) -> None:
+        self.entries = {entry.identity: entry for entry in entries}
+        self._counts = Counter(entry.role for entry in self.entries.values())
 
     def add(self, stored: _Stored) -> bool:
         """Put a file's volumes at the end; False where its scan was there already."""
@@ -92,10 +94,10 @@ class _Packing:
         self.entries[known.identity] = known.model_copy(update=given)
         return False
 
-    def _append(self, entry: PackEntry, role: str, part: Part | None, labels: str | None) -> None:
-        word = "scan" if role == "scan" else "labels"
-        number = 1 + sum(one.role == role for one in self.entries.values())
-        said = {"name": f"{word}-{number:06d}", "role": role, "split": part, "labels": labels}
+    def _append(self, entry: PackEntry, role: Role, part: Part | None, labels: str | None) -> None:
+        self._counts[role] += 1
+        name = f"{role}-{self._counts[role]:06d}"
+        said = {"name": name, "role": role, "split": part, "labels": labels}
         self.entries[entry.identity] = entry.model_copy(update=said)
 
 
@@ -134,7 +136,7 @@ def pack(
     with locked(folder):
         writer = PackWriter(folder)
         before = len(writer.manifest.entries)
-        packing = _Packing(writer, dict(writer.manifest.by_identity))
+        packing = _Packing(writer.manifest.entries)
         stored, refused = _stored(writer, found.entries, workers, progress)
         copies = sum(not packing.add(one) for one in stored)
         copies -= len({one.entry.identity for one in stored} & set(writer.manifest.by_identity))
@@ -195,28 +197,23 @@ def _volume_stored(
 ) -> tuple[PackEntry, Facts]:
     """One file's volume in the pack, written only where it is not there; ``of`` its scan."""
     facts, volume = facts_and_volume(path)
+    if of is not None:
+        _check_labels(facts, path, of)
     stored = writer.stored(facts.identity, _NOT_YET, subject)
-    if stored is None or of is not None:
-        volume = volume or read(path)
-        if of is not None:
-            _check_labels(volume, path, of)
-    if stored is None and volume is not None:
-        stored = writer.write(
-            volume,
-            {
-                "values": facts.values,
-                "name": _NOT_YET,
-                "subject": subject,
-                "ct": facts.ct,
-                "frames": facts.frames,
-                "disputed": facts.disputed,
-            },
-        )
-    assert stored is not None  # noqa: S101 - either it was there or it was written
+    if stored is None:
+        said = {
+            "values": facts.values,
+            "name": _NOT_YET,
+            "subject": subject,
+            "ct": facts.ct,
+            "frames": facts.frames,
+            "disputed": facts.disputed,
+        }
+        stored = writer.write(volume or read(path), said)
     return stored, facts
 
 
-def _check_labels(labels: Volume, path: Path, of: tuple[Path, Facts]) -> None:
+def _check_labels(labels: Facts, path: Path, of: tuple[Path, Facts]) -> None:
     scan, facts = of
     check_one_frame(labels, path)
     if labels.shape != facts.shape:
