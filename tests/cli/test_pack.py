@@ -96,6 +96,27 @@ def test_a_run_trains_from_a_pack_as_from_the_files(run, scans, tmp_path) -> Non
     assert terms[0] == terms[1] == terms[2]
 
 
+@pytest.mark.slow
+def test_weights_are_those_of_the_files_for_two_processes_and_after_a_stop(
+    run, scans, tmp_path
+) -> None:
+    pytest.importorskip("torch")
+    from napari_mrissl.networks.weights import load_arrays
+
+    run("pack", scans, "--out", tmp_path / "pack")
+    found = {}
+    for data in (scans, tmp_path / "pack"):
+        out = tmp_path / f"run on {data.name}"
+        words = ("--preset", "tiny", "--batch", 2, "--device", "cpu", "--processes", 2)
+        words += ("--set", "optimisation.threads=1", "--out", out)
+        assert run("pretrain", "masked", "--data", data, "--steps", 3, *words).code == 0
+        assert run("run", "resume", out, "--steps", 6, "--processes", 1).code == 0
+        found[data.name] = load_arrays(out / "weights.safetensors")
+    files, packed = found["scans"], found["pack"]
+    assert files.keys() == packed.keys()
+    assert all(files[name].tobytes() == packed[name].tobytes() for name in files)
+
+
 def test_what_is_wrong_is_said_in_a_sentence(refused, run, scans, tmp_path) -> None:
     assert "no folder for the pack" in refused("pack", scans)
     assert "nothing to pack" in refused("pack", "--out", tmp_path / "pack")
