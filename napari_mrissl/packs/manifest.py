@@ -25,8 +25,8 @@ MANIFEST = "manifest.jsonl"
 
 VERSION = 1
 
-LARGEST_MANIFEST = 1 << 30
-"""Bytes; a million volumes take about 0.8 GB."""
+LARGEST_MANIFEST = 1 << 28
+"""Bytes; 400,000 volumes take as many."""
 
 _FORMAT = "napari-mrissl pack"
 _LARGEST_HEAD = 1024

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_mrissl.geometry.affines import as_affine
+from napari_mrissl.packs import shards
 from napari_mrissl.packs.chunks import Chunks
 from napari_mrissl.packs.manifest import PackEntry
 from napari_mrissl.packs.places import Place
@@ -34,7 +35,8 @@ class PackedVolume(Volume):
     Raises
     ------
     MrisslError
-        If its voxels would not fit the memory, or its affine is none.
+        If its voxels would not fit the memory, its shard is larger than one can be, or its
+        affine is none.
     """
 
     entry: PackEntry
@@ -42,6 +44,8 @@ class PackedVolume(Volume):
 
     def __init__(self, entry: PackEntry, place: Place) -> None:
         check_voxels(entry.nbytes, Path(entry.name))
+        if entry.bytes > shards.largest_shard(entry):
+            raise shards.damaged(entry, "its shard is said to be larger than one can be")
         affine = as_affine(entry.matrix)
         # The fields of a frozen dataclass, but for the voxels.
         self.__dict__.update(

@@ -248,6 +248,14 @@ def test_a_volume_larger_than_the_memory_is_refused_before_it_takes_any(bench) -
     assert "of memory" in bench.said()
 
 
+@pytest.mark.parametrize("size", [1 << 50, 10**300], ids=["large", "absurd"])
+def test_a_shard_that_is_said_to_be_huge(bench, size) -> None:
+    os.truncate(bench.shard, 1 << 40)
+    bench.entry = bench.entry.model_copy(update={"bytes": size})
+    (bench.folder / MANIFEST).write_bytes(Manifest("ab" * 16, (bench.entry,)).dump())
+    assert "larger than one can be" in bench.said()
+
+
 def test_voxels_of_another_volume_are_found_by_its_identity(bench) -> None:
     bench.rewritten(bench.shard.read_bytes(), slope=1.0, affine=((2.0, 0, 0, 0),) * 3)
     with pytest.raises(MrisslError):

@@ -213,6 +213,8 @@ def test_two_users_have_two_words_for_a_person(tmp_path: Path, monkeypatch) -> N
         monkeypatch.setenv("MRISSL_DATA_DIR", str(tmp_path / user))
         words.append(pack([scan], tmp_path / f"pack {user}").entries[0].subject)
         assert os.stat(tmp_path / user / "pack_secret").st_mode & 0o077 == 0
+        assert len((tmp_path / user / "pack_secret").read_bytes()) == 32
+        assert len(list((tmp_path / user).glob("pack_secret*"))) == 1
     assert words[0] != words[1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -245,13 +246,17 @@ def _subject(person: str) -> str:
 
 def _secret() -> bytes:
     path = data_directory() / _SECRET
+    made = path.with_name(f"{_SECRET}-{secrets.token_hex(8)}")
     try:
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_bytes()
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
+        if not path.exists():
+            with os.fdopen(
+                os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
+            ) as file:
+                file.write(secrets.token_bytes(32))
+            # Of two that make it at once, one is first and both read the same.
+            with contextlib.suppress(FileExistsError):
+                os.link(made, path)
+            made.unlink()
         return path.read_bytes()
     except OSError as error:
         raise MrisslError(
