@@ -8,7 +8,7 @@ import pytest
 
 HEAVY = ("torch", "napari", "qtpy", "PyQt6", "vispy", "SimpleITK", "nilearn", "catboost", "vtk")
 ON_DEMAND = (*HEAVY, "numba", "sklearn", "skimage", "pandas", "matplotlib")
-LIGHT = ("geometry", "volumes", "slicing", "trajectories")
+LIGHT = ("geometry", "volumes", "packs", "slicing", "trajectories")
 
 
 def modules_after(script: str, *words: str) -> set[str]:

@@ -129,6 +129,22 @@ def test_datasets_and_what_is_made_of_them_name_nobody(planted, shared, tmp_path
     assert b"find the ball" in content
 
 
+def test_packs_name_nobody(planted, shared, tmp_path, caplog):
+    caplog.set_level("DEBUG")
+    table = shared.parent / "table.csv"
+    rows = [f"{planted[kind]},{token('patient name')}" for kind in SCANS]
+    table.write_text("path,subject\n" + "\n".join(rows), "utf-8")
+    for words in (("--out", shared / "pack"), ("--out", shared / "pack", "--json")):
+        (shared / "pack.json").write_text(command("pack", table, *words), "utf-8")
+    (shared / "info.json").write_text(command("info", shared / "pack", "--json"), "utf-8")
+    (shared / "check.json").write_text(command("pack", "--check", shared / "pack"), "utf-8")
+    (shared / "log.txt").write_text(caplog.text, "utf-8")
+    assert len(list((shared / "pack").rglob("c.0.0.0"))) == len(SCANS)
+    content = everything(shared)
+    assert len(content) > 10_000
+    assert leaks(content, tmp_path) == []
+
+
 def test_recordings_name_nobody_finished_open_or_discarded(planted, shared, tmp_path, caplog):
     from napari_mrissl.errors import MrisslError
     from napari_mrissl.trajectories import Dataset, Recorder

@@ -22,6 +22,7 @@ from napari_mrissl.cli.inspect import navigation, vectorpose
 from napari_mrissl.cli.inspect_diffusion import coordinates, diffusion
 from napari_mrissl.cli.inspect_observable import chunks, gap, routes
 from napari_mrissl.cli.match import match
+from napari_mrissl.cli.pack import pack
 from napari_mrissl.cli.predict import predict
 from napari_mrissl.cli.pretrain import pretrain
 from napari_mrissl.cli.register import register
@@ -75,6 +76,7 @@ def application() -> App:
     run.command(resume, name="resume")
     run.command(stop, name="stop")
     app.command(run)
+    app.command(pack, name="pack")
     app.command(pretrain, name="pretrain")
     app.command(finetune, name="finetune")
     app.command(predict, name="predict")

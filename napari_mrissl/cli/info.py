@@ -1,29 +1,44 @@
-"""``mrissl info``: a scan as its file stores it."""
+"""``mrissl info``: a scan as its file stores it, or what a pack holds."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import numpy as np
+from cyclopts import Parameter
 
-from napari_mrissl.cli.arguments import Flag, Frame, Scan
+from napari_mrissl.cli.arguments import Flag, Frame
 from napari_mrissl.cli.files import open_scan
+from napari_mrissl.cli.pack import show_pack
 from napari_mrissl.cli.terminal import show, show_json
+from napari_mrissl.errors import MrisslError
+
+Place = Annotated[str, Parameter(name="SCAN")]
 
 
-def info(scan: Scan, /, *, frame: Frame = None, json: Flag = False) -> None:
-    """Describe a scan as its file stores it.
+def info(scan: Place, /, *, frame: Frame = None, json: Flag = False) -> None:
+    """Describe a scan as its file stores it, or the scans of a pack.
 
     Parameters
     ----------
     scan
-        NIfTI, MGH, NRRD or MetaImage file, or a folder with one DICOM series.
+        NIfTI, MGH, NRRD or MetaImage file, a folder with one DICOM series, or a pack: its
+        folder or a URL.
     frame
         Which frame of a file with several, from 0; without it the first.
     json
         Print one JSON object.
     """
+    from napari_mrissl.packs import is_pack
     from napari_mrissl.volumes import describe
 
-    facts = describe(open_scan(scan, frame))
+    if is_pack(scan):
+        if frame is not None:
+            raise MrisslError("a pack has no frames", where="--frame", expected="a scan")
+        show_pack(scan, json=json)
+        return
+    facts = describe(open_scan(Path(scan), frame))
     if json:
         show_json(facts)
         return

@@ -66,7 +66,8 @@ def pretrain(
         Name of the method, e.g. vectorpose.
     data
         Folders, scans, a .txt list, a BIDS tree, or a .csv with columns path, subject, split
-        and label; or one of the words heads and ensembles for the data engine (default: heads).
+        and label; packs, in folders or behind URLs; or one of the words heads and ensembles
+        for the data engine (default: heads).
     out
         The new folder of the run.
     preset

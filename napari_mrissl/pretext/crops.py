@@ -262,8 +262,9 @@ def cut_box(scan: Scan, lower: Triple, upper: Triple, into: NDArray[np.float32])
     # Value = slope * stored + intercept, and low and high are values.
     gain = volume.slope / (scan.high - scan.low)
     origin = (scan.low - volume.intercept) / volume.slope
-    number = number_type(volume.data.dtype)
-    box_kernels.cut(volume.data, lower, upper, number(origin), number(gain), into)
+    voxels = volume.region(lower, upper)
+    number = number_type(voxels.dtype)
+    box_kernels.cut(voxels, lower, upper, number(origin), number(gain), into)
 
 
 def cut_labels(scan: Scan, record: CropRecord) -> NDArray[np.integer]:

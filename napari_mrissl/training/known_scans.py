@@ -10,6 +10,7 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.networks.weight_library import DEFAULT, names, weights_named
 from napari_mrissl.training import card
 from napari_mrissl.training.data.facts import facts_of, values_sha256
+from napari_mrissl.training.data.known_packs import values_of
 from napari_mrissl.trajectories.scan_index import locate
 from napari_mrissl.volumes import Volume
 
@@ -49,7 +50,7 @@ def with_values(identities: frozenset[str]) -> frozenset[str]:
         with contextlib.suppress(MrisslError):
             if path is not None and (facts := facts_of(path)).identity == identity:
                 values.add(facts.values)
-    return frozenset(identities | values)
+    return frozenset(identities | values | values_of(identities))
 
 
 def is_among(volume: Volume, known: frozenset[str]) -> bool:

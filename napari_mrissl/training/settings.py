@@ -47,6 +47,8 @@ class DataSettings(_Settings):
         Settings of the data engine, validated by it.
     subjects
         The scans, or the label maps of the engine; empty for MNI152 and for procedural shapes.
+    packs
+        The packs by uuid in which scans are looked for before the single files.
     """
 
     kind: Literal["scans", "heads", "ensembles"] = "heads"
@@ -55,6 +57,7 @@ class DataSettings(_Settings):
         default=64, title="Painted heads", description="How many different heads are painted."
     )
     subjects: tuple[SubjectRecord, ...] = ()
+    packs: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")], ...] = ()
     preprocessing: Preprocessing = Preprocessing()
     cache_gib: float = Field(
         default=4.0, gt=0, title="Cache (GiB)", description="Memory for decoded scans."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,12 @@ def whole_numbers(labels: Volume, where: str | Path) -> NDArray[np.integer]:
     return rounded.astype(np.int32)
 
 
-def check_one_frame(labels: Volume, where: str | Path) -> None:
+class _Framed(Protocol):
+    @property
+    def frames(self) -> int: ...
+
+
+def check_one_frame(labels: _Framed, where: str | Path) -> None:
     """Refuse a file with several frames, of which one alone would be read as the label map.
 
     Raises

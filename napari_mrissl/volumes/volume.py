@@ -214,12 +214,21 @@ class Volume:
 
         Costs a pass over the voxels on first use; keep it off the GUI thread.
         """
-        digest = hashlib.sha256()
-        little = self.data.dtype.newbyteorder("<")
-        digest.update(little.str.encode() + repr(self.shape).encode())
-        digest.update(np.ascontiguousarray(self.affine, "<f8").tobytes())
-        digest.update(np.ascontiguousarray(self.data, little).reshape(-1).view(np.uint8).data)
-        return digest.hexdigest()
+        return identity_of(self.data, self.affine)
+
+    def region(self, lower: ArrayLike, upper: ArrayLike) -> NDArray[Any]:
+        """An array like `data` that holds what interpolation between two corners needs.
+
+        It has the shape of `data`, whatever the corners; here it is `data` itself. A volume
+        that is read in parts reads these voxels, and others may be missing.
+
+        Parameters
+        ----------
+        lower, upper
+            (3,) corners in index coordinates (s, a, r), fractions allowed; beyond the volume
+            the outermost voxels go on.
+        """
+        return self.data
 
     def to_stored(self, canonical: NDArray[Any]) -> NDArray[Any]:
         """A view, in stored axis order, of an array on this volume's (S, A, R) grid.
@@ -273,6 +282,16 @@ class Volume:
             sample = self.data[::step, ::step, ::step].astype(np.float64)
             values: NDArray[np.float64] = self.slope * sample + self.intercept
         return values[np.isfinite(values)]
+
+
+def identity_of(data: NDArray[Any], affine: NDArray[np.float64]) -> str:
+    """SHA-256 of canonical voxels (S, A, R), affine (4, 4) and dtype; see `Volume.identity`."""
+    digest = hashlib.sha256()
+    little = data.dtype.newbyteorder("<")
+    digest.update(little.str.encode() + repr(data.shape).encode())
+    digest.update(np.ascontiguousarray(affine, "<f8").tobytes())
+    digest.update(np.ascontiguousarray(data, little).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def _contiguous(view: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

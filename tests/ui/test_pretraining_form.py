@@ -1,5 +1,6 @@
 """Forms of a new run: every setting of every method, there and back."""
 
+from types import SimpleNamespace
 from typing import Literal, get_args, get_origin
 
 import pytest
@@ -9,12 +10,15 @@ from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QLineEdit, QP
 from napari_mrissl.pretext.info import PRESETS
 from napari_mrissl.pretext.registry import TASKS
 from napari_mrissl.training.building import settings_for
+from napari_mrissl.training.data.packing import pack
 from napari_mrissl.training.settings import RunSettings
 from napari_mrissl.ui import fields
 from napari_mrissl.ui.model_form import ModelForm
+from napari_mrissl.ui.pretraining import work
 from napari_mrissl.ui.pretraining.data_box import DataBox, Sources
-from napari_mrissl.ui.pretraining.draft import KINDS, begun, usable
+from napari_mrissl.ui.pretraining.draft import KINDS, Draft, begun, usable
 from napari_mrissl.ui.pretraining.form_box import FormBox
+from tests.training.cohorts import write_scan
 
 pytestmark = pytest.mark.gui
 
@@ -260,7 +264,7 @@ def test_every_kind_of_field(qtbot):
 
 def test_there_is_an_editor_for_all_settings_but_those_shown_elsewhere():
     """A field without an editor would not be shown, and nobody would notice."""
-    elsewhere = {"data.engine", "data.subjects"}
+    elsewhere = {"data.engine", "data.subjects", "data.packs"}
 
     def missing(model, prefix=""):
         for name, info in model.model_fields.items():
@@ -278,3 +282,15 @@ def test_there_is_an_editor_for_all_settings_but_those_shown_elsewhere():
     for info in TASKS.values():
         assert list(missing(info.settings)) == []
     assert list(missing(RunSettings)) == []
+
+
+def test_a_folder_that_is_a_pack_is_taken_like_one_with_scans(tmp_path):
+    pytest.importorskip("zarr")
+    made = pack([write_scan(tmp_path / f"{k}.nii", k) for k in (1, 2)], tmp_path / "pack")
+    control = SimpleNamespace(cancelled=lambda: False, progress=lambda *_: None)
+    draft = Draft("tiny", settings_for("masked", None, "tiny", {}))
+    settings, *_ = work.made_settings(control, draft, Sources("scans", (str(tmp_path / "pack"),)))
+    assert settings.data.packs == (made.uuid,)
+    assert [record.identity for record in settings.data.subjects] == [
+        entry.identity for entry in made.entries
+    ]

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
+from napari_mrissl.packs import PackedVolume
 from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.training.data.spill import bytes_in_memory
 
@@ -15,6 +16,9 @@ GIB = 1 << 30
 def scan_bytes(scan: Scan) -> int:
     """Memory that a decoded scan takes; what is mapped from disk takes none."""
     labels = 0 if scan.labels is None else bytes_in_memory(scan.labels)
+    if isinstance(scan.volume, PackedVolume):
+        # As much as it may come to: what is read of it stays.
+        return scan.volume.held_bytes + labels
     return bytes_in_memory(scan.volume.data) + labels
 
 

@@ -49,6 +49,8 @@ class Cohort:
         go to the screen only.
     remarks
         The same for a run's folder: counts, and no name.
+    packs
+        Those that hold any of the scans, by uuid.
     """
 
     records: tuple[SubjectRecord, ...]
@@ -56,6 +58,7 @@ class Cohort:
     duplicates: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    packs: tuple[str, ...] = ()
 
     @property
     def cache_bytes(self) -> int:
@@ -87,6 +90,7 @@ class Cohort:
         return DataSettings(
             kind="scans",
             subjects=self.records,
+            packs=self.packs,
             preprocessing=preprocessing or self.preprocessing,
             **{name: value for name, value in chosen.items() if value is not None},
         )
@@ -125,12 +129,12 @@ def load(
         If there are no scans, one that was named cannot be read, or a subject or a copy of
         a scan is in two parts, or in the run and among the excluded.
     """
-    found = find(paths)
+    found = find(paths, packs=True)
     entries = list(found.entries)
     if validation is not None:
         entries = [entry if entry.part else as_part([entry], "train")[0] for entry in entries]
-        entries += as_part(find(validation).entries, "validation")
-    excluded = as_part(find(exclude).entries, "test") if exclude else []
+        entries += as_part(find(validation, packs=True).entries, "validation")
+    excluded = as_part(find(exclude, packs=True).entries, "test") if exclude else []
     known, refused = _read([*entries, *excluded], progress)
     made = _cohort(known, share, seed)
     named = [f"left out: {sentence}" for sentence in refused[:_NAMED_IN_MESSAGE]]
@@ -194,7 +198,7 @@ def _read(
 
     def facts(entry: Entry) -> Facts | MrisslError:
         try:
-            return facts_of(entry.path)
+            return entry.packed.facts if entry.packed else facts_of(entry.path)
         except MrisslError as error:
             if entry.named:
                 raise
@@ -239,7 +243,8 @@ def _cohort(known: Sequence[tuple[Entry, Facts]], share: float, seed: int) -> Co
     records = []
     for group, entry, facts in kept:
         name = names.setdefault(group, f"subject-{len(names) + 1:03d}")
-        note_place(facts.identity, entry.path)
+        if entry.packed is None:
+            note_place(facts.identity, entry.path)
         split: Literal["train", "validation"] = (
             "validation" if parts[group] == "validation" else "train"
         )
@@ -257,7 +262,10 @@ def _cohort(known: Sequence[tuple[Entry, Facts]], share: float, seed: int) -> Co
         copy, original_name = duplicates[0]
         notes.insert(0, f"{copies}, e.g. {copy} of {original_name}")
         remarks.insert(0, copies)
-    return Cohort(tuple(records), chosen, tuple(duplicates), tuple(notes), tuple(remarks))
+    packs = dict.fromkeys(entry.packed.pack for _, entry, _ in kept if entry.packed)
+    return Cohort(
+        tuple(records), chosen, tuple(duplicates), tuple(notes), tuple(remarks), tuple(packs)
+    )
 
 
 def _remarks(chosen: Sequence[Facts]) -> list[str]:
@@ -321,6 +329,8 @@ def _check_one_part(own: dict[Part, Entry], entries: Sequence[Entry]) -> None:
 
 
 def _labels(entry: Entry, facts: Facts) -> str | None:
+    if entry.packed is not None:
+        return entry.packed.labels
     if entry.labels is None:
         return None
     labels = facts_of(entry.labels)

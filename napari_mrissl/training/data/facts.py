@@ -64,13 +64,25 @@ def facts_of(path: Path) -> Facts:
     MrisslError
         If it cannot be opened.
     """
+    return facts_and_volume(path)[0]
+
+
+def facts_and_volume(path: Path) -> tuple[Facts, Volume | None]:
+    """As `facts_of`, with the volume where it had to be read.
+
+    Raises
+    ------
+    MrisslError
+        If it cannot be opened.
+    """
     note = _note(path)
     if note is not None and (known := _recalled(note)) is not None:
-        return known
-    facts = measured(read(path))
+        return known, None
+    volume = read(path)
+    facts = measured(volume)
     if note is not None:
         _keep(note, facts)
-    return facts
+    return facts, volume
 
 
 def measured(volume: Volume) -> Facts:

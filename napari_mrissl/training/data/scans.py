@@ -8,8 +8,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_mrissl.packs import PackedVolume
 from napari_mrissl.pretext.subjects import Scan
 from napari_mrissl.training.data.cache import GIB, DecodedCache
+from napari_mrissl.training.data.known_packs import known
 from napari_mrissl.training.data.places import check_known, read_known
 from napari_mrissl.training.data.preprocessing import limits
 from napari_mrissl.training.data.spill import forget_unused, mapped, spill
@@ -19,9 +21,10 @@ from napari_mrissl.volumes.labels import labels_of
 
 
 class ScanSubjects:
-    """`Subjects` of records whose scans lie on this machine.
+    """`Subjects` of records whose scans lie on this machine, or in packs.
 
-    Scans that do not fit the cache are kept decoded on disk, see `spill`.
+    Scans that do not fit the cache are kept decoded on disk, see `spill`; those of packs are
+    read in parts, again where they have left the cache.
 
     Parameters
     ----------
@@ -43,12 +46,13 @@ class ScanSubjects:
     ) -> None:
         self.records = tuple(records)
         self._preprocessing = settings.preprocessing
+        self._packs = known(settings.packs)
         self._cache = DecodedCache(int(share * settings.cache_gib * GIB), _keep_on_disk)
         forget_unused()
         for record in self.records:
-            check_known(record.identity, record.subject)
-            if record.labels is not None:
-                check_known(record.labels, record.subject)
+            for identity in filter(None, (record.identity, record.labels)):
+                if not any(identity in pack.manifest.by_identity for pack in self._packs):
+                    check_known(identity, record.subject)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -65,19 +69,30 @@ class ScanSubjects:
         return self._cache.get(number, partial(self._decoded, self.records[number]))
 
     def _decoded(self, record: SubjectRecord) -> Scan:
-        volume = mapped(record.identity) or read_known(record.identity, record.subject)
+        volume = self._packed(record.identity) or mapped(record.identity)
+        volume = volume or read_known(record.identity, record.subject)
         low, high = limits(volume, self._preprocessing)
         labels = (
-            None if record.labels is None else _labels_on(volume, record.labels, record.subject)
+            None
+            if record.labels is None
+            else self._labels_on(volume, record.labels, record.subject)
         )
         return Scan(volume, low, high, record.subject, record.identity, labels)
 
+    def _labels_on(self, volume: Volume, identity: str, subject: str) -> NDArray[np.integer]:
+        labels = self._packed(identity) or read_known(identity, subject)
+        return labels_of(labels, volume, subject)
+
+    def _packed(self, identity: str) -> Volume | None:
+        """The volume of this identity from the first pack that has it; None where none has."""
+        for pack in self._packs:
+            volume = pack.volume(identity)
+            if volume is not None:
+                return volume
+        return None
+
 
 def _keep_on_disk(scan: Scan) -> None:
-    # Scans with labels are few, and these would have to be kept as well.
-    if scan.labels is None:
+    # Scans with labels are few, and these would have to be kept as well; a pack is a disk's.
+    if scan.labels is None and not isinstance(scan.volume, PackedVolume):
         spill(scan.volume)
-
-
-def _labels_on(volume: Volume, identity: str, subject: str) -> NDArray[np.integer]:
-    return labels_of(read_known(identity, subject), volume, subject)

@@ -1,4 +1,4 @@
-"""Which files a run's data are: a folder, scans, a list, a BIDS tree or a CSV table.
+"""Which files a run's data are: a folder, scans, a list, a BIDS tree, a CSV table or a pack.
 
 Whose scan a file is, is told by the table's column, by a BIDS name (``sub-01``), or, in a
 tree whose folders hold files of the same names (``a/t1.nii.gz``, ``b/t1.nii.gz``), by the
@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Literal
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.packs import is_pack
+from napari_mrissl.training.data.facts import Facts
+from napari_mrissl.training.data.known_packs import facts_of_entry, noted
 from napari_mrissl.volumes import READABLE_SUFFIXES
 
 Part = Literal["train", "validation", "test"]
@@ -40,6 +43,25 @@ _PARTS: dict[str, Part] = {
 
 
 @dataclass(frozen=True)
+class Packed:
+    """What a pack says of one scan.
+
+    Attributes
+    ----------
+    pack
+        The pack's uuid.
+    facts
+        Of the scan.
+    labels
+        Identity of its label map, in the same pack.
+    """
+
+    pack: str
+    facts: Facts
+    labels: str | None = None
+
+
+@dataclass(frozen=True)
 class Entry:
     """One scan's file and what its source says of it.
 
@@ -56,6 +78,8 @@ class Entry:
     named
         Whether the user named this very file; one that was found by searching a folder is
         left out, with a note, where it cannot be read.
+    packed
+        Where it is no file of its own; then ``path`` is only a name.
     """
 
     path: Path
@@ -63,6 +87,7 @@ class Entry:
     part: Part | None = None
     labels: Path | None = None
     named: bool = True
+    packed: Packed | None = None
 
 
 @dataclass(frozen=True)
@@ -81,12 +106,13 @@ class Found:
     label_maps: int = 0
 
 
-def find(paths: Iterable[str | Path]) -> Found:
+def find(paths: Iterable[str | Path], *, packs: bool = False) -> Found:
     """The scans of folders, files, ``.txt`` lists, BIDS trees, ``.csv`` and ``.tsv`` tables.
 
     A table has a column ``path``, relative to the table, and may have ``subject``,
     ``split`` (train, validation, test) and ``label``. A list has one path a line; lines
-    that begin with ``#`` are comments.
+    that begin with ``#`` are comments. Packs, in folders or behind URLs, are looked into only
+    where ``packs`` says that whoever asks can read them.
 
     Raises
     ------
@@ -96,19 +122,41 @@ def find(paths: Iterable[str | Path]) -> Found:
     entries: dict[Path, Entry] = {}
     label_maps = 0
     for given in paths:
-        path = Path(os.path.abspath(given))
-        if not os.path.exists(path):
-            raise MrisslError("no such file or folder", where=path, remedy="check the name")
-        found = _of(path)
-        if not found.entries:
-            raise MrisslError(
-                "no scans found", where=path, expected=f"files {', '.join(READABLE_SUFFIXES)}"
-            )
+        found = _of_pack(given) if packs and is_pack(given) else _of_files(given)
         label_maps += found.label_maps
         for entry in found.entries:
             known = entries.get(entry.path)
             entries[entry.path] = entry if known is None else _joined(known, entry)
     return Found(tuple(entries.values()), label_maps)
+
+
+def _of_pack(given: str | Path) -> Found:
+    manifest = noted(given).manifest
+    return Found(
+        tuple(
+            Entry(
+                # Packs have names of scans in common.
+                Path(manifest.uuid, entry.name),
+                f"pack {entry.subject}",
+                entry.split,
+                packed=Packed(manifest.uuid, facts_of_entry(entry), entry.labels),
+            )
+            for entry in manifest.entries
+            if entry.role == "scan"
+        )
+    )
+
+
+def _of_files(given: str | Path) -> Found:
+    path = Path(os.path.abspath(given))
+    if not os.path.exists(path):
+        raise MrisslError("no such file or folder", where=path, remedy="check the name")
+    found = _of(path)
+    if not found.entries:
+        raise MrisslError(
+            "no scans found", where=path, expected=f"files {', '.join(READABLE_SUFFIXES)}"
+        )
+    return found
 
 
 def _of(path: Path) -> Found:
