@@ -22,7 +22,7 @@ from napari_mrissl.volumes.atomic import write_text
 MINARI_VERSION = "0.5.0"
 DATASET_ID = "mrissl/flights-v0"
 REWARD_MM, REWARD_DEGREES = 30.0, 30.0
-"""So far from the end is worth a reward of one, as in `napari_mrissl.environments`."""
+"""So far from the end is worth a reward of one."""
 
 
 def write(stretches: Stretches, partial: Path) -> None:
@@ -51,13 +51,14 @@ def rewards_of(poses: NDArray[np.float64]) -> NDArray[np.float64]:
     Parameters
     ----------
     poses
-        (T, 8) in the order of `POSE_COLUMNS`.
+        (T, 8) in the order of `POSE_COLUMNS`. Distances are those of the last centre from
+        the plane of each.
     """
     flown = [Pose.from_row(row) for row in poses]
     end = flown[-1]
     away = np.array(
         [
-            abs((pose.center - end.center) @ end.normal) / REWARD_MM
+            abs((end.center - pose.center) @ pose.normal) / REWARD_MM
             + _tilt_degrees(pose, end) / REWARD_DEGREES
             for pose in flown
         ]

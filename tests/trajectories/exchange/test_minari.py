@@ -41,11 +41,11 @@ def test_groups_are_what_the_layout_says(root, stretches):
 
 def test_rewards_add_up_to_the_way_to_the_last_plane():
     half = np.sqrt(0.5)
-    # 60 mm off along the normal of the last plane; then 15 mm off and turned by a right angle.
+    # 60 mm off along the normal of both planes; then turned by a right angle, 9 mm off.
     poses = np.array(
         [[0, 5, 60, 1, 0, 0, 0, 100], [0, 0, 15, half, half, 0, 0, 80], [9, 9, 0, 1, 0, 0, 0, 90]]
     )
-    np.testing.assert_allclose(rewards_of(poses), [2 - (0.5 + 3), 0.5 + 3])
+    np.testing.assert_allclose(rewards_of(poses), [2 - (0.3 + 3), 0.3 + 3])
     # The other side of a plane is the same plane.
     poses[1, 3:7] = 0, 1, 0, 0
     np.testing.assert_allclose(rewards_of(poses), [2 - 0.5, 0.5], atol=1e-12)
