@@ -20,6 +20,8 @@ MM, DEGREES = 30.0, 30.0
 VIEWS = 3
 """The slice itself, and the two that cross it in its middle, see `cloning.crossing`."""
 
+_MOST_PIXELS = 1 << 30
+
 _PARTS = (slice(0, 3), slice(3, 6), slice(6, 7))
 _TURNS = np.stack(
     [matrix_from_axis_angle(turn) for turn in ((0, 0, 0), (np.pi / 2, 0, 0), (0, np.pi / 2, 0))]
@@ -69,6 +71,10 @@ class Flying:
                 raise MrisslError(f"{name} {number!r}", expected="a whole number")
             if not 1 <= number <= most:
                 raise MrisslError(f"{name} {number}", expected=f"1 to {most}")
+        if count * size * size > _MOST_PIXELS:
+            raise MrisslError(
+                f"{count} environments of {size} x {size} pixels", expected="fewer, or smaller ones"
+            )
         if not 0 <= percentiles[0] < percentiles[1] <= 100:
             raise MrisslError(f"percentiles {percentiles}", expected="0 <= low < high <= 100")
         self.size, self.steps = int(size), int(steps)
@@ -81,6 +87,9 @@ class Flying:
         self._windows = np.tile([0.0, 1.0], (count, 1))
         self._flown = np.zeros(count, np.int64)
         self._still = np.zeros(count, np.int64)
+        # Kept from step to step: new memory costs as much as what is written to it.
+        self._values = np.empty((VIEWS * count, self.size, self.size), np.float32)
+        self._valid = np.empty(self._values.shape, bool)
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -132,20 +141,17 @@ class Flying:
         A scan that is flown over by several is rendered once for all of them.
         """
         size = self.size
-        found = np.empty((len(self), VIEWS, 2, size, size), np.float32)
+        found = np.zeros((len(self), VIEWS, 2, size, size), np.float32)
         for scene, which in self._groups():
-            poses = _crossing(self.poses if len(which) == len(self) else self.poses.chosen(which))
-            values, valid = render(scene.blocked, poses, size)
+            every = len(which) == len(self)
+            poses = _crossing(self.poses if every else self.poses.chosen(which))
+            values, valid = self._values[: len(poses)], self._valid[: len(poses)]
+            render(scene.blocked, poses, size, out=values, valid_out=valid)
             low, high = self._windows[which[0]].tolist()
-            # Only NaN differs from itself; it counts as outside, where everything is 0.
-            valid &= values == values
-            values -= np.float32(low)
-            values *= np.float32(1 / (high - low))
-            np.clip(values, 0, 1, out=values)
-            shape = (len(which), VIEWS, size, size)
-            place = slice(None) if len(which) == len(self) else which
-            found[place, :, 0] = np.where(valid, values, np.float32(0)).reshape(shape)
-            found[place, :, 1] = valid.reshape(shape)
+            for k, number in enumerate(which):
+                # One after the other, so that what is worked on stays in the cache.
+                mine = slice(k * VIEWS, (k + 1) * VIEWS)
+                _scale(values[mine], valid[mine], low, high, found[number])
         return found
 
     def _away(self) -> NDArray[np.float64]:
@@ -173,6 +179,23 @@ def limited(actions: NDArray[np.floating]) -> NDArray[np.float64]:
         lengths = np.linalg.norm(a[:, part], axis=1, keepdims=True)
         a[:, part] *= np.minimum(1, LIMITS[part][0] / np.maximum(lengths, 1e-300))
     return a
+
+
+def _scale(
+    values: NDArray[np.float32],
+    valid: NDArray[np.bool_],
+    low: float,
+    high: float,
+    out: NDArray[np.float32],
+) -> None:
+    """Rendered values (3, N, N) as grey values and validity into zeros (3, 2, N, N)."""
+    # Only NaN differs from itself; it counts as outside, where everything is 0.
+    np.logical_and(valid, values == values, out=valid)
+    values -= np.float32(low)
+    values *= np.float32(1 / (high - low))
+    np.clip(values, 0, 1, out=values)
+    np.copyto(out[:, 0], values, where=valid)
+    out[:, 1] = valid
 
 
 def _crossing(poses: Poses) -> Poses:

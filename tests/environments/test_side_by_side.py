@@ -65,9 +65,9 @@ def test_it_gives_what_single_ones_give_over_ends_and_new_beginnings(pair):
 def test_a_scan_is_rendered_once_for_all_that_fly_over_it(heads, monkeypatch):
     calls = []
 
-    def counted(volume, poses, size):
+    def counted(volume, poses, size, **given):
         calls.append(len(poses))
-        return render(volume, poses, size)
+        return render(volume, poses, size, **given)
 
     render = flying_module.render
     monkeypatch.setattr(flying_module, "render", counted)
@@ -91,6 +91,8 @@ def test_observations_of_one_step_are_not_changed_by_the_next(heads):
 def test_wishes_that_cannot_be_met_are_refused(heads):
     with pytest.raises(MrisslError, match="environments"):
         SlicePlanes(0, SIZE, scenes=heads)
+    with pytest.raises(MrisslError, match="fewer, or smaller"):
+        SlicePlanes(1 << 20, 4096, scenes=heads)
     planes = SlicePlanes(2, SIZE, scenes=heads)
     with pytest.raises(MrisslError, match="reset first"):
         planes.step(np.zeros((2, 7)))
