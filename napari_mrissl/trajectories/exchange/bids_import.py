@@ -76,6 +76,8 @@ class _Run:
     def _poses(self) -> NDArray[np.float64]:
         places, factors = self._places()
         text = _text(self.path, _LARGEST_BYTES)
+        if not text.strip():
+            raise MrisslError("has no line", where=self.path)
         try:
             table = np.loadtxt(io.StringIO(text), delimiter="\t", ndmin=2, comments=None)
             poses = table[:, places]
@@ -91,9 +93,11 @@ class _Run:
 
     def _places(self) -> tuple[list[int], NDArray[np.float64]]:
         """Columns of the table in the order of `POSE_COLUMNS`, and what makes them mm."""
-        rows = list(
-            csv.DictReader(io.StringIO(_text(self.channels, _LARGEST_SIDECAR)), dialect="excel-tab")
-        )
+        text = _text(self.channels, _LARGEST_SIDECAR)
+        try:
+            rows = list(csv.DictReader(io.StringIO(text), dialect="excel-tab"))
+        except csv.Error as error:
+            raise MrisslError("is no table", where=self.channels) from error
         places, factors = [], []
         for name in POSE_COLUMNS:
             component, kind, unit = CHANNELS[name]
@@ -101,7 +105,9 @@ class _Run:
                 number
                 for number, row in enumerate(rows)
                 if row.get("type") == kind
-                and (row.get("component") == component if kind != "MISC" else row["name"] == name)
+                and (
+                    row.get("component") == component if kind != "MISC" else row.get("name") == name
+                )
             ]
             if len(fitting) != 1:
                 raise MrisslError(
@@ -121,6 +127,9 @@ class _Run:
 
 def _text(path: Path, most: int) -> str:
     try:
+        # A link may lead to a device that never ends.
+        if not path.is_file():
+            raise MrisslError("is not there, or is no file", where=path)
         if path.stat().st_size > most:
             raise MrisslError("is too large", where=path, expected=f"at most {most >> 20} MB")
         return path.read_text("utf-8")

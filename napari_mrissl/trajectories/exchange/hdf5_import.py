@@ -32,6 +32,8 @@ def flights(source: Path) -> tuple[int, Iterator[Incoming]]:
         If the file is not as the layout says.
     """
     h5py = needed("h5py", "exports")
+    if not source.is_file():
+        raise MrisslError("is not there, or is no file", where=source, expected="an HDF5 file")
     try:
         with h5py.File(source, "r") as file:
             told = _told(file, source)

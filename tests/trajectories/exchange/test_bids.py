@@ -133,6 +133,13 @@ def test_flights_of_others_are_found_by_their_channels(out, stretches, volumes, 
         ("_motion.tsv", "\t", "\tn/a\t"),
         ("_motion.tsv", "\t", "\tnan\t"),
         ("_motion.tsv", "\n", "\n1\n"),
+        ("_motion.tsv", None, ""),
+        ("_motion.tsv", None, "\n \n"),
+        ("_motion.tsv", None, "/dev/zero"),
+        ("_channels.tsv", "name\t", "what\t"),
+        ("_channels.tsv", "cx", '"' + "c" * 200_000),
+        ("_channels.tsv", "cx", "c\0x\t\x85"),
+        ("_motion.json", "{", "[" * 100_000),
     ],
 )
 def test_a_dataset_that_lies_is_refused_in_a_sentence(out, tmp_path, name, old, new):
@@ -140,6 +147,10 @@ def test_a_dataset_that_lies_is_refused_in_a_sentence(out, tmp_path, name, old, 
         text = path.read_text("utf-8")
         if old is None:
             path.unlink()
+            if new == "/dev/zero":
+                path.symlink_to(new)
+            elif new is not None:
+                path.write_text(new, "utf-8")
         else:
             assert old in text
             path.write_text(text.replace(old, new, 1), "utf-8")

@@ -116,6 +116,8 @@ def test_a_file_that_lies_is_refused_in_a_sentence(way, volumes, stretches, tmp_
     before = sorted(tmp_path.iterdir())
     with pytest.raises(MrisslError):
         formats.load("hdf5", tmp_path / "bad.h5", tmp_path / "back", scans=volumes[:1])
+    with pytest.raises(MrisslError, match="not there"):
+        formats.load("hdf5", tmp_path, tmp_path / "back", scans=volumes[:1])
     assert sorted(tmp_path.iterdir()) == before
 
 
