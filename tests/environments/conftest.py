@@ -2,9 +2,10 @@
 
 import pytest
 
-from napari_mrissl.environments.scenes import displaced_heads
-
 
 @pytest.fixture(scope="session")
 def heads():
+    pytest.importorskip("gymnasium")
+    from napari_mrissl.environments.scenes import displaced_heads
+
     return displaced_heads(0, 3, side=32)

@@ -1,9 +1,9 @@
 """A dataset over two scans, with an episode of one frame and one with a cut."""
 
-import numpy as np
 import pytest
 from flight_datasets import dataset_over, fly, remembered_scans, walk
 
+from napari_mrissl.geometry import Pose
 from napari_mrissl.slicing import render
 from napari_mrissl.slicing.pictures import gray
 from napari_mrissl.trajectories import Dataset, Recorder
@@ -13,29 +13,15 @@ SIZE = 20
 FRAMES = (21, 7, 70, 1)
 
 
-class Clock:
-    """Nanoseconds that pass only when told to."""
-
-    def __init__(self):
-        self.now = 1 << 40
-
-    def __call__(self):
-        return self.now
-
-    def wait(self, seconds):
-        self.now += round(seconds * 1e9)
-
-
 @pytest.fixture
 def volumes(tmp_path):
     return remembered_scans(tmp_path)
 
 
 @pytest.fixture
-def dataset(volumes, tmp_path):
+def dataset(volumes, clock, tmp_path):
     """Four policy's episodes of so many frames, and a recorded one with a cut after six."""
     dataset_over(tmp_path / "flights", volumes, FRAMES)
-    clock = Clock()
     recorder = Recorder(tmp_path / "flights", volumes[0], task="find the ball", clock=clock)
     poses = walk(volumes[0], 13, 9)
     fly(recorder, poses[:6], clock)
@@ -57,8 +43,6 @@ def stretches(dataset):
 
 def pictures(stretch, volumes):
     """Grey slices (T, N, N), rendered from the scan itself."""
-    from napari_mrissl.geometry import Pose
-
     (volume,) = (one for one in volumes if one.identity == stretch.entry.identity)
     slices = render(volume, [Pose.from_row(row) for row in stretch.poses], SIZE)
     return gray(slices, volume.display_window())
@@ -67,4 +51,4 @@ def pictures(stretch, volumes):
 @pytest.fixture
 def expected(stretches, volumes):
     """Pictures (T, N, N) of all stretches."""
-    return [np.asarray(pictures(one, volumes)) for one in stretches]
+    return [pictures(one, volumes) for one in stretches]
