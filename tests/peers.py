@@ -26,9 +26,11 @@ def environment_with(variable: str, *requirements: str) -> Iterator[Path]:
         programs = Path(home) / "bin"
         install = [programs / "python", "-m", "pip", "install", "-q", *requirements]
         try:
+            # What is importable here by a path of its own would count as installed there.
             ran = subprocess.run(
-                install, timeout=3000, capture_output=True, encoding="utf-8", check=False
-            )
+                install, timeout=3000, capture_output=True, encoding="utf-8", check=False,
+                env={**os.environ, "PYTHONPATH": ""},
+            )  # fmt: skip
         except subprocess.TimeoutExpired:
             pytest.skip(f"{requirements[0]} could not be installed in 50 minutes")
         if ran.returncode:
