@@ -13,9 +13,10 @@ from napari_mrissl.evaluation.navigation.demonstrations import LIMITS, STILL
 from napari_mrissl.geometry import Pose, Poses
 from napari_mrissl.geometry.rotations import matrix_from_axis_angle
 from napari_mrissl.slicing import render
+from napari_mrissl.trajectories.exchange.minari import REWARD_DEGREES, REWARD_MM
 
-MM, DEGREES = 30.0, 30.0
-"""So far from the plane is worth a reward of one: as far as heads are displaced."""
+MM, DEGREES = REWARD_MM, REWARD_DEGREES
+"""So far from the plane is worth a reward of one: as far as heads are displaced at most."""
 
 VIEWS = 3
 """The slice itself, and the two that cross it in its middle, see `cloning.crossing`."""

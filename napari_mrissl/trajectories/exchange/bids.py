@@ -16,7 +16,6 @@ from typing import Any
 from napari_mrissl import __version__
 from napari_mrissl.geometry import POSE_COLUMNS
 from napari_mrissl.trajectories.exchange.stretches import Stretch, Stretches
-from napari_mrissl.volumes.atomic import write_text
 
 VERSION = "1.11.1"
 TRACKSYS = "plane"
@@ -60,7 +59,7 @@ def write(stretches: Stretches, partial: Path) -> None:
     tasks = task_labels(stretches.tasks)
     runs: Counter[tuple[str, str]] = Counter()
     _write_json(partial / "dataset_description.json", _description())
-    write_text(partial / "README", _README)
+    _write(partial / "README", _README)
     for stretch in stretches:
         subject, task = subjects[stretch.entry.identity], tasks[stretch.entry.task]
         runs[subject, task] += 1
@@ -70,8 +69,8 @@ def write(stretches: Stretches, partial: Path) -> None:
         stem = f"sub-{subject}_task-{task}_tracksys-{TRACKSYS}_{run}"
         _write_json(folder / f"{stem}_motion.json", _sidecar(stretch, task, stretches.hertz))
         lines = ("\t".join(map(repr, row)) for row in stretch.poses.tolist())
-        write_text(folder / f"{stem}_motion.tsv", "\n".join(lines) + "\n")
-        write_text(folder / f"{stem}_channels.tsv", _channels())
+        _write(folder / f"{stem}_motion.tsv", "\n".join(lines) + "\n")
+        _write(folder / f"{stem}_channels.tsv", _channels())
         _write_json(folder / f"{stem}_channels.json", _frames())
 
 
@@ -153,4 +152,8 @@ def _frames() -> dict[str, Any]:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    _write(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8", newline="\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,23 +90,24 @@ def store(
         flown, or the folder is there or cannot be written. Nothing is left behind then.
     """
     count, flights = found
+    rest = iter(flights)
+    first = next(rest, None)
+    if first is None:
+        raise MrisslError("there is no flight in it", where=out)
     with new_folder(out) as partial:
-        dataset: Dataset | None = None
-        for number, flight in enumerate(flights):
-            if dataset is None:
-                dataset = Dataset.create(partial, flight.hertz)
-            elif flight.hertz != dataset.hertz:
-                raise MrisslError(
-                    f"{flight.hertz:g} frames a second",
-                    where=flight.where,
-                    expected=f"{dataset.hertz:g}, as the flight before",
-                    remedy="import flights of different rates one by one",
-                )
-            _add(dataset, flight, scans)
-            if progress:
-                progress((number + 1) / count)
-        if dataset is None:
-            raise MrisslError("there is no flight in it", where=out)
+        dataset = Dataset.create(partial, first.hertz)
+        with dataset.together():
+            for number, flight in enumerate(itertools.chain([first], rest)):
+                if flight.hertz != dataset.hertz:
+                    raise MrisslError(
+                        f"{flight.hertz:g} frames a second",
+                        where=flight.where,
+                        expected=f"{dataset.hertz:g}, as the flight before",
+                        remedy="import flights of different rates one by one",
+                    )
+                _add(dataset, flight, scans)
+                if progress:
+                    progress((number + 1) / count)
     return Dataset.open(out)
 
 
