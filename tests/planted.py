@@ -150,7 +150,7 @@ def everything(folder: Path) -> bytes:
 
 
 def unpacked(content: bytes) -> bytes:
-    """Some bytes, and what gzip, zip, parquet and pictures among them hold."""
+    """Some bytes, and what gzip, zip, parquet, HDF5 and pictures among them hold."""
     parts = [content]
     if content[:2] == b"\x1f\x8b":
         parts.append(unpacked(gzip.decompress(content)))
@@ -162,6 +162,25 @@ def unpacked(content: bytes) -> bytes:
     elif content[:4] == b"\x89PNG" or content[:3] == b"GIF":
         with Image.open(io.BytesIO(content)) as picture:
             parts += [picture.convert("L").tobytes(), repr(picture.info).encode()]
+    elif content[:4] == b"\x89HDF":
+        parts.append(_hdf5(content))
+    return b"\n".join(parts)
+
+
+def _hdf5(content: bytes) -> bytes:
+    import h5py
+
+    parts: list[bytes] = []
+
+    def look(name: str, thing: h5py.Group | h5py.Dataset) -> None:
+        parts.append(name.encode())
+        parts.extend(f"{key}={value}".encode() for key, value in thing.attrs.items())
+        if isinstance(thing, h5py.Dataset):
+            parts.append(np.asarray(thing[()]).tobytes())
+
+    with h5py.File(io.BytesIO(content)) as file:
+        look("", file)
+        file.visititems(look)
     return b"\n".join(parts)
 
 

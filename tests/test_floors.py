@@ -7,7 +7,7 @@ import sys
 import pytest
 
 HEAVY = ("torch", "napari", "qtpy", "PyQt6", "vispy", "SimpleITK", "nilearn", "catboost", "vtk")
-ON_DEMAND = (*HEAVY, "numba", "sklearn", "skimage", "pandas", "matplotlib")
+ON_DEMAND = (*HEAVY, "numba", "sklearn", "skimage", "pandas", "matplotlib", "h5py", "gymnasium")
 LIGHT = ("geometry", "volumes", "packs", "slicing", "trajectories")
 
 

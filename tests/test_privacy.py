@@ -63,7 +63,9 @@ def test_the_search_finds_what_was_planted(planted, tmp_path):
     assert leaks(os.environ["HOME"].encode(), tmp_path) == ["home", f"path {tmp_path.name}"]
 
 
-@pytest.mark.parametrize("way", ["parquet", "metadata", "png", "npz", "gzip", "utf16", "base64"])
+@pytest.mark.parametrize(
+    "way", ["parquet", "metadata", "png", "npz", "hdf5", "attribute", "gzip", "utf16", "base64"]
+)
 def test_the_search_finds_a_word_that_is_packed(tmp_path, way):
     word, path = token("patient name"), tmp_path / "file"
     picture = io.BytesIO()
@@ -81,6 +83,12 @@ def test_the_search_finds_a_word_that_is_packed(tmp_path, way):
     elif way == "npz":
         with open(path, "wb") as file:
             np.savez_compressed(file, a=np.array([word] * 9))
+    elif way in ("hdf5", "attribute"):
+        h5py = pytest.importorskip("h5py")
+        with h5py.File(path, "w") as file:
+            letters = np.frombuffer(word.encode() * 9, np.uint8)
+            made = file.create_dataset("a", data=letters * (way == "hdf5"), compression="gzip")
+            made.attrs["a"] = word if way == "attribute" else ""
     elif way == "gzip":
         path.write_bytes(gzip.compress(word.encode() * 9))
     elif way == "utf16":
@@ -121,6 +129,10 @@ def test_datasets_and_what_is_made_of_them_name_nobody(planted, shared, tmp_path
     command("trajectory", "render", flights, "--out", shared / "frames", "--size", 16)
     words = ("--to", "lerobot", "--out", shared / "lerobot", "--size", 24)
     command("trajectory", "export", flights, *words)
+    for name in ("bids", "webdataset"):
+        words = ("--to", name, "--out", shared / name, "--size", 24)
+        command("trajectory", "export", flights, *words)
+    command("trajectory", "import", shared / "bids", "--from", "bids", "--out", shared / "back")
     (shared / "log.txt").write_text(caplog.text, "utf-8")
     content = everything(shared)
     assert len(content) > 100_000
@@ -143,6 +155,22 @@ def test_packs_name_nobody(planted, shared, tmp_path, caplog):
     content = everything(shared)
     assert len(content) > 10_000
     assert leaks(content, tmp_path) == []
+
+
+def test_exports_to_hdf5_name_nobody(planted, shared, tmp_path):
+    pytest.importorskip("h5py")
+    for number, kind in enumerate(SCANS):
+        words = ("--policy", "walk", "--frames", 8, "--seed", number, "--task", "find the ball")
+        command("trajectory", "generate", planted[kind], "--out", tmp_path / "flights", *words)
+    for name, out in (("hdf5", "a.h5"), ("minari", "minari")):
+        words = ("--to", name, "--out", shared / out, "--size", 24)
+        command("trajectory", "export", tmp_path / "flights", *words)
+    words = ("--from", "hdf5", "--out", shared / "back")
+    command("trajectory", "import", shared / "a.h5", *words)
+    content = everything(shared)
+    assert len(content) > 40_000
+    assert leaks(content, tmp_path) == []
+    assert b"find the ball" in content
 
 
 def test_recordings_name_nobody_finished_open_or_discarded(planted, shared, tmp_path, caplog):

@@ -147,6 +147,19 @@ def test_register_two_scans(tmp_path):
             assert picture.size == (4 * 98, 4 * 116)
 
 
+def test_find_the_plane(tmp_path):
+    pytest.importorskip("gymnasium")
+    pytest.importorskip("h5py")
+    said = run("find_the_plane.py", tmp_path, "3", "20", "2").splitlines()
+    told = {line.split(":")[0]: line for line in said}
+    ends = {name: float(told[name].split()[1]) for name in ("random", "learned", "knowing")}
+    assert ends["knowing"] < 0.1 < ends["random"]
+    flights = Dataset.open(tmp_path / "flights")
+    assert [entry.policy for entry in flights.entries] == ["learned"] * 2 + ["knowing"] * 2
+    metadata = tmp_path / "minari" / "mrissl" / "flights-v0" / "data" / "metadata.json"
+    assert json.loads(metadata.read_text("utf-8"))["total_episodes"] == 4
+
+
 def test_does_the_network_know_where_it_is(tmp_path):
     said = run("does_the_network_know_where_it_is.py", tmp_path, "tiny", "2")
     summary = Run.open(tmp_path / "observable").summary()

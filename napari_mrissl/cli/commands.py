@@ -31,7 +31,15 @@ from napari_mrissl.cli.run import list_runs, resume, show_run, stop
 from napari_mrissl.cli.segment import segment
 from napari_mrissl.cli.slices import cut
 from napari_mrissl.cli.synthesize import ensembles, heads
-from napari_mrissl.cli.trajectory import clean, export, generate, inspect, repair, validate
+from napari_mrissl.cli.trajectory import (
+    clean,
+    export,
+    generate,
+    import_,
+    inspect,
+    repair,
+    validate,
+)
 from napari_mrissl.cli.transfer import transfer
 from napari_mrissl.cli.weights import export_weights, import_file, list_weights, verify
 
@@ -62,6 +70,7 @@ def application() -> App:
     trajectory.command(repair, name="repair")
     trajectory.command(clean, name="clean")
     trajectory.command(export, name="export")
+    trajectory.command(import_, name="import")
     app.command(trajectory)
     synthesize = App(
         name="synthesize",

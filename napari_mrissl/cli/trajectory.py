@@ -180,7 +180,7 @@ def export(
     folder: Folder,
     /,
     *,
-    to: Literal["lerobot"],
+    to: Literal["bids", "hdf5", "lerobot", "minari", "webdataset"],
     out: Path,
     size: Whole = 256,
     scan: Annotated[Sequence[Path], Parameter(negative="")] = (),
@@ -192,23 +192,62 @@ def export(
     folder
         Folder of a dataset.
     to
-        lerobot: a LeRobot v3.0 folder. Its images have 8 bits; black and white of each
-        scan are in its meta/info.json.
+        bids: a BIDS derivative of motion data, poses only. hdf5: one file in the columns of
+        stable-worldmodel. lerobot: a LeRobot v3.0 folder. minari: a folder for
+        MINARI_DATASETS_PATH. webdataset: tar shards of clips. Images have 8 bits; black and
+        white of each scan are kept beside them.
     out
-        The new folder.
+        The new folder; for hdf5 the new file, .h5 or .hdf5.
     size
-        Pixels along a side of the images.
+        Pixels along a side of the images; bids has none.
     scan
         A scan that this machine does not remember; may be given several times.
     """
-    from napari_mrissl.trajectories import lerobot
+    from napari_mrissl.trajectories.exchange import formats
+    from napari_mrissl.trajectories.exchange.stretches import LARGEST_SIZE
     from napari_mrissl.trajectories.frames import Scans
 
-    within("--size", size, 1, lerobot.LARGEST_SIZE)
+    within("--size", size, 1, LARGEST_SIZE)
     dataset = open_dataset(folder)
-    given = _given(scan, dataset)
-    lerobot.export(dataset, out, size, scans=Scans(given), progress=Progress("exporting"))
+    given = Scans(_given(scan, dataset))
+    formats.export(to, dataset, out, size, scans=given, progress=Progress("exporting"))
     say(f"{_counted(len(dataset), 'episode')} exported")
+
+
+def import_(
+    source: Annotated[Path, Parameter(name="SOURCE")],
+    /,
+    *,
+    source_format: Annotated[Literal["bids", "hdf5"], Parameter(name="--from")],
+    out: Path,
+    scan: Annotated[Sequence[Path], Parameter(negative="")] = (),
+) -> None:
+    """Make a dataset of flights that another program, or an export, has written.
+
+    Poses come back bit for bit; images are rendered again when they are needed.
+
+    Parameters
+    ----------
+    source
+        What to read.
+    source_format
+        bids: the folder of a BIDS dataset with motion data. hdf5: a file in the columns of
+        stable-worldmodel, whose state is a pose.
+    out
+        The new folder.
+    scan
+        The scan that was flown over, where the source does not say; may be given several
+        times.
+    """
+    from napari_mrissl.trajectories import remember
+    from napari_mrissl.trajectories.exchange import formats
+
+    scans = [open_scan(path) for path in scan]
+    progress = Progress("importing")
+    dataset = formats.load(source_format, source, out, scans=scans, progress=progress)
+    for path, volume in zip(scan, scans, strict=True):
+        remember(volume.identity, path)
+    say(f"{_counted(len(dataset), 'episode')} imported")
 
 
 def described(dataset: Dataset) -> dict[str, Any]:

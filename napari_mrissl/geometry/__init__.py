@@ -17,12 +17,14 @@ from napari_mrissl.geometry.affines import (
 from napari_mrissl.geometry.letters import LETTERS, letters
 from napari_mrissl.geometry.orientation import Reorientation
 from napari_mrissl.geometry.pose import POSE_COLUMNS, Pose
+from napari_mrissl.geometry.poses import Poses
 
 __all__ = [
     "ACTION_NAMES",
     "LETTERS",
     "POSE_COLUMNS",
     "Pose",
+    "Poses",
     "Reorientation",
     "apply_action",
     "apply_affine",

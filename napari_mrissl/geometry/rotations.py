@@ -62,6 +62,37 @@ def axis_angle_from_matrix(matrix: ArrayLike) -> NDArray[np.float64]:
     return vector
 
 
+def matrices_from_axis_angles(vectors: ArrayLike) -> NDArray[np.float64]:
+    """Rotation matrices (K, 3, 3) of axis-angle vectors (K, 3) in radians (Rodrigues)."""
+    w = np.asarray(vectors, np.float64)
+    angles = np.linalg.norm(w, axis=1)[:, None, None]
+    x, y, z = w.T
+    zero = np.zeros(len(w))
+    cross = np.array([[zero, -z, y], [z, zero, -x], [-y, x, zero]]).transpose(2, 0, 1)
+    sine = np.sinc(angles / np.pi)
+    half = np.sinc(angles / (2 * np.pi))
+    turned: NDArray[np.float64] = np.eye(3) + sine * cross + 0.5 * half**2 * (cross @ cross)
+    return turned
+
+
+def quaternions_from_matrices(matrices: ArrayLike) -> NDArray[np.float64]:
+    """Unit quaternions (K, 4) with w >= 0 of rotation matrices (K, 3, 3) (Shepperd)."""
+    m = np.moveaxis(np.asarray(matrices, np.float64), 0, -1)
+    (a, b, c), (d, e, f), (g, h, i) = m
+    four = np.array(
+        [
+            [1 + a + e + i, h - f, c - g, d - b],
+            [h - f, 1 + a - e - i, b + d, c + g],
+            [c - g, b + d, 1 - a + e - i, f + h],
+            [d - b, c + g, f + h, 1 - a - e + i],
+        ]
+    )
+    largest = np.argmax(np.einsum("iik->ik", four), axis=0)
+    found: NDArray[np.float64] = four[largest, :, np.arange(four.shape[2])]
+    found = found / np.linalg.norm(found, axis=1, keepdims=True)
+    return np.where(found[:, :1] < 0, -found, found)
+
+
 def _unit(quaternion: NDArray[np.float64]) -> NDArray[np.float64]:
     unit: NDArray[np.float64] = quaternion / np.linalg.norm(quaternion)
     return -unit if unit[0] < 0 else unit

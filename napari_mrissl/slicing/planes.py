@@ -7,16 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_mrissl.geometry import Pose
+from napari_mrissl.geometry import Pose, Poses
 
 
 def planes_of_poses(
-    to_index: NDArray[np.float64], poses: Sequence[Pose], size: int
+    to_index: NDArray[np.float64], poses: Sequence[Pose] | Poses, size: int
 ) -> NDArray[np.float64]:
     """Origin, row step and column step (K, 3, 3) in voxels of ``size`` x ``size`` rasters."""
-    centers = np.array([pose.center for pose in poses])
-    rotations = np.array([pose.rotation for pose in poses])
-    fovs = np.array([[pose.fov] for pose in poses])
+    several = poses if isinstance(poses, Poses) else Poses.of(poses)
+    centers, rotations, fovs = several.centers, several.rotations, several.fovs[:, None]
     step = fovs / size
     corner = (0.5 / size - 0.5) * fovs
     planes = np.empty((len(poses), 3, 3))

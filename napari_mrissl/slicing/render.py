@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.geometry import Pose
+from napari_mrissl.geometry import Pose, Poses
 from napari_mrissl.geometry.affines import as_affine
 from napari_mrissl.slicing import compiled, gather
 from napari_mrissl.slicing.blocks import BlockedVolume
@@ -42,7 +42,7 @@ class Slices(NamedTuple):
 
 def render(
     volume: Volume | BlockedVolume,
-    poses: Pose | Sequence[Pose],
+    poses: Pose | Sequence[Pose] | Poses,
     size: int,
     interpolation: Interpolation = "linear",
     out: NDArray[np.float32] | None = None,
@@ -56,7 +56,7 @@ def render(
         The scan; its voxels are read in their stored dtype. For thousands of slices,
         a `BlockedVolume` of it is faster.
     poses
-        One pose gives arrays (N, N), a sequence of K poses gives (K, N, N).
+        One pose gives arrays (N, N), K poses, in a sequence or in arrays, give (K, N, N).
     size
         Pixels N along each side; pixel (i, j) lies at center + ((j + .5)/N - .5) fov
         right - ((i + .5)/N - .5) fov up.
@@ -77,7 +77,7 @@ def render(
         If an argument is not as described.
     """
     single = isinstance(poses, Pose)
-    several: Sequence[Pose] = [poses] if isinstance(poses, Pose) else poses
+    several: Sequence[Pose] | Poses = [poses] if isinstance(poses, Pose) else poses
     if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
         raise MrisslError(f"slice size {size!r}", expected="a whole number of pixels >= 1")
     shape = (len(several), int(size), int(size))

@@ -33,6 +33,8 @@ class GrowingEpisodes(StoredEpisodes):
     what others have written.
     """
 
+    _alone = False
+
     def add(
         self,
         samples: Samples,
@@ -108,8 +110,31 @@ class GrowingEpisodes(StoredEpisodes):
             return entry
 
     @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Alone with the dataset until the block ends; what is added is listed only then.
+
+        For many episodes at once: else the manifest is read and written for each. Where the
+        block ends badly nothing of it is listed, and its files are for `settle` to find.
+
+        Raises
+        ------
+        MrisslError
+            If another process is writing, or the disk refuses.
+        """
+        with self._writing():
+            self._alone = True
+            try:
+                yield
+            finally:
+                self._alone = False
+            self._commit(self._manifest)
+
+    @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """Alone with the dataset, which is then as the manifest says."""
+        if self._alone:
+            yield
+            return
         with locked(self.folder):
             loaded = load(self.folder, again=True)
             if loaded.damaged:
@@ -131,7 +156,8 @@ class GrowingEpisodes(StoredEpisodes):
 
     def _commit(self, manifest: Manifest) -> None:
         manifest = manifest.trimmed()
-        manifests.write(self.folder, manifest)
+        if not self._alone:
+            manifests.write(self.folder, manifest)
         self._manifest = manifest
 
     def _holds(self, entry: Entry, samples: Samples, frame_size: int | None) -> bool:

@@ -1,4 +1,4 @@
-"""Whole folders or none: everything goes to a folder beside, which gets its name at the end."""
+"""Whole folders and files or none: all goes to a place beside, which gets its name at the end."""
 
 from __future__ import annotations
 
@@ -39,12 +39,25 @@ def new_folder(path: Path) -> Iterator[Path]:
         If the name is taken, or the system refuses. What the block raises passes through,
         but an `OSError` is said as a `MrisslError`.
     """
+    with new_file(path) as partial:
+        partial.mkdir()
+        yield partial
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A name for a file to write, which becomes ``path`` when the block ends well.
+
+    Raises
+    ------
+    MrisslError
+        As `new_folder`.
+    """
     check_new_folder(path)
     partial = path.absolute().parent / f".mrissl-{secrets.token_hex(8)}.tmp"
     try:
-        partial.mkdir()
         yield partial
-        # A rename would replace an empty folder that somebody made meanwhile.
+        # A rename would replace what somebody put there meanwhile.
         check_new_folder(path)
         partial.rename(path)
     except OSError as error:
@@ -55,5 +68,8 @@ def new_folder(path: Path) -> Iterator[Path]:
             remedy="choose another folder or free some space",
         ) from error
     finally:
-        if partial.exists():
+        if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                partial.unlink()

@@ -219,9 +219,30 @@ def test_export_takes_scans_that_are_given(dataset, run, refused, tmp_path):
     assert len(Reader(out).episodes) == 3
 
 
+def test_exports_are_imported_again(dataset, run, refused, tmp_path):
+    pytest.importorskip("h5py")
+    for name, out in (("bids", "bids"), ("hdf5", "a.h5")):
+        source, back = tmp_path / out, tmp_path / f"{name} back"
+        words = ("--to", name, "--out", source, "--size", 8)
+        assert run("trajectory", "export", dataset.folder, *words).code == 0
+        words = ("trajectory", "import", source, "--from", name, "--out", back)
+        ran = run(*words)
+        assert ran.code == 0, ran.err
+        assert "3 episodes imported" in ran.err
+        found = Dataset.open(back)
+        assert [entry.frames for entry in found.entries] == [9, 5, 7]
+        for n in range(3):
+            np.testing.assert_array_equal(found.table(n)["pose"], dataset.table(n)["pose"])
+        assert run("trajectory", "validate", back).code == 0
+        assert "there already" in refused(*words)
+
+
 @pytest.mark.parametrize(
     ("words", "needle"),
     [
+        (("export", "--to", "hdf5", "--out", "a.zip"), ".h5"),
+        (("import", "--from", "bids", "--out", "x"), "no motion data"),
+        (("import", "--from", "lerobot", "--out", "x"), "bids"),
         (("export", "--to", "avi", "--out", "x"), "lerobot"),
         (("export", "--to", "lerobot", "--out", "out", "--size", 0), "--size"),
         (("export", "--to", "lerobot", "--out", "flights"), "dataset itself"),

@@ -284,3 +284,35 @@ def test_a_thousand_episodes_open_and_grow(dataset, tmp_path):
     parsed = manifest.parsed(many.encoded(), tmp_path / "x")
     assert parsed.entries == many.entries
     assert len(many.encoded()) < manifest.LARGEST_BYTES / 10
+
+
+def test_episodes_added_together_are_listed_at_the_end(dataset, flight):
+    before = [entry.uid for entry in dataset.entries]
+    with dataset.together():
+        added = [dataset.append(flight, task=f"number {n}") for n in range(3)]
+        # Whoever looks meanwhile sees none of them.
+        assert [entry.uid for entry in Dataset.open(dataset.folder).entries] == before
+    again = Dataset.open(dataset.folder)
+    assert [entry.uid for entry in again.entries] == before + [entry.uid for entry in added]
+    assert [entry.episode_index for entry in again.entries] == list(range(6))
+    assert again.tasks[-3:] == ("number 0", "number 1", "number 2")
+    assert validate(dataset.folder).ok
+    dataset.append(flight)
+    assert len(Dataset.open(dataset.folder)) == 7
+
+
+def add_and_fail(dataset, flight):
+    with dataset.together():
+        dataset.append(flight)
+        raise KeyError
+
+
+def test_a_block_that_ends_badly_lists_nothing(dataset, flight):
+    with pytest.raises(KeyError):
+        add_and_fail(dataset, flight)
+    assert len(Dataset.open(dataset.folder)) == 3
+    # It can be written to as before, and the whole episode is found then.
+    dataset.append(flight, task="later")
+    again = Dataset.open(dataset.folder)
+    assert (len(again), again.entries[-1].task) == (5, "later")
+    assert validate(dataset.folder).ok

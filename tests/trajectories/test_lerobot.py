@@ -1,18 +1,12 @@
 """The LeRobot export, read by a reader of its own; and by lerobot itself under ``slow``."""
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import pandas
 import pyarrow.parquet as pq
 import pytest
 from flight_datasets import add_with_frames, dataset_over, remembered_scans, walk
 from lerobot_reader import Reader
+from peers import environment_with, told_by
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import ACTION_NAMES, POSE_COLUMNS, apply_action
@@ -253,30 +247,14 @@ def test_the_same_dataset_gives_the_same_export(dataset, volumes, tmp_path):
 
 
 @pytest.fixture
-def lerobot_python():
-    """A python with lerobot: ``MRISSL_LEROBOT_PYTHON``, or an environment made here (8 GB)."""
-    python = os.environ.get("MRISSL_LEROBOT_PYTHON")
-    if python is not None:
-        yield python
-        return
-    with tempfile.TemporaryDirectory() as home:
-        subprocess.run([sys.executable, "-m", "venv", home], check=True, timeout=120)
-        python = str(Path(home) / "bin" / "python")
-        install = [python, "-m", "pip", "install", "-q", "lerobot==0.4.4"]
-        try:
-            ran = subprocess.run(
-                install, timeout=3000, capture_output=True, encoding="utf-8", check=False
-            )
-        except subprocess.TimeoutExpired:
-            pytest.skip("lerobot could not be installed in 50 minutes")
-        if ran.returncode:
-            pytest.skip(f"lerobot could not be installed: {ran.stderr[-300:]}")
-        yield python
+def lerobot():
+    """An environment with lerobot (8 GB)."""
+    yield from environment_with("MRISSL_LEROBOT", "lerobot==0.4.4")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(4000)
-def test_lerobot_itself_reads_an_export(dataset, tmp_path, lerobot_python):
+def test_lerobot_itself_reads_an_export(dataset, tmp_path, lerobot):
     out = export(dataset, tmp_path / "out", SIZE)
     expected = Reader(out)
     images = [e.columns["observation.image"] for e in expected.episodes]
@@ -287,16 +265,14 @@ def test_lerobot_itself_reads_an_export(dataset, tmp_path, lerobot_python):
         images=np.concatenate(images), states=np.concatenate(states),
         actions=np.concatenate(actions),
     )  # fmt: skip
-    script = Path(__file__).parents[1] / "lerobot_check.py"
-    environment = {
-        **os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf"), "PYTHONPATH": "",
-    }  # fmt: skip
-    ran = subprocess.run(
-        [lerobot_python, script, out, tmp_path / "expected.npz"],
-        capture_output=True, encoding="utf-8", timeout=600, env=environment, check=False,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    said = json.loads(ran.stdout.splitlines()[-1])
+    said = told_by(
+        lerobot,
+        "lerobot_check.py",
+        out,
+        tmp_path / "expected.npz",
+        HF_HUB_OFFLINE="1",
+        HF_HOME=str(tmp_path / "hf"),
+    )
     assert said["frames"] == sum(FRAMES)
     assert said["episodes"] == len(FRAMES)
     assert said["grown_to"] == len(FRAMES) + 1

@@ -19,7 +19,7 @@ from torch import nn
 
 from napari_mrissl import __version__
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.evaluation.navigation.demonstrations import LIMITS, clipped
+from napari_mrissl.evaluation.navigation.demonstrations import LIMITS, STILL, clipped
 from napari_mrissl.evaluation.navigation.encoders import Encoder
 from napari_mrissl.geometry import Pose, apply_action
 from napari_mrissl.networks import weights
@@ -28,7 +28,6 @@ METHOD = "plane_policy"
 WIDTH = 256
 
 _RATE, _DECAY, _BATCH = 1e-3, 1e-3, 256
-_STILL = 0.05
 
 See = Callable[[Pose], NDArray[np.float32]]
 """The slices (3, 2, N, N) at a pose and across it, see `crossing`."""
@@ -133,7 +132,7 @@ def flown(
     for _ in range(steps):
         action = clipped(act(see(poses[-1])))
         poses.append(apply_action(poses[-1], action))
-        still = still + 1 if (np.abs(action) < _STILL * LIMITS).all() else 0
+        still = still + 1 if (np.abs(action) < STILL * LIMITS).all() else 0
         if still == 2:
             break
     return poses

@@ -22,6 +22,9 @@ from napari_mrissl.volumes import Volume
 LIMITS = np.array([0.03, 0.03, 0.03, 0.07, 0.07, 0.07, 0.05])
 """Most of an action: 3 % of the field of view, 4 degrees, 5 % of zoom."""
 
+STILL = 0.05
+"""Of each limit: an action below it hardly moves, and two in a row end a flight."""
+
 FRAMES = 24
 HERTZ = 4.0
 TASK = "fly to the mid-sagittal plane"
