@@ -83,7 +83,7 @@ def foreign(path, state, lengths, offsets, **more):
 def hostile(path, way, state):
     """A file that is not what it should be, in one way."""
     if way == "text":
-        path.write_text("no HDF5")
+        path.write_text("no HDF5", "utf-8")
         return
     lengths = {"long": [22], "negative": [-1], "overflow": [2**62]}.get(way, [21])
     offsets = {"before": [-5], "overflow": [2**62], "more": [0, 0]}.get(way, [0])
