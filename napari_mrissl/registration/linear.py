@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.features.cancel import Cancelled, IsCancelled, Progress, stop_if
+from napari_mrissl.features.cancel import IsCancelled, Progress, stop_if
 from napari_mrissl.geometry.affines import apply_affine
 from napari_mrissl.registration.grids import Grid, working_grid
 from napari_mrissl.registration.settings import Linear
@@ -25,6 +25,9 @@ _LEVELS = len(_SHRINK)
 
 _LESS = 1e-4
 """By how much the cost must fall for a result to be better than where it began."""
+
+_OF_PYTHON = "Python Callable"
+"""In what ITK says when a function of ours raised."""
 
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -101,14 +104,17 @@ def aligned(
         after = method.MetricEvaluate(images[0][0], images[1][0])
     except RuntimeError as error:
         if stopped:
-            raise Cancelled from error
+            raise stopped[0] from None
+        if _OF_PYTHON in str(error):
+            # Ctrl-C that came before the first line of ours, the only thing there is to raise.
+            raise KeyboardInterrupt from None
         raise MrisslError(
             "the scans do not overlap enough to be aligned",
             where="linear",
             remedy="begin with centres or moments instead of the header",
         ) from error
     if stopped:
-        raise Cancelled
+        raise stopped[0]
     result = initial @ _as_matrix(found)
     if not (np.isfinite(result).all() and np.linalg.det(result[:3, :3]) > 0):
         raise MrisslError(
@@ -192,17 +198,20 @@ def _as_matrix(transform: Any) -> NDArray[np.float64]:
 
 def _watched(
     sitk: Any, method: Any, progress: Progress | None, cancelled: IsCancelled | None
-) -> list[bool]:
-    """Tell how far it is after every step; the list fills when the user wants to stop."""
-    stopped: list[bool] = []
+) -> list[BaseException]:
+    """Tell how far it is after every step; what the list then holds is to be raised."""
+    stopped: list[BaseException] = []
 
     def look() -> None:
-        if progress is not None:
-            level = method.GetCurrentLevel()
-            part = min(method.GetOptimizerIteration() / _ITERATIONS, 1.0)
-            progress((level + part) / _LEVELS, f"cost {method.GetMetricValue():.4f}")
-        if cancelled is not None and cancelled():
-            stopped.append(True)
+        try:
+            if progress is not None:
+                level = method.GetCurrentLevel()
+                part = min(method.GetOptimizerIteration() / _ITERATIONS, 1.0)
+                progress((level + part) / _LEVELS, f"cost {method.GetMetricValue():.4f}")
+            stop_if(cancelled)
+        except BaseException as error:  # noqa: BLE001 - raised again below ITK
+            # ITK would print it and say only that there was one.
+            stopped.append(error)
             method.StopRegistration()
 
     method.AddCommand(sitk.sitkIterationEvent, look)

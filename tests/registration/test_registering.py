@@ -71,6 +71,18 @@ def test_the_field_is_smoothed_at_the_end(pair):
     assert np.abs(found - rough).max() > 0.1
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, Cancelled])
+def test_what_ends_the_linear_alignment_is_raised_as_it_is(pair, error, capfd):
+    def progress(part: float, step: str) -> None:
+        if step.startswith("rigid, cost"):
+            raise error("enough")
+
+    settings = QUICK.model_copy(update={"linear": "rigid"})
+    with pytest.raises(error, match="enough"):
+        register(pair.fixed, pair.moving, settings, progress=progress)
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_the_cost_falls_and_is_told(pair):
     told = []
     found = register(pair.fixed, pair.moving, QUICK, told=told.append)
