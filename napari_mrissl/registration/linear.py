@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -25,9 +29,6 @@ _LEVELS = len(_SHRINK)
 
 _LESS = 1e-4
 """By how much the cost must fall for a result to be better than where it began."""
-
-_OF_PYTHON = "Python Callable"
-"""In what ITK says when a function of ours raised."""
 
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -100,14 +101,12 @@ def aligned(
     stopped = _watched(sitk, method, progress, cancelled)
     try:
         before = method.MetricEvaluate(images[0][0], images[1][0])
-        method.Execute(images[0][0], images[1][0])
+        with _held_back(stopped):
+            method.Execute(images[0][0], images[1][0])
         after = method.MetricEvaluate(images[0][0], images[1][0])
     except RuntimeError as error:
         if stopped:
             raise stopped[0] from None
-        if _OF_PYTHON in str(error):
-            # Ctrl-C that came before the first line of ours, the only thing there is to raise.
-            raise KeyboardInterrupt from None
         raise MrisslError(
             "the scans do not overlap enough to be aligned",
             where="linear",
@@ -204,6 +203,8 @@ def _watched(
 
     def look() -> None:
         try:
+            if stopped:
+                raise stopped[0]
             if progress is not None:
                 level = method.GetCurrentLevel()
                 part = min(method.GetOptimizerIteration() / _ITERATIONS, 1.0)
@@ -216,3 +217,17 @@ def _watched(
 
     method.AddCommand(sitk.sitkIterationEvent, look)
     return stopped
+
+
+@contextmanager
+def _held_back(stopped: list[BaseException]) -> Iterator[None]:
+    """Ctrl-C within is noted: raised between two lines, it is lost in ITK."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: stopped.append(KeyboardInterrupt()))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

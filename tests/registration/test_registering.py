@@ -1,5 +1,7 @@
 """Registration as a whole: zero fields, known warps, every orientation, sides, masks, refusals."""
 
+import signal
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -81,6 +83,18 @@ def test_what_ends_the_linear_alignment_is_raised_as_it_is(pair, error, capfd):
     with pytest.raises(error, match="enough"):
         register(pair.fixed, pair.moving, settings, progress=progress)
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_an_interrupt_during_the_linear_alignment_is_one(pair, capfd):
+    def progress(part: float, step: str) -> None:
+        if step.startswith("rigid, cost"):
+            signal.raise_signal(signal.SIGINT)
+
+    settings = QUICK.model_copy(update={"linear": "rigid"})
+    with pytest.raises(KeyboardInterrupt):
+        register(pair.fixed, pair.moving, settings, progress=progress)
+    assert "Traceback" not in capfd.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_the_cost_falls_and_is_told(pair):
