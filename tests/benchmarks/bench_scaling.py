@@ -4,7 +4,9 @@
 thread, as a core each is what two of them have here. Batches are made before the clock
 runs. Strong scaling cuts one batch among the processes, as a run does; weak scaling gives
 each as many samples as one has alone. The sum of gradients is what a step takes longer than
-the same step without it, and beside that the time of a lone sum of as many bytes.
+the same step without it, and beside that the time of a lone sum of as many bytes. Seconds of
+the processor for each sample, over all processes, tell work apart from waiting: what others
+do on the machine moves them least.
 """
 
 from __future__ import annotations
@@ -70,7 +72,8 @@ def child(method: str, batch: int, rounds: int, out: Path) -> None:
         gradients = torch.zeros(count)
         many = collective.world_size > 1
         synchronised = trainer._synchronised
-        found: dict[str, list[float]] = {"step": [], "without": [], "sum": [], "bytes": [4 * count]}
+        found: dict[str, list[float]] = {name: [] for name in ("step", "without", "sum", "cpu")}
+        found["bytes"] = [4 * count]
 
         def timed(name: str, work: object) -> None:
             if many:
@@ -83,7 +86,10 @@ def child(method: str, batch: int, rounds: int, out: Path) -> None:
             found[name].append(float(taken))
 
         for step in range(rounds + 3):
+            began = time.process_time()
             timed("step", lambda step=step: trainer.step(step, parts))
+            worked = torch.tensor([time.process_time() - began], dtype=torch.float64)
+            found["cpu"].append(float(collective.sum(worked)))
             if many:
                 trainer._synchronised = lambda last: synchronised(last=False)
                 timed("without", lambda step=step: trainer.step(step, parts))
@@ -120,11 +126,13 @@ def main() -> None:
         both = in_processes(method, batch, 2, rounds)
         two = statistics.median(both["step"])
         faster = (batch / two) / (BATCH / one)
-        without = statistics.median(both["without"])
         lone = statistics.median(both["sum"])
-        share = max(0.0, 1 - without / two)
+        pairs = zip(both["step"], both["without"], strict=True)
+        share = statistics.median(step - without for step, without in pairs) / two
+        work = statistics.median(both["cpu"]) / batch / (statistics.median(alone["cpu"]) / BATCH)
         note = f"{faster:.2f} times one process, efficiency {faster / 2:.2f}; sum of gradients "
-        note += f"{100 * share:.1f} % of a step (alone {1e3 * lone:.1f} ms)"
+        note += f"{100 * share:.1f} % of a step (alone {1e3 * lone:.1f} ms); processor seconds "
+        note += f"a sample {work:.2f} times those of one process"
         rows.append(row(name, batch, both["step"], note))
     save("bench_scaling", [Table("Steps by processes of one thread each", rows)], **facts)
 

@@ -1,5 +1,7 @@
 """One run on two machines: agents that meet over the network, and a folder they share."""
 
+import signal
+import time
 from dataclasses import replace
 
 import pytest
@@ -45,3 +47,21 @@ def test_two_machines_with_addresses_of_their_own_agree_with_one_process(tmp_pat
         if hosts is None:
             pytest.skip("needs the right to make network namespaces")
         check_two_hosts(tmp_path, hosts)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_agents_that_are_told_to_end_leave_a_checkpoint(tmp_path):
+    """As by scancel, which sends SIGTERM to the agents of all nodes."""
+    endless = toy_settings(optimisation={"steps": 100_000}, task={"slow": 0.02})
+    run = Run.create(tmp_path / "run", endless)
+    begun = agents([Host(), Host()], ["tests.training.toy_child", str(run.folder)], free_port())
+    end = time.monotonic() + 300
+    while run.state().step < 3 and time.monotonic() < end:
+        time.sleep(0.1)
+    for agent in begun:
+        agent.send_signal(signal.SIGTERM)
+    ended(begun, limit=120)
+    state = run.state()
+    assert (state.name, state.alive) == ("stopped", False)
+    assert state.checkpoint == state.step >= 3

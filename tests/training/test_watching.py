@@ -177,3 +177,13 @@ def test_commands_say_what_is_known_and_leave_wishes_in_the_folder(monkeypatch, 
     assert main(["run", "stop", str(run.folder)]) == 0
     assert "on another machine" in capsys.readouterr().err
     assert control.pending(run.folder) == "stop"
+
+
+def test_a_wish_to_stop_is_left_without_waiting_for_it(far, capsys):
+    run, events = far
+    assert main(["run", "stop", str(run.folder), "--ask"]) == 0
+    assert "stops after its running step" in capsys.readouterr().err
+    assert control.pending(run.folder) == "stop"
+    events.state("stopped")
+    assert main(["run", "stop", str(run.folder), "--ask"]) == 2
+    assert "is stopped" in capsys.readouterr().err
