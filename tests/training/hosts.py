@@ -40,19 +40,24 @@ def agents(hosts: Sequence[Host], module: Sequence[str], port: int) -> list[subp
         # Else torchrun looks whether a name of this machine has the address.
         words += [f"--rdzv-conf=is_host={int(number == 0)}"]
         words += [f"--rdzv-endpoint={hosts[0].address}:{port}", "-m", *module]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        begun.append(
-            subprocess.Popen(
-                words,
-                cwd=ROOT,
-                env={**environment, **host.environment},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                encoding="utf-8",
-                start_new_session=True,
-            )
-        )
+        begun.append(started(words, host.environment))
     return begun
+
+
+def started(
+    words: Sequence[str], environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """A command in a session of its own, with one thread a process; see `ended`."""
+    usual = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        words,
+        cwd=ROOT,
+        env={**usual, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        start_new_session=True,
+    )
 
 
 def ended(groups: Sequence[subprocess.Popen[str]], limit: float) -> list[tuple[int, str]]:
