@@ -18,12 +18,15 @@ from napari_mrissl.cli import main
 from napari_mrissl.evaluation.seen_scans import seen_by, seen_of
 from napari_mrissl.geometry import relative_action
 from napari_mrissl.pretext.navigation.imagination import Imagination
+from napari_mrissl.pretext.registry import TASKS
 from napari_mrissl.segmentation import read_prompts
 from napari_mrissl.slicing import policies
 from napari_mrissl.training.run import Run
+from napari_mrissl.training.scaling import gradient_bytes_of
 from napari_mrissl.trajectories import Dataset
 from napari_mrissl.volumes import write_image
 from napari_mrissl.volumes.samples import mni152, phantom
+from tests.training.cluster import asked_of
 
 TUTORIALS = Path(__file__).resolve().parents[1] / "tutorials"
 
@@ -107,6 +110,25 @@ def test_pretrain_and_look(tmp_path):
         line = f"{name}: {report[name]:.3f}, by chance {report[f'chance_{name}']:.3f}"
         assert line in said
     assert report["crops"] == 16
+
+
+def test_from_a_laptop_to_a_cluster(tmp_path):
+    said = run("from_a_laptop_to_a_cluster.py", tmp_path, "8", "4", "2")
+    assert "one process: finished at step 4" in said
+    assert "two processes: finished at step 8" in said
+    looked = [line for line in said.splitlines() if line.startswith("seen from outside: ")]
+    assert len(looked) >= 2
+    trained = Run.open(tmp_path / "run")
+    assert trained.settings.optimisation.steps == trained.state().checkpoint == 8
+    script = (tmp_path / "job.sh").read_text("utf-8")
+    asked = asked_of(script)
+    assert (asked["nodes"], asked["gpus-per-node"], asked["time"]) == ("4", "2", "12:00:00")
+    assert said.count("#SBATCH --nodes=4") == 1
+    # A row for every method in both tables, with the bytes of its own gradients.
+    for name in TASKS.keys() - {"scratch"}:
+        megabytes = gradient_bytes_of(name, "gpu") / 1e6
+        assert said.count(f"| {name} | {megabytes:.2f} |") == 2
+    assert said.count("this run on 512: ") == 1
 
 
 def test_guided_by_body_coordinates(tmp_path):

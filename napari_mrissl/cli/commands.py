@@ -13,6 +13,7 @@ from napari_mrissl.cli.benchmark_fewshot import few_shot
 from napari_mrissl.cli.benchmark_navigation import navigation_arms
 from napari_mrissl.cli.benchmark_observable import observable_arms
 from napari_mrissl.cli.benchmark_plane import standard_plane
+from napari_mrissl.cli.cluster import script
 from napari_mrissl.cli.demo import demo
 from napari_mrissl.cli.evaluate import evaluate
 from napari_mrissl.cli.features import features
@@ -79,11 +80,12 @@ def application() -> App:
     synthesize.command(heads, name="heads")
     synthesize.command(ensembles, name="ensembles")
     app.command(synthesize)
-    run = App(name="run", help="Trainings: list, show, resume and stop them.")
+    run = App(name="run", help="Trainings: list, show, resume and stop them, also on a cluster.")
     run.command(list_runs, name="list")
     run.command(show_run, name="show")
     run.command(resume, name="resume")
     run.command(stop, name="stop")
+    run.command(script, name="script")
     app.command(run)
     app.command(pack, name="pack")
     app.command(pretrain, name="pretrain")

@@ -125,22 +125,29 @@ def resume(
     _end(run, state)
 
 
-def stop(folder: Folder = None, /) -> None:
+def stop(folder: Folder = None, /, *, ask: Flag = False) -> None:
     """Stop a run after its running step, or after 5 seconds at once; its checkpoint is kept.
 
     Parameters
     ----------
     folder
         Folder of a run; without it the newest one of this machine.
+    ask
+        Leave the wish in its folder and return: however long its step takes, it is not ended.
     """
-    from napari_mrissl.training import index, launch
+    from napari_mrissl.training import control, index, launch
 
     run = _newest() if folder is None else index.remember(folder)
-    if not run.state().alive:
-        raise MrisslError(f"is {run.state().name}", where=run.folder, expected="a running run")
+    state = run.state()
+    if not state.alive and not state.unsure:
+        raise MrisslError(f"is {state.name}", where=run.folder, expected="a running run")
+    if ask:
+        control.request(run.folder, "stop")
+        say("stops after its running step")
+        return
     state = launch.stop(run.folder)
     _say_state(state)
-    if state.alive:
+    if state.alive or state.unsure:
         say("its process is on another machine and stops after its running step")
 
 

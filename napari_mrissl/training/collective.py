@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.training.parting import WAY_ON, Parting, parting
 
 _PATIENCE = timedelta(minutes=10)
 """How long the others wait for one process, e.g. while the first one saves."""
@@ -33,12 +34,24 @@ class Alone:
         """The tensor itself, without its gradient."""
         return tensor.detach()
 
+    def broken(self, sentence: str | None) -> str:
+        """Why the run ends: what this process says."""
+        return sentence or ""
+
 
 class Processes:
     """The processes of torch's default group.
 
     Every process must make the same calls in the same order.
+
+    Parameters
+    ----------
+    parting
+        Where they leave their last words, if anywhere.
     """
+
+    def __init__(self, parting: Parting | None = None) -> None:
+        self._parting = parting
 
     @property
     def rank(self) -> int:
@@ -66,6 +79,24 @@ class Processes:
         total = tensor.detach().clone()
         dist.all_reduce(total)
         return total
+
+    def broken(self, sentence: str | None) -> str:
+        """Why the run ends, as far as all processes together know; each may call it once.
+
+        Parameters
+        ----------
+        sentence
+            Why this process does; None if it only lost another one.
+        """
+        lost = f"another process of this run ended; {WAY_ON}"
+        if self._parting is None:
+            return sentence or lost
+        try:
+            self._parting.tell(sentence or "")
+            return sentence or self._parting.of_others()
+        except RuntimeError:
+            # The machine that kept the words is gone too.
+            return sentence or lost
 
 
 class _Gather(torch.autograd.Function):
@@ -132,6 +163,6 @@ def joined(device: torch.device) -> Iterator[Alone | Processes]:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
     try:
-        yield Processes()
+        yield Processes(parting(dist.get_rank(), dist.get_world_size()))
     finally:
         dist.destroy_process_group()

@@ -77,7 +77,15 @@ def out_of_memory(error: BaseException, device: torch.device) -> str | None:
     )
 
 
-def explained(error: BaseException, device: torch.device, world_size: int) -> str:
+def lost_another(error: BaseException) -> bool:
+    """Whether all that went wrong in this process is that another one of the run is gone."""
+    if isinstance(error, MrisslError):
+        return False
+    lost = ("closed by peer", "Connection reset", "Timed out waiting", "NCCL", "gloo")
+    return any(mark in str(error) for mark in lost)
+
+
+def explained(error: BaseException, device: torch.device) -> str:
     """One sentence on why a run failed, without a path."""
     memory = out_of_memory(error, device)
     if memory is not None:
@@ -85,9 +93,6 @@ def explained(error: BaseException, device: torch.device, world_size: int) -> st
     if isinstance(error, MrisslError):
         return str(error).rstrip(".")
     text = " ".join(str(error).split())
-    lost = ("closed by peer", "Connection reset", "Timed out waiting", "NCCL", "gloo")
-    if world_size > 1 and any(mark in text for mark in lost):
-        return "another process of this run ended; resume goes on from the last checkpoint"
     if isinstance(error, OSError):
         return f"the system refused ({error.strerror or type(error).__name__})"
     first = re.sub(r"(?:[A-Za-z]:)?[\\/][^\s'\",;:()]+", "...", text)[:300]

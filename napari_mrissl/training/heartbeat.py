@@ -60,10 +60,21 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class Pulse:
-    """The last beat of a run: how many seconds ago, and after how many it counts as hung."""
+    """The last beat of a run.
+
+    Attributes
+    ----------
+    age
+        Seconds since then by this machine's clock, at least 0.
+    patience
+        After how many it counts as hung.
+    beaten
+        When, in seconds since 1970, by the clock that times the folder's files.
+    """
 
     age: float
     patience: float
+    beaten: float
 
     @property
     def lost(self) -> bool:
@@ -84,4 +95,4 @@ def pulse(folder: Path) -> Pulse | None:
     # Written so that a patience that is no number counts as the usual one.
     if not 0 < patience <= LONGEST_PATIENCE:
         patience = PATIENCE
-    return Pulse(max(0.0, time.time() - beaten), patience)
+    return Pulse(max(0.0, time.time() - beaten), patience, beaten)

@@ -110,9 +110,9 @@ def stop(folder: str | Path, patience: float = 5.0) -> RunState:
     """
     run = Run.open(folder)
     state = run.state()
-    if not state.alive:
+    if not state.alive and not state.unsure:
         return state
-    hangs = state.name == "failed"
+    hangs = state.alive and state.name == "failed"
     control.request(run.folder, "stop")
     if not state.here:
         return run.state()
@@ -140,7 +140,7 @@ def pause(folder: str | Path) -> None:
     """
     run = Run.open(folder)
     state = run.state()
-    if state.name not in ("queued", "running") or not state.alive:
+    if state.name not in ("queued", "running") or not (state.alive or state.unsure):
         raise MrisslError(f"is {state.name}", where=run.folder, expected="a running run")
     control.request(run.folder, "pause")
 
@@ -184,6 +184,10 @@ def _check_startable(run: Run, state: RunState, *, alone: bool = False) -> None:
     if state.alive and not alone:
         what = "hangs" if state.name == "failed" else f"is {state.name} already"
         raise MrisslError(what, where=run.folder, remedy="stop it first")
+    if state.unsure and run.trained_elsewhere():
+        raise MrisslError(
+            "is being trained on another machine", where=run.folder, remedy="stop it there first"
+        )
     steps = run.settings.optimisation.steps
     if state.name == "finished" and state.step >= steps:
         raise MrisslError(

@@ -24,7 +24,7 @@ from napari_mrissl.training.chance import chance_of
 from napari_mrissl.training.collective import Alone, Processes, device_of, joined
 from napari_mrissl.training.cores import computing
 from napari_mrissl.training.events import EventWriter
-from napari_mrissl.training.failures import explained, not_finite
+from napari_mrissl.training.failures import explained, lost_another, not_finite
 from napari_mrissl.training.looking import look_of
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.states import RunState
@@ -73,20 +73,21 @@ def fit(
         If training failed; the state in the folder says so, and the last checkpoint stays.
     """
     reports: EventWriter | None = None
-    device, world_size = torch.device("cpu"), 1
+    device = torch.device("cpu")
+    collective: Alone | Processes = Alone()
     with ExitStack() as stack:
         stack.enter_context(computing(run.settings.optimisation.threads))
         try:
             device = device_of(run.settings.device)
             collective = stack.enter_context(joined(device))
-            world_size = collective.world_size
             if collective.rank == 0:
                 stack.enter_context(run.claim())
                 reports = stack.enter_context(EventWriter(run.folder))
             fitting = _Fit(run, registry, (train, validation), collective, device, reports)
             fitting.go(interrupted or threading.Event(), initial)
         except Exception as error:
-            sentence = explained(error, device, world_size)
+            lost = collective.world_size > 1 and lost_another(error)
+            sentence = collective.broken(None if lost else explained(error, device))
             if reports is not None:
                 # On a full disk the run's own claim finds another place for it.
                 with suppress(MrisslError):

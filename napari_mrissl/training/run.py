@@ -23,6 +23,7 @@ from napari_mrissl.training import control, whereabouts
 from napari_mrissl.training.events import EventTail, EventWriter
 from napari_mrissl.training.layout import IDENTITY, SETTINGS, check_ours, remove_remains
 from napari_mrissl.training.settings import RunSettings
+from napari_mrissl.training.sightings import Sightings, beats_by_its_own_clock
 from napari_mrissl.training.states import ACTIVE, LastKnown, RunState, derive
 from napari_mrissl.trajectories.contained import read_bytes
 from napari_mrissl.trajectories.locks import DatasetLock, holder
@@ -80,6 +81,7 @@ class Run:
         self._tail = EventTail(folder)
         self._last = LastKnown()
         self._generation = 0
+        self._sightings = Sightings()
         self._lock = threading.Lock()
 
     @classmethod
@@ -150,8 +152,21 @@ class Run:
             if self._tail.generation != self._generation:
                 self._generation, self._last = self._tail.generation, LastKnown()
             self._last = self._last.after(lines)
-            last = self._last
-        return derive(self.folder, self.identity.uuid, self._settings.optimisation.steps, last)
+            steps = self._settings.optimisation.steps
+            return derive(self.folder, self.identity.uuid, steps, self._last, self._sightings)
+
+    def trained_elsewhere(self) -> bool:
+        """Whether another machine trains the run; for a process that is about to write into it.
+
+        Raises
+        ------
+        MrisslError
+            If the folder cannot be read or written.
+        """
+        state = self.state()
+        if state.here or holder(self.folder):
+            return False
+        return state.active or (state.unsure and beats_by_its_own_clock(self.folder))
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready facts: state, steps, every term with its chance value, speed, warnings."""
@@ -196,8 +211,7 @@ class Run:
         word = os.environ.get(whereabouts.PROCESS_VARIABLE)
         launched = word is not None and word == whereabouts.process_word(self.folder)
         # A lock may not be seen on other machines that share the folder.
-        state = None if launched else self.state()
-        if state is not None and state.active and not state.here and not holder(self.folder):
+        if not launched and self.trained_elsewhere():
             raise MrisslError(
                 "is being trained on another machine",
                 where=self.folder,

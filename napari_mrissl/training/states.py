@@ -21,13 +21,13 @@ from napari_mrissl.training.event_types import (
 )
 from napari_mrissl.training.heartbeat import pulse
 from napari_mrissl.training.layout import committed_steps
+from napari_mrissl.training.sightings import Sightings
 from napari_mrissl.trajectories.journal_lines import is_sealed
 from napari_mrissl.trajectories.locks import holder
 
 ACTIVE: frozenset[StateName] = frozenset({"queued", "running", "pausing", "paused", "stopping"})
 """States in which a process has the run or is about to."""
 
-_ELSEWHERE_PATIENCE = 120.0
 _STARTING_PATIENCE = 600.0
 _OUTPUT_END = 1 << 14
 
@@ -50,6 +50,9 @@ class RunState:
         Whether its last process was one of this machine, so that it can be ended from here.
     checkpoint
         Step of the newest committed checkpoint; 0 if there is none.
+    unsure
+        Whether a process of another machine may have it although nothing was seen of it
+        lately: clocks may differ, and a copied folder may lag behind.
     """
 
     name: StateName
@@ -59,6 +62,7 @@ class RunState:
     alive: bool = False
     here: bool = False
     checkpoint: int = 0
+    unsure: bool = False
 
     @property
     def active(self) -> bool:
@@ -90,7 +94,7 @@ class LastKnown:
         return LastKnown(state, step)
 
 
-def derive(folder: Path, uuid: str, steps: int, last: LastKnown) -> RunState:
+def derive(folder: Path, uuid: str, steps: int, last: LastKnown, sightings: Sightings) -> RunState:
     """The state of a run.
 
     Parameters
@@ -101,6 +105,8 @@ def derive(folder: Path, uuid: str, steps: int, last: LastKnown) -> RunState:
         That it is to do in all.
     last
         What its events say.
+    sightings
+        Of whoever asks again and again.
 
     Raises
     ------
@@ -113,28 +119,42 @@ def derive(folder: Path, uuid: str, steps: int, last: LastKnown) -> RunState:
     word = whereabouts.process_word(folder)
     here = known is not None and known.holds(word)
     newest = max(committed_steps(folder), default=0)
-    heart = pulse(folder)
     alive = holder(folder) is not None
     if here and known is not None and not alive:
         alive = whereabouts.alive(known)
-    if not here and not alive:
-        # Another machine's process shows itself by nothing but its beats.
-        alive = said in ACTIVE and heart is not None and heart.age < _ELSEWHERE_PATIENCE
+    # Another machine's process shows itself by nothing but what it writes.
+    sight = None
+    if not here and not alive and said in ACTIVE:
+        sight = sightings.look(folder, last)
+        alive = sight.life == "lives"
 
     def state(name: StateName, reason: str = "") -> RunState:
-        return RunState(name, last.step, steps, reason, alive, here, newest)
+        unsure = sight is not None and not alive
+        return RunState(name, last.step, steps, reason, alive, here, newest, unsure)
 
     if said not in ACTIVE:
         return state(said, reason)
     if said == "queued" and word is None:
-        return state("queued", reason)
+        return RunState("queued", last.step, steps, reason, alive, here, newest)
     wanted = control.pending(folder)
+    if sight is not None and sight.life == "unknown":
+        return state(
+            said,
+            f"last sign of life {sight.quiet:.0f} s ago, if the clock of its machine is right and "
+            "nothing is still being copied",
+        )
+    if sight is not None and sight.life == "gone":
+        return state(
+            "failed",
+            f"no sign of life for {sight.quiet:.0f} s: its machine lost it, or what is seen here "
+            f"is a copy that is not brought up to date; {_way_on(newest)}",
+        )
     if not alive:
         if wanted == "stop":
             return state("stopped", f"its process was ended; {_way_on(newest)}")
         death = _death(uuid, known if here else None)
         return state("failed", f"{death}; {_way_on(newest)}")
-    silent = _silent(folder, said)
+    silent = _silent(folder, said) if sight is None else None
     if silent is not None:
         return state(
             "failed",

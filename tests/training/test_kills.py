@@ -10,14 +10,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from napari_mrissl.training import checkpoints, launch
+from napari_mrissl.training import checkpoints, launch, whereabouts
 from napari_mrissl.training.run import Run
-from tests.training.killed import check_killed
-from tests.training.runs_of_toys import newest_tensors, trained
+from tests.training.killed import check_killed, check_nothing_was_lost
+from tests.training.runs_of_toys import assert_same, newest_tensors, trained
 from tests.training.toy import Blobs, toy_settings
 
 ROOT = Path(__file__).resolve().parents[2]
-SENTENCE = "another process of this run ended; resume goes on from the last checkpoint"
+SENTENCE = (
+    "process of rank 1 of 2 gave no word: it was killed, perhaps because memory ran out, or its "
+    "machine is gone; resume, or the same command, goes on from the last checkpoint"
+)
 CHILD = ["-m", "tests.training.toy_child"]
 
 
@@ -89,9 +92,7 @@ def test_a_killed_process_ends_the_run_with_a_sentence_and_one_process_goes_on(
     )
     run = two_processes(settings)
     wait_for(lambda: run.state().step >= 12, 120)
-    agent = psutil.Process(launch_pid(run))
-    second = [p for p in agent.children(recursive=True) if p.environ().get("RANK") == "1"]
-    second[0].send_signal(signal.SIGKILL)
+    kill(run, "1")
     wait_for(lambda: not run.state().alive, 30)
     state = run.state()
     assert state.name == "failed"
@@ -113,10 +114,40 @@ def test_a_killed_process_ends_the_run_with_a_sentence_and_one_process_goes_on(
     assert worst <= 1e-12
 
 
-def launch_pid(run):
-    from napari_mrissl.training import whereabouts
+def kill(run, rank):
+    agent = psutil.Process(whereabouts.recall(run.identity.uuid).pid)
+    found = [p for p in agent.children(recursive=True) if p.environ().get("RANK") == rank]
+    found[0].send_signal(signal.SIGKILL)
 
-    return whereabouts.recall(run.identity.uuid).pid
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_the_same_command_goes_on_bit_for_bit_after_either_process_was_killed(
+    tmp_path, two_processes, rank
+):
+    settings = toy_settings(
+        optimisation={"steps": 60, "ema": 0.9},
+        checkpoint={"every": 5, "validate_every": 20},
+        task={"slow": 0.05, "dropout": 0.3},
+    )
+    run = two_processes(settings)
+    wait_for(lambda: run.state().step >= 12, 240)
+    kill(run, rank)
+    wait_for(lambda: not run.state().alive, 30)
+    state = run.state()
+    assert state.name == "failed"
+    assert f"process of rank {rank} of 2 gave no word" in state.reason
+    assert "goes on from" in state.reason
+    assert two_processes(settings) is run
+    wait_for(lambda: not run.state().alive, 240)
+    assert run.state().name == "finished"
+    check_nothing_was_lost(run)
+    unbroken = Run.create(tmp_path / "unbroken", settings)
+    launch.start(unbroken.folder, processes=2, nice=0, command=command)
+    wait_for(lambda: not unbroken.state().alive, 240)
+    assert unbroken.state().name == "finished"
+    assert_same(run, unbroken)
 
 
 @pytest.mark.slow

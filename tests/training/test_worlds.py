@@ -2,7 +2,9 @@
 
 import pytest
 
+from napari_mrissl.pretext.registry import TASKS
 from napari_mrissl.pretext.task import LossTerm
+from napari_mrissl.training.building import settings_for
 from napari_mrissl.training.collective import Alone
 from tests.pretext.coordinates.small import small_coordinates
 from tests.pretext.diffusion.small import small_diffusion
@@ -16,17 +18,60 @@ from tests.training.worlds import BOUNDS, Leg, World, assert_worlds_agree, diffe
 WEIGHED = toy_settings(optimisation={"batch": 8, "ema": 0.9, "accumulation": 2})
 
 
+PLAIN = {"backbone": {"width": 8, "depth": 3}, "learning_rate": 1e-3, "workers": 0}
+CROPS = {**PLAIN, "crop": {"side": 16, "edge_mm": 10}}
+METHODS = {
+    one.method: one
+    for one in (
+        small_vectorpose(boundary_in_paint=True, cosine=0.5),
+        small_synthesis(rarity="raw"),
+        small_run("tokenizer"),
+        small_run("dynamics"),
+        small_observable(),
+        small_coordinates(),
+        small_diffusion(joint=0.2, film=True),
+        settings_for("reconstruction", overrides=CROPS),
+        settings_for("masked", overrides={**CROPS, "patch": 4}),
+        settings_for("scratch", overrides=PLAIN),
+    )
+}
+
+
+# Rounding grows with each step of Adam; after six a denoiser's may just pass the bound.
+STEPS = dict.fromkeys(METHODS, 6) | {"diffusion": 4}
+
+
+def of_eight(settings):
+    """With two samples for each of four processes: what normalises over a batch needs them."""
+    options = settings.optimisation.model_copy(update={"batch": 8})
+    return settings.model_copy(update={"optimisation": options})
+
+
+def test_every_method_is_compared_between_worlds():
+    assert METHODS.keys() == TASKS.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("processes", [2, 4])
+def test_several_processes_agree_with_one_for_every_method(tmp_path, processes):
+    """Few steps, as rounding grows with each: 200 of each method are those of its own tests."""
+    worlds = [
+        World(of_eight(one), steps=STEPS[name], precisions=("float64",))
+        for name, one in METHODS.items()
+    ]
+    assert_worlds_agree(*worlds, folder=tmp_path, processes=processes, limit=3000)
+
+
 @pytest.mark.untraced
 @pytest.mark.timeout(900)
 def test_two_processes_agree_with_one_and_hand_over_to_one(tmp_path):
     """A toy that weighs the whole batch, and methods of which each process paints its own."""
-    painted = small_vectorpose(boundary_in_paint=True, cosine=0.5)
-    compared = small_synthesis(rarity="raw")
-    flown = (small_run("tokenizer"), small_run("dynamics"))
-    # Rounding grows with each step of Adam; after six a denoiser's may just pass the bound.
-    noisy = World(small_diffusion(joint=0.2, film=True), steps=4, precisions=("float64",))
-    others = (painted, compared, *flown, small_observable(), small_coordinates())
-    methods = (*(World(one, steps=6, precisions=("float64",)) for one in others), noisy)
+    methods = [
+        World(one, steps=STEPS[name], precisions=("float64",))
+        for name, one in METHODS.items()
+        if name not in ("reconstruction", "masked", "scratch")
+    ]
     assert_worlds_agree(World(WEIGHED, steps=40), *methods, folder=tmp_path, limit=800)
 
 

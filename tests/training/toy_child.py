@@ -17,8 +17,9 @@ import torch
 import torch._dynamo  # which optimisers import late: once here instead of in every child
 
 from napari_mrissl.cli.child import stopping_on_signals
+from napari_mrissl.cli.terminal import one_sentence, say
 from napari_mrissl.training.events import EventTail, StepEvent
-from napari_mrissl.training.loop import fit
+from napari_mrissl.training.loop import Failed, fit
 from napari_mrissl.training.run import Run
 from tests.training.toy import REGISTRY, Blobs
 
@@ -27,7 +28,11 @@ Train = Callable[[Path], None]
 
 def train(folder: Path) -> None:
     with stopping_on_signals() as interrupted:
-        fit(Run.open(folder), REGISTRY, Blobs(), Blobs(2, first=50), interrupted=interrupted)
+        try:
+            fit(Run.open(folder), REGISTRY, Blobs(), Blobs(2, first=50), interrupted=interrupted)
+        except Failed as reason:
+            say(one_sentence(str(reason)))
+            raise
 
 
 def forked(folder: Path, train: Train) -> int:

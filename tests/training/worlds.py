@@ -6,9 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,9 +21,9 @@ from napari_mrissl.training.collective import Alone, Processes, joined
 from napari_mrissl.training.data.engine_subjects import painted_subjects
 from napari_mrissl.training.settings import Precision, RunSettings
 from napari_mrissl.training.trainer import Trainer
+from tests.training.hosts import ended, started
 from tests.training.toy import REGISTRY, Blobs
 
-ROOT = Path(__file__).resolve().parents[2]
 BOUNDS: dict[Precision, float] = {"float64": 1e-12, "float32": 1e-4}
 
 
@@ -78,23 +75,8 @@ def train_in_processes(legs: Sequence[Leg], processes: int, folder: Path, limit:
     plan.write_text(json.dumps([asdict(leg) for leg in legs]), encoding="utf-8")
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     words += ["--nproc-per-node", str(processes), "-m", "tests.training.worlds", str(plan)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    group = subprocess.Popen(
-        words,
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        start_new_session=True,
-    )
-    try:
-        said, _ = group.communicate(timeout=limit)
-    except subprocess.TimeoutExpired:
-        os.killpg(group.pid, signal.SIGKILL)
-        said, _ = group.communicate()
-        raise AssertionError(f"the processes hang: {said[-3000:]}") from None
-    assert group.returncode == 0, said[-3000:]
+    ((code, said),) = ended([started(words)], limit)
+    assert code == 0, said[-3000:]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from napari_mrissl.segmentation.finetuning.network import SegmentationNetwork
 from napari_mrissl.segmentation.finetuning.task_settings import LabelClass
 from napari_mrissl.training.card import weights_card
 from napari_mrissl.training.looking import look_of
+from napari_mrissl.training.states import RunState
 from napari_mrissl.ui.finetuning.corrections import Corrections
 from napari_mrissl.ui.finetuning.preview_link import PreviewLink
 from napari_mrissl.ui.finetuning.results import Results
@@ -429,6 +430,7 @@ class Following(QObject):
 
     def __init__(self, run):
         super().__init__()
+        self.state = RunState("running", 1, 2, alive=True, here=True)
         self.run, self.alive = run, True
 
 
@@ -465,8 +467,13 @@ def test_the_run_is_told_which_slice_is_in_view(viewer, tmp_path, qtbot):
     viewer.dims.set_point((0, 1, 2), scene_point(viewer, (4.0, 3.0, 9.0)))
     rests()
     assert look_of(run.folder)["at_mm"][1] == pytest.approx(11.0)
-    follower.alive = False
+    # One that another machine trains is only watched.
+    here, follower.state = follower.state, replace(follower.state, here=False)
     viewer.layers.selection.active = layers[0]
+    viewer.dims.set_point((0, 1, 2), scene_point(viewer, (4.0, 5.0, 9.0)))
+    rests()
+    assert look_of(run.folder)["at_mm"][1] == pytest.approx(11.0)
+    follower.state, follower.alive = here, False
     rests()
     assert look_of(run.folder)["at_mm"][1] == pytest.approx(11.0)
     link.close()

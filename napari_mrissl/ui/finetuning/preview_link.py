@@ -77,13 +77,19 @@ class PreviewLink(QObject):
         events = [getattr(viewer.dims.events, name) for name in _DIMS_EVENTS]
         return [*events, viewer.layers.selection.events.active]
 
+    @property
+    def _heard(self) -> bool:
+        """Whether a process of this machine looks for what is asked; else nothing is written."""
+        state = self._follower.state
+        return state is not None and state.here and self._follower.alive
+
     def _on_moved(self, _: Any = None) -> None:
-        if self._follower.alive:
+        if self._heard:
             self._timer.start()
 
     def _tell(self) -> None:
         run, look = self._follower.run, self._scene.in_view()
-        if run is None or look is None or not self._follower.alive:
+        if run is None or look is None or not self._heard:
             return
         told = _Told(run.folder, *look)
         if told == self._told:

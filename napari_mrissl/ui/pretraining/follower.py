@@ -181,7 +181,8 @@ def _look_on(control: Control, folder: Path, tail: EventTail) -> None:
         if now >= next_look:
             next_look = now + _LOOK_AT_STATE
             state = run.state()
-            ended = not goes_on(state)
+            # From another machine there may be news yet.
+            ended = not (goes_on(state) or state.unsure)
         # The state first: what was written before a run's end is read after it.
         events = tail.poll()
         for start in range(0, len(events), _AT_ONCE):

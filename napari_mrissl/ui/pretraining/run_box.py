@@ -193,7 +193,8 @@ class RunBox(QWidget):
         text = WORDS.get(asked or name, "")
         if self._asked == "resuming":
             text = "Resuming"
-        if state is not None and state.alive and not state.here:
+        away = state is not None and state.unsure
+        if state is not None and (state.alive or away) and not state.here:
             text += " on another machine"
         self.state.setText(text)
         self.state.setStyleSheet(_ERROR if name == "failed" and not self._asked else "")
@@ -204,7 +205,7 @@ class RunBox(QWidget):
         free = not self._asked
         alive = self._follower.alive
         self.pause.setEnabled(free and name == "running")
-        self.stop.setEnabled(alive and "stop" not in (asked or name))
+        self.stop.setEnabled((alive or away) and "stop" not in (asked or name))
         self.resume.setEnabled(
             free and (name == "paused" or (not alive and name not in ("", "finished")))
         )
