@@ -1,10 +1,11 @@
 """Steps a second, the share of waiting for samples, and what training does to a window.
 
-``python tests/benchmarks/bench_training.py [--quick] [--method NAME]``. Runs are trained in
-child processes, as the panel trains them, on made-up scans of 160^3. Gaps are between ticks
-of a 5 ms Qt timer in this process: idle, beside a training child, and beside one while
-this process cuts slices without a pause (bar G1; always compare with idle). Training's own
-slowdown while slices are cut is given too.
+``python tests/benchmarks/bench_training.py [--quick] [--method NAME] [--gaps MINUTES]``. Runs
+are trained in child processes, as the panel trains them, on made-up scans of 160^3. Gaps are
+between ticks of a 5 ms Qt timer in this process: idle, beside a training child, and beside
+one while this process cuts slices without a pause (bar G1; always compare with idle).
+Training's own slowdown while slices are cut is given too. ``--gaps 10`` is the bar alone: so
+many minutes idle, and so many beside training.
 
 With a GPU a second table gives steps a second and peak memory at 96^3 in float32 and
 bfloat16, in this process, on a batch that is there already.
@@ -59,6 +60,14 @@ def written_scans(folder: Path) -> Path:
         voxels = np.roll(data, 5 * number, axis=number % 3).astype(np.int16)
         nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), folder / f"scan-{number}.nii.gz")
     return folder
+
+
+def made_up(folder: Path) -> Any:
+    """Settings of a cohort of scans, in a data directory of their own."""
+    os.environ["MRISSL_DATA_DIR"] = str(folder / "data")
+    scans = folder / "scans"
+    scans.mkdir()
+    return cohort.load([written_scans(scans)]).settings()
 
 
 @contextmanager
@@ -131,10 +140,7 @@ def on_this_processor(method: str, seconds: float) -> list[Table]:
     """Loaders, gaps and the slowdown by slicing."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        os.environ["MRISSL_DATA_DIR"] = str(folder / "data")
-        scans = folder / "scans"
-        scans.mkdir()
-        data = cohort.load([written_scans(scans)]).settings()
+        data = made_up(folder)
         speed = []
         for loaders in LOADERS:
             with training(folder / f"run-{loaders}", method, data, loaders) as run:
@@ -170,6 +176,20 @@ def on_this_processor(method: str, seconds: float) -> list[Table]:
         Table(f"Gaps between ticks of a {TICK_MS} ms timer", gaps, baseline="idle"),
         Table("Steps beside slicing", slowdown, baseline="alone"),
     ]
+
+
+def gaps_alone(method: str, seconds: float) -> list[Table]:
+    """Gaps while nothing is done and while a run is trained, for as long as bar G1 asks."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        data = made_up(folder)
+        gaps = [gaps_row("idle", ticks(seconds), seconds)]
+        with training(folder / "run", method, data, 1) as run:
+            first = run.state().step
+            gaps.append(gaps_row("training", ticks(seconds), seconds))
+            speed = [steps_row("training", steps_of(run, first))]
+    title = f"Gaps between ticks of a {TICK_MS} ms timer"
+    return [Table(title, gaps, baseline="idle"), Table("Steps meanwhile", speed)]
 
 
 def on_gpu(method: str, quick: bool) -> list[Table]:
@@ -214,6 +234,10 @@ def main() -> None:
     method = "vectorpose"
     if "--method" in sys.argv:
         method = sys.argv[sys.argv.index("--method") + 1]
+    if "--gaps" in sys.argv:
+        minutes = float(sys.argv[sys.argv.index("--gaps") + 1])
+        save("bench_training_gaps", gaps_alone(method, 60 * minutes), method=method)
+        return
     # Before torch is imported here: a window's process has none.
     tables = on_this_processor(method, 10.0 if quick else 120.0)
     import torch
