@@ -8,8 +8,10 @@ import pytest
 
 from napari_mrissl.networks import weights
 from napari_mrissl.training import launch
+from napari_mrissl.training.run import Run
 from napari_mrissl.ui import docks
 from napari_mrissl.ui.pretraining import work
+from tests.packed import pack_of, served, volume_of
 
 pytestmark = pytest.mark.gui
 WAIT = 120_000
@@ -94,6 +96,22 @@ def test_a_small_run_from_the_form_to_weights(panel, qtbot):
     # On a slow machine the process is ended 5 s after the click, and what was saved stays.
     assert card["step"] == panel.follower.state.checkpoint >= 3
     assert any(key.startswith("backbone.") for key in state)
+
+
+def test_a_run_on_a_pack_behind_a_url(panel, qtbot, tmp_path):
+    pytest.importorskip("aiohttp")
+    panel.data_box.kind.setCurrentIndex(panel.data_box.kind.findData("scans"))
+    set_run(panel, "optimisation.steps", 3)
+    pack = pack_of(tmp_path / "pack", *(volume_of(seed) for seed in (1, 2, 3)))
+    with served(tmp_path) as (url, sent):
+        panel.data_box.add(f"{url}/pack")
+        panel.start_box.start.click()
+        reaches(panel, qtbot, "finished", "failed")
+        assert panel.run_box.state.text() == "Finished", panel.run_box.reason.text()
+    assert sum(sent) > 0
+    run = Run.open(panel.follower.folder)
+    assert run.settings.data.packs == (pack.manifest.uuid,)
+    assert url not in run.settings.model_dump_json()
 
 
 @pytest.mark.slow

@@ -5,7 +5,14 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
-from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QLineEdit, QPushButton
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QCheckBox,
+    QComboBox,
+    QInputDialog,
+    QLineEdit,
+    QPushButton,
+)
 
 from napari_mrissl.pretext.info import PRESETS
 from napari_mrissl.pretext.registry import TASKS
@@ -182,6 +189,26 @@ def test_kinds_of_data(form, qtbot):
     assert box.sources == Sources("heads", (), "maps")
     box.own_maps.click()
     assert box.sources.label_maps == ""
+
+
+def test_a_pack_elsewhere_is_typed_until_it_is_a_url(qtbot, monkeypatch):
+    box = DataBox()
+    qtbot.addWidget(box)
+    box.show_sources(Sources("scans"))
+    answers = [("bucket/pack", True), (" s3://bucket/pack ", True)]
+    asked = []
+
+    def answer(parent, title, said):
+        asked.append(said)
+        return answers.pop(0)
+
+    monkeypatch.setattr(QInputDialog, "getText", answer)
+    box.add_url.click()
+    assert box.sources.paths == ("s3://bucket/pack",)
+    assert "That is no URL" in asked[1]
+    answers.append(("https://elsewhere/pack", False))
+    box.add_url.click()
+    assert box.sources.paths == ("s3://bucket/pack",)
 
 
 def test_a_draft_out_of_plain_data():

@@ -10,12 +10,14 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
     QFileDialog,
+    QInputDialog,
     QListWidget,
     QListWidgetItem,
     QWidget,
 )
 
 from napari_mrissl.errors import printable
+from napari_mrissl.packs import is_url
 from napari_mrissl.ui.recorder.parts import button, column, label_of, row, sentence
 
 _SCANS = "Scans (*.nii *.nii.gz *.hdr *.mgh *.mgz *.nrrd *.nhdr *.mha *.mhd *.txt *.csv *.tsv)"
@@ -24,7 +26,7 @@ _SHOWN_ROWS = 4
 _KINDS = {
     "heads": ("Painted heads", "Made by the data engine from label maps: needs no scan at all."),
     "ensembles": ("Label ensembles", "Made by the data engine from shapes: needs no scan at all."),
-    "scans": ("Scans", "Folders, BIDS trees, scans, or lists (.txt, .csv) of them."),
+    "scans": ("Scans", "Folders, BIDS trees, packs, scans, or lists (.txt, .csv) of them."),
 }
 
 
@@ -70,8 +72,9 @@ class DataBox(QWidget):
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.list.setTextElideMode(Qt.TextElideMode.ElideLeft)
         self.list.setFixedHeight(_SHOWN_ROWS * self.list.fontMetrics().height() + 20)
-        self.add_folder = button("Add folder...", "A folder with scans, or a BIDS tree")
+        self.add_folder = button("Add folder...", "A folder with scans, a BIDS tree or a pack")
         self.add_files = button("Add files...", "Scans, or lists of them (.txt, .csv)")
+        self.add_url = button("Add URL...", "A pack that lies elsewhere, as s3:// or https://")
         self.remove = button("Remove", "Take the selected ones off the list; files stay")
         self._label_maps = ""
         self.choose_maps = button(
@@ -83,7 +86,8 @@ class DataBox(QWidget):
         self._scans = QWidget()
         scans = column(self._scans)
         scans.addWidget(self.list)
-        scans.addLayout(row((self.add_folder, 1), (self.add_files, 1), (self.remove, 1)))
+        scans.addLayout(row((self.add_folder, 1), (self.add_files, 1)))
+        scans.addLayout(row((self.add_url, 1), (self.remove, 1)))
         layout = column(self)
         layout.addLayout(row(label_of("Samples from", self.kind), (self.kind, 1)))
         for part in (self.about, self._scans, self._engine):
@@ -92,6 +96,7 @@ class DataBox(QWidget):
         self.list.itemSelectionChanged.connect(self._show)
         self.add_folder.clicked.connect(self._on_add_folder)
         self.add_files.clicked.connect(self._on_add_files)
+        self.add_url.clicked.connect(self._on_add_url)
         self.remove.clicked.connect(self._on_remove)
         self.choose_maps.clicked.connect(self._on_choose_maps)
         self.own_maps.clicked.connect(lambda: self._take_maps(""))
@@ -174,6 +179,17 @@ class DataBox(QWidget):
         )
         if chosen:
             self.add(*chosen)
+
+    def _on_add_url(self) -> None:
+        said = "URL of a pack, as mrissl pack made it:"
+        while True:
+            typed, agreed = QInputDialog.getText(self, "Add a pack", said)
+            if not agreed:
+                return
+            if is_url(typed.strip()):
+                self.add(typed.strip())
+                return
+            said = "That is no URL; it begins with s3://, https:// or the like:"
 
     def _on_remove(self) -> None:
         for item in self.list.selectedItems():
