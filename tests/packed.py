@@ -86,7 +86,24 @@ class _Server(http.server.ThreadingHTTPServer):
 class _Ranges(http.server.SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def do_HEAD(self):
+        if not self.refuses():
+            super().do_HEAD()
+
+    def refuses(self) -> bool:
+        """Whether this request is one of those that a busy server does not serve."""
+        if not self.server.first:
+            return False
+        answer = self.server.first.pop()
+        if answer:
+            self.send_error(answer)
+        else:
+            self.close_connection = True
+        return True
+
     def do_GET(self):
+        if self.refuses():
+            return
         said = self.headers.get("Range", "")
         if not said or not self.server.ranges:
             super().do_GET()
@@ -115,11 +132,12 @@ class _Ranges(http.server.SimpleHTTPRequestHandler):
 
 @contextmanager
 def served(
-    folder: Path, *, ranges: bool = True, delay: float = 0.0
+    folder: Path, *, ranges: bool = True, delay: float = 0.0, first: list[int] | None = None
 ) -> Iterator[tuple[str, list[int]]]:
     """A folder behind ``http://`` on this machine: its URL, and bytes of ranges that were sent.
 
-    Every range comes ``delay`` seconds late, as from far away.
+    Every range comes ``delay`` seconds late, as from far away. The ``first`` requests are
+    answered with these numbers, taken from the end, and for 0 not at all.
     """
 
     def handler(*words):
@@ -127,6 +145,7 @@ def served(
 
     server = _Server(("127.0.0.1", 0), handler)
     server.ranges, server.sent, server.delay = ranges, [], delay
+    server.first = first if first is not None else []
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

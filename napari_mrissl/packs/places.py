@@ -28,6 +28,10 @@ for _name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
 
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
+# Of a server: too busy, or too many at once; there is no such file.
+_LATER = {408, 425, 429}
+_MISSING = {404, 410}
+
 T = TypeVar("T")
 
 
@@ -192,12 +196,39 @@ class RemotePlace(Place):
                 time.sleep(_PAUSE_SECONDS * 4 ** (attempt - 1))
             try:
                 return use(f"{self._root}/{file}")
-            except _FINAL as error:
-                failure = error
-                break
             except Exception as error:  # noqa: BLE001 - every file system has errors of its own
                 failure = error
-        raise self._refused(file, type(failure).__name__) from failure
+                if _is_final(error):
+                    break
+        raise self._refused(file, _reason(failure)) from failure
+
+
+def _answer_of(error: BaseException | None) -> int | None:
+    """The status that a server answered with, by what HTTP and S3 clients raise."""
+    status = getattr(error, "status", None)
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status if isinstance(status, int) else None
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether it would fail again: to fsspec a server that does not answer lacks every file."""
+    answer = _answer_of(error) or _answer_of(error.__cause__)
+    if answer is not None:
+        return 400 <= answer < 500 and answer not in _LATER
+    return isinstance(error, _FINAL) and error.__cause__ is None
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, by a kind alone: texts of errors may hold URLs with their secrets."""
+    answer = _answer_of(error) or _answer_of(error.__cause__)
+    if answer is not None and answer not in _MISSING:
+        return f"the server answered {answer}"
+    if isinstance(error, FileNotFoundError):
+        silent = answer is None and error.__cause__ is not None
+        return "the server did not answer" if silent else "no such file"
+    return type(error).__name__
 
 
 def _read_at(opened: FileIO, first: int, end: int) -> bytes:

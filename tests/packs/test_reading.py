@@ -211,9 +211,36 @@ def test_a_connection_that_breaks_is_tried_again_and_one_that_stays_broken_is_sa
         assert "123" not in str(told.value)
         # A file that is not there does not come by waiting.
         Counting.failures += [FileNotFoundError()] * 3
-        with pytest.raises(MrisslError, match="FileNotFoundError"):
+        with pytest.raises(MrisslError, match="no such file"):
             _ = pack.volume(volume.identity).data
         assert len(Counting.failures) == 2
+
+
+@pytest.mark.parametrize("answers", [[503, 503], [429], [0, 0], [503, 0]])
+def test_a_server_that_is_busy_for_a_while_is_asked_again(packed, monkeypatch, answers) -> None:
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(places_module, "_PAUSE_SECONDS", 0.0)
+    folder, volume = packed
+    # Each time its size is asked for twice, in two ways.
+    with served(folder.parent, first=[one for one in answers for _ in range(2)]) as (url, _):
+        pack = Pack.open(f"{url}/pack")
+        assert pack.manifest.entries[0].identity == volume.identity
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "again"),
+    [(503, "the server answered 503", True), (0, "did not answer", True),
+     (404, "no such file", False), (403, "the server answered 403", False)],
+)  # fmt: skip
+def test_what_a_server_answers_is_said(packed, monkeypatch, answer, said, again) -> None:
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(places_module, "_PAUSE_SECONDS", 0.0)
+    folder, _ = packed
+    answers = [answer] * 20
+    with served(folder.parent, first=answers) as (url, _):
+        with pytest.raises(MrisslError, match=said):
+            Pack.open(f"{url}/pack")
+        assert (20 - len(answers) > 2) == again
 
 
 def test_near_spans_are_read_as_one(tmp_path: Path) -> None:
