@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -20,7 +19,7 @@ def pack(
     sources: Sources = (),
     /,
     *,
-    out: Path | None = None,
+    out: str | None = None,
     check: str | None = None,
     workers: Whole = 1,
     json: Flag = False,
@@ -38,7 +37,7 @@ def pack(
         Folders, scans, a .txt list, a BIDS tree, or a .csv with columns path, subject, split
         and label.
     out
-        The pack: a new folder, or one to add to.
+        The pack: a new folder of this machine, or one to add to.
     check
         A pack, or a URL of one, of which all checksums are verified; nothing is packed.
     workers

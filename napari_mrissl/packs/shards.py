@@ -140,7 +140,7 @@ def damaged(entry: PackEntry, found: str) -> MrisslError:
         found,
         where=entry.name,
         expected="the shard as it was written",
-        remedy="copy the pack again, or pack the scan again",
+        remedy=f"copy the pack again, or delete {folder_of(entry.identity)} in it and pack again",
     )
 
 

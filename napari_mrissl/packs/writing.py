@@ -50,6 +50,7 @@ class PackWriter:
         self.folder = folder
         self._place = LocalPlace(folder)
         self._alone = threading.Lock()
+        self._written: dict[str, PackEntry] = {}
         if (folder / MANIFEST).exists():
             self.manifest = Pack.open(folder).manifest
         else:
@@ -67,6 +68,10 @@ class PackWriter:
 
         The shard of one that the manifest does not know yet is read and checked.
         """
+        with self._alone:
+            written = self._written.get(identity)
+        if written is not None:
+            return written
         known = self.manifest.by_identity.get(identity)
         try:
             if known is None:
@@ -77,7 +82,7 @@ class PackWriter:
             return None
 
     def write(self, volume: Volume, facts: dict[str, Any]) -> PackEntry:
-        """Write one volume, and read it back.
+        """Write one volume, and read it back; of threads that write the same the first counts.
 
         Parameters
         ----------
@@ -98,11 +103,14 @@ class PackWriter:
             entry = _written(written, volume, facts)
             _check_same(PackedVolume(entry, LocalPlace(temporary)), volume)
             target.parent.mkdir(exist_ok=True)
-            # What is there is a copy that another thread wrote, or was found to be damaged.
             with self._alone:
+                if volume.identity in self._written:
+                    return self._written[volume.identity]
                 if target.exists():
+                    # It was found to be damaged.
                     target.rename(temporary / "replaced")
                 written.rename(target)
+                self._written[volume.identity] = entry
             sync_folder(target.parent)
         except OSError as error:
             raise _refused(self.folder, error) from error

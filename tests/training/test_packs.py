@@ -1,6 +1,8 @@
 """A run on a pack makes the samples of the same run on the files that were packed."""
 
+import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +15,12 @@ import pytest
 pytest.importorskip("zarr")
 pytest.importorskip("torch")
 
+from zarr.codecs import BloscCodec
+
+from napari_mrissl.cli import main
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.packs import MANIFEST, Pack, check
+from napari_mrissl.packs.shards import shard_of
 from napari_mrissl.pretext.task import SampleKey
 from napari_mrissl.training.building import settings_for, task_of
 from napari_mrissl.training.data import cohort, known_packs
@@ -204,6 +210,64 @@ def test_people_who_share_a_scan_are_one(tmp_path: Path) -> None:
     assert one == two != three
     assert made.copies == 1
     assert load([tmp_path / "pack"]).subject_count == load([tmp_path]).subject_count
+
+
+def scaled(path: Path, seed: int, slope: float, intercept: float) -> Path:
+    """The same stored voxels as of every file of this seed, in another scale."""
+    image = nibabel.load(write_scan(path, seed))
+    image.header.set_slope_inter(slope, intercept)
+    stored = np.asanyarray(image.dataobj.get_unscaled())
+    with path.open("wb") as file:
+        image.header.write_to(file)
+        file.seek(352)
+        file.write(np.asfortranarray(stored).tobytes("F"))
+    return path
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_another_scale_of_the_same_voxels_is_left_out_and_said(tmp_path: Path, workers) -> None:
+    plain = scaled(tmp_path / "in" / "a.nii", 1, 1.0, 0.0)
+    other = scaled(tmp_path / "in" / "b.nii", 1, 2.5, -10.0)
+    assert read(plain).identity == read(other).identity
+    made = pack([tmp_path / "in"], tmp_path / "pack", workers=workers)
+    assert (made.added, made.copies) == (1, 0)
+    kept = made.entries[0]
+    (said,) = made.notes
+    assert f"{'b' if kept.slope == 1 else 'a'}.nii: the voxels are in the pack" in said
+    assert check(Pack.open(tmp_path / "pack")).faults == ()
+    # What is asked for brings the other one in.
+    folder = said.split("delete ")[1].split(" in it")[0]
+    shutil.rmtree(tmp_path / "pack" / folder)
+    left_out = other if kept.slope == 1 else plain
+    again = pack([left_out], tmp_path / "pack")
+    assert (again.added, again.copies, again.notes) == (0, 0, ())
+    volume = Pack.open(tmp_path / "pack").volume(kept.identity)
+    assert (volume.slope, volume.intercept) == (read(left_out).slope, read(left_out).intercept)
+    assert again.entries[0].name == kept.name
+    assert check(Pack.open(tmp_path / "pack")).faults == ()
+
+
+def test_a_shard_that_is_written_again_is_known_by_what_it_has_become(
+    tmp_path: Path, monkeypatch
+) -> None:
+    scan = write_scan(tmp_path / "a.nii", 1)
+    entry = pack([scan], tmp_path / "pack").entries[0]
+    shard = tmp_path / "pack" / shard_of(entry.identity)
+    shard.write_bytes(shard.read_bytes()[:-1])
+    # As another version of the compressor may do.
+    in_blocks = functools.partial(BloscCodec, blocksize=4096)
+    monkeypatch.setattr("zarr.codecs.BloscCodec", in_blocks)
+    pack([scan], tmp_path / "pack")
+    assert shard.stat().st_size != entry.bytes
+    assert Pack.open(tmp_path / "pack").manifest.entries[0].bytes == shard.stat().st_size
+
+
+def test_a_pack_is_not_written_to_a_url(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_scan(tmp_path / "a.nii", 1)
+    assert main(["pack", "a.nii", "--out", "s3://bucket/pack"]) == 2
+    assert "a folder of this machine" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("s3")] == []
 
 
 def test_two_users_have_two_words_for_a_person(tmp_path: Path, monkeypatch) -> None:

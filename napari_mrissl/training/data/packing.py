@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_mrissl.directories import data_directory
-from napari_mrissl.errors import MrisslError
-from napari_mrissl.packs import PackEntry, PackWriter
+from napari_mrissl.errors import MrisslError, printable
+from napari_mrissl.packs import PackEntry, PackWriter, is_url, shards
+from napari_mrissl.packs.checking import OF_THE_MANIFEST
 from napari_mrissl.training.data.facts import Facts, facts_and_volume
 from napari_mrissl.training.data.groups import grouped
 from napari_mrissl.training.data.known_packs import noted
@@ -59,8 +60,10 @@ class Made:
 
 @dataclass
 class _Stored:
-    """One file's volumes in the pack."""
+    """One file's volumes in the pack, and what the file says its values are."""
 
+    path: Path
+    values: str
     person: str
     part: Part | None
     entry: PackEntry
@@ -76,8 +79,11 @@ class _Packing:
 
     def add(self, stored: _Stored) -> bool:
         """Put a file's volumes at the end; False where its scan was there already."""
-        if stored.labels is not None and stored.labels.identity not in self.entries:
-            self._append(stored.labels, "labels", None, None)
+        if stored.labels is not None:
+            if stored.labels.identity in self.entries:
+                self._renew(stored.labels)
+            else:
+                self._append(stored.labels, "labels", None, None)
         labels = stored.labels.identity if stored.labels else None
         known = self.entries.get(stored.entry.identity)
         if known is None:
@@ -91,9 +97,14 @@ class _Packing:
                 where="data",
                 expected="every scan in one part only",
             )
-        given = {"split": known.split or stored.part, "labels": labels or known.labels}
-        self.entries[known.identity] = known.model_copy(update=given)
+        self._renew(stored.entry, split=known.split or stored.part, labels=labels or known.labels)
         return False
+
+    def _renew(self, entry: PackEntry, **given: object) -> None:
+        """Keep what the manifest alone says of a volume; its shard may have been written anew."""
+        known = self.entries[entry.identity]
+        said = {name: getattr(known, name) for name in OF_THE_MANIFEST}
+        self.entries[entry.identity] = entry.model_copy(update=said | given)
 
     def _append(self, entry: PackEntry, role: Role, part: Part | None, labels: str | None) -> None:
         self._counts[role] += 1
@@ -132,6 +143,13 @@ def pack(
         If there are no scans, one that was named cannot be read, a label map does not fit its
         scan, the folder is no pack, or another process writes into it.
     """
+    if is_url(folder):
+        raise MrisslError(
+            "a URL",
+            where="pack",
+            expected="a folder of this machine",
+            remedy="pack into a folder, and copy it there",
+        )
     folder = Path(os.path.abspath(folder))
     found = find(paths)
     with locked(folder):
@@ -139,14 +157,15 @@ def pack(
         before = len(writer.manifest.entries)
         packing = _Packing(writer.manifest.entries)
         stored, refused = _stored(writer, found.entries, workers, progress)
-        copies = sum(not packing.add(one) for one in stored)
-        copies -= len({one.entry.identity for one in stored} & set(writer.manifest.by_identity))
+        same, others = _of_same_values(stored)
+        copies = sum(not packing.add(one) for one in same)
+        copies -= len({one.entry.identity for one in same} & set(writer.manifest.by_identity))
         if not packing.entries:
             raise MrisslError("no scan could be read", where="data", expected="scans to pack")
         entries = _with_subjects(tuple(packing.entries.values()), stored)
         manifest = writer.commit(entries)
     noted(folder)
-    notes = [f"left out: {sentence}" for sentence in refused]
+    notes = [f"left out: {sentence}" for sentence in (*refused, *others)]
     if found.label_maps:
         notes.append(f"files named as label maps, left out: {found.label_maps}")
     return Made(
@@ -184,13 +203,26 @@ def _stored(
     return done, refused
 
 
+def _of_same_values(stored: Sequence[_Stored]) -> tuple[list[_Stored], list[str]]:
+    """Those whose values are those in the pack, and a complaint about each other one."""
+    same = [one for one in stored if one.values == one.entry.values]
+    others = [
+        f"{printable(one.path.name)}: the voxels are in the pack with another slope and intercept; "
+        f"to take these, delete {shards.folder_of(one.entry.identity)} in it and pack this scan "
+        "again, and not the other"
+        for one in stored
+        if one.values != one.entry.values
+    ]
+    return same, others
+
+
 def _store(writer: PackWriter, entry: Entry) -> _Stored:
     subject = _subject(entry.person)
     scan, facts = _volume_stored(writer, entry.path, subject)
     labels = None
     if entry.labels is not None:
         labels, _ = _volume_stored(writer, entry.labels, subject, of=(entry.path, facts))
-    return _Stored(subject, entry.part, scan, labels)
+    return _Stored(entry.path, facts.values, subject, entry.part, scan, labels)
 
 
 def _volume_stored(
