@@ -21,8 +21,8 @@ def main(expected: str) -> None:
         np.testing.assert_array_equal(episode.actions, wanted[f"{episode.id}.action"])
         assert len(episode.rewards) == len(episode.actions) == len(episode.terminations)
         assert all(action in dataset.action_space for action in episode.actions)
-        if len(episode):
-            assert episode.terminations.tolist() == [False] * (len(episode) - 1) + [True]
+        assert episode.terminations.tolist() == [False] * (len(episode) - 1) + [True]
+        assert f"total_steps={len(episode)}" in repr(episode)
         steps += len(episode)
     assert dataset.total_steps == steps
     dataset.set_seed(0)

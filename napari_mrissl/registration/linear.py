@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,6 +10,7 @@ from numpy.typing import NDArray
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.features.cancel import IsCancelled, Progress, stop_if
 from napari_mrissl.geometry.affines import apply_affine
+from napari_mrissl.interrupts import held_back
 from napari_mrissl.registration.grids import Grid, working_grid
 from napari_mrissl.registration.settings import Linear
 from napari_mrissl.registration.transform import Transform, warped, warped_labels
@@ -101,7 +98,7 @@ def aligned(
     stopped = _watched(sitk, method, progress, cancelled)
     try:
         before = method.MetricEvaluate(images[0][0], images[1][0])
-        with _held_back(stopped):
+        with held_back(lambda: stopped.append(KeyboardInterrupt())):
             method.Execute(images[0][0], images[1][0])
         after = method.MetricEvaluate(images[0][0], images[1][0])
     except RuntimeError as error:
@@ -217,17 +214,3 @@ def _watched(
 
     method.AddCommand(sitk.sitkIterationEvent, look)
     return stopped
-
-
-@contextmanager
-def _held_back(stopped: list[BaseException]) -> Iterator[None]:
-    """Ctrl-C within is noted: raised between two lines, it is lost in ITK."""
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda *_: stopped.append(KeyboardInterrupt()))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)

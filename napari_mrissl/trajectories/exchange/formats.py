@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_mrissl.errors import MrisslError
+from napari_mrissl.interrupts import raised_by
 from napari_mrissl.trajectories.exchange.incoming import store
 from napari_mrissl.trajectories.exchange.optional import needed
 from napari_mrissl.trajectories.exchange.stretches import Progress, Stretches, check_out
@@ -102,9 +103,9 @@ def export(
     check_out(out, dataset)
     if known.library:
         needed(known.library, "exports")
-    stretches = Stretches(dataset, size, scans, progress)
     begin = new_file if known.suffixes else new_folder
-    with begin(out) as partial:
+    with begin(out) as partial, raised_by(progress) as tell:
+        stretches = Stretches(dataset, size, scans, tell)
         importlib.import_module(known.module).write(stretches, partial)
     return out
 
@@ -148,4 +149,5 @@ def load(
     if library:
         needed(library, "exports")
     found = importlib.import_module(module).flights(Path(source))
-    return store(found, Path(out), scans, progress)
+    with raised_by(progress) as tell:
+        return store(found, Path(out), scans, tell)

@@ -7,6 +7,7 @@ than there are steps, and spaces as JSON. Minari itself is not needed to write i
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mrissl import __version__
+from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import Pose
 from napari_mrissl.trajectories.exchange.optional import needed
 from napari_mrissl.trajectories.exchange.stretches import Stretch, Stretches
@@ -32,16 +34,26 @@ def write(stretches: Stretches, partial: Path) -> None:
     Observations are ``pixels`` (1, N, N) uint8 and ``pose`` (8) float64; a step is the action
     (7) to the next frame. What somebody flew to is where the flight ends: a step's reward is
     by how much it comes nearer to that plane, 30 mm and 30 degrees being one each, and the
-    last step terminates.
+    last step terminates. A stretch of one frame has no step, and is left out.
+
+    Raises
+    ------
+    MrisslError
+        If there is no step at all.
     """
     folder = partial / DATASET_ID / "data"
     folder.mkdir(parents=True)
     h5py = needed("h5py", "exports")
     with h5py.File(folder / "main_data.hdf5", "w", track_order=True) as file:
+        flown: list[Stretch] = []
         for stretch in stretches:
-            _write(file.create_group(f"episode_{stretch.number}"), stretches, stretch)
+            if len(stretch) > 1:
+                _write(file.create_group(f"episode_{len(flown)}"), stretches, stretch, len(flown))
+                flown.append(stretch)
+    if not flown:
+        raise MrisslError("no flight has two frames", expected="a step at least")
     weight = (folder / "main_data.hdf5").stat().st_size
-    told = json.dumps(_metadata(stretches, weight), allow_nan=False)
+    told = json.dumps(_metadata(stretches, flown, weight), allow_nan=False)
     write_text(folder / "metadata.json", told)
 
 
@@ -73,9 +85,9 @@ def _tilt_degrees(pose: Pose, end: Pose) -> float:
     return float(np.degrees(np.arctan2(across, abs(pose.normal @ end.normal))))
 
 
-def _write(group: Any, stretches: Stretches, stretch: Stretch) -> None:
+def _write(group: Any, stretches: Stretches, stretch: Stretch, number: int) -> None:
     steps, size = len(stretch) - 1, stretches.size
-    group.attrs["id"] = stretch.number
+    group.attrs["id"] = number
     group.attrs["total_steps"] = steps
     for name in ("identity", "task"):
         group.attrs[name] = stretch.made[name]
@@ -96,9 +108,11 @@ def _write(group: Any, stretches: Stretches, stretch: Stretch) -> None:
     group["rewards"] = rewards_of(stretch.poses)
     group["terminations"] = np.arange(steps) == steps - 1
     group["truncations"] = np.zeros(steps, bool)
+    # Minari takes it to be there when it shows an episode.
+    group.create_group("infos")
 
 
-def _metadata(stretches: Stretches, weight: int) -> dict[str, Any]:
+def _metadata(stretches: Stretches, flown: Sequence[Stretch], weight: int) -> dict[str, Any]:
     size = stretches.size
     # With a channel of its own: what looks like a picture, some versions take for JPEG.
     pixels = _box("uint8", np.zeros((1, size, size), int), np.full((1, size, size), 255))
@@ -106,8 +120,8 @@ def _metadata(stretches: Stretches, weight: int) -> dict[str, Any]:
     action = _box("float32", np.full(7, -np.inf), np.full(7, np.inf))
     spaces = {"type": "Dict", "subspaces": {"pixels": pixels, "pose": pose}}
     return {
-        "total_episodes": len(stretches),
-        "total_steps": stretches.total - len(stretches),
+        "total_episodes": len(flown),
+        "total_steps": sum(len(stretch) - 1 for stretch in flown),
         "data_format": "hdf5",
         "jpeg_encoding": False,
         "observation_space": json.dumps(spaces),
@@ -119,7 +133,8 @@ def _metadata(stretches: Stretches, weight: int) -> dict[str, Any]:
         "description": "Flights of an oblique plane through MRI scans; the reward of a step is "
         "by how much it comes nearer to where the flight ended.",
         "requirements": [f"napari-mrissl>={__version__}"],
-        "napari_mrissl": stretches.told(),
+        "napari_mrissl": stretches.told()
+        | {"volume_of_episode": [stretch.entry.identity for stretch in flown]},
     }
 
 

@@ -1,6 +1,8 @@
 """What holds for every format: whole or not at all, and nothing beside."""
 
+import signal
 import sys
+import weakref
 
 import pytest
 
@@ -32,6 +34,32 @@ def test_what_is_given_up_leaves_nothing(dataset, tmp_path, to, moment):
     with pytest.raises(GivenUp):
         formats.export(to, dataset, tmp_path / NAMES[to], 8, progress=give_up)
     assert sorted(tmp_path.iterdir()) == before
+
+
+class _Gone:
+    """Something whose end is noticed from C, as h5py notices those of its files."""
+
+
+def press_ctrl_c_where_it_is_lost():
+    there = _Gone()
+    kept = weakref.ref(there, lambda _: signal.raise_signal(signal.SIGINT))
+    del there
+    assert kept() is None
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_ctrl_c_in_the_midst_of_a_library_ends_an_export(dataset, tmp_path, to, last):
+    """Raised in a callback of C it would be printed, and the export would go on."""
+
+    def press(part):
+        if part == 1 or not last:
+            press_ctrl_c_where_it_is_lost()
+
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        formats.export(to, dataset, tmp_path / NAMES[to], 8, progress=press)
+    assert sorted(tmp_path.iterdir()) == before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_progress_rises_to_one(dataset, tmp_path, to):

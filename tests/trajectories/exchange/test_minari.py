@@ -4,8 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from flight_datasets import dataset_over
 from peers import environment_with, told_by
 
+from napari_mrissl.errors import MrisslError
+from napari_mrissl.trajectories import Dataset
 from napari_mrissl.trajectories.exchange import formats
 from napari_mrissl.trajectories.exchange.minari import rewards_of
 
@@ -14,29 +17,47 @@ SIZE = 33
 
 
 @pytest.fixture
+def flown(stretches):
+    """Those with a step, by their number in the export."""
+    return dict(enumerate(stretch for stretch in stretches if len(stretch) > 1))
+
+
+@pytest.fixture
 def root(dataset, tmp_path):
     return formats.export("minari", dataset, tmp_path / "out", SIZE)
 
 
-def test_groups_are_what_the_layout_says(root, stretches):
+def test_groups_are_what_the_layout_says(root, flown):
     data = root / "mrissl" / "flights-v0" / "data"
     told = json.loads((data / "metadata.json").read_text("utf-8"))
     assert (told["dataset_id"], told["data_format"]) == ("mrissl/flights-v0", "hdf5")
-    assert told["total_episodes"] == len(stretches)
-    assert told["total_steps"] == sum(len(one) - 1 for one in stretches)
+    assert told["total_episodes"] == len(flown) == 5
+    assert told["total_steps"] == sum(len(one) - 1 for one in flown.values())
+    whose = [one.entry.identity for one in flown.values()]
+    assert told["napari_mrissl"]["volume_of_episode"] == whose
     spaces = json.loads(told["observation_space"])["subspaces"]
     assert spaces["pixels"]["shape"] == [1, SIZE, SIZE]
     with h5py.File(data / "main_data.hdf5", "r") as file:
-        assert list(file) == [f"episode_{n}" for n in range(len(stretches))]
-        for stretch in stretches:
-            group = file[f"episode_{stretch.number}"]
+        assert list(file) == [f"episode_{number}" for number in flown]
+        for number, stretch in flown.items():
+            group = file[f"episode_{number}"]
+            assert group.attrs["id"] == number
+            assert len(group["infos"]) == 0
             assert group.attrs["total_steps"] == len(stretch) - 1
             assert group["observations/pixels"].shape == (len(stretch), 1, SIZE, SIZE)
             np.testing.assert_array_equal(group["observations/pose"][:], stretch.poses)
             np.testing.assert_array_equal(group["actions"][:], np.float32(stretch.actions[:-1]))
-            ended = [False] * (len(stretch) - 2) + [True] * (len(stretch) > 1)
+            ended = [False] * (len(stretch) - 2) + [True]
             assert group["terminations"][:].tolist() == ended
             assert not group["truncations"][:].any()
+
+
+def test_without_a_step_there_is_nothing_to_export(tmp_path, volumes):
+    dataset_over(tmp_path / "short", volumes, (1, 1))
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(MrisslError, match="no flight has two frames"):
+        formats.export("minari", Dataset.open(tmp_path / "short"), tmp_path / "out", SIZE)
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_rewards_add_up_to_the_way_to_the_last_plane():
@@ -58,16 +79,16 @@ def peer():
 
 @pytest.mark.slow
 @pytest.mark.timeout(4000)
-def test_minari_itself_loads_an_export(root, stretches, tmp_path, peer):
+def test_minari_itself_loads_an_export(root, flown, tmp_path, peer):
     arrays = {}
     with h5py.File(root / "mrissl" / "flights-v0" / "data" / "main_data.hdf5", "r") as file:
-        for stretch in stretches:
-            seen = file[f"episode_{stretch.number}/observations"]
-            arrays[f"{stretch.number}.pixels"] = seen["pixels"][:]
-            arrays[f"{stretch.number}.pose"] = stretch.poses
-            arrays[f"{stretch.number}.action"] = np.float32(stretch.actions[:-1])
+        for number, stretch in flown.items():
+            seen = file[f"episode_{number}/observations"]
+            arrays[f"{number}.pixels"] = seen["pixels"][:]
+            arrays[f"{number}.pose"] = stretch.poses
+            arrays[f"{number}.action"] = np.float32(stretch.actions[:-1])
     np.savez(tmp_path / "expected.npz", **arrays)
     said = told_by(
         peer, "minari_check.py", tmp_path / "expected.npz", MINARI_DATASETS_PATH=str(root)
     )
-    assert said == {"episodes": 6, "steps": 107, "longer": 2}
+    assert said == {"episodes": 5, "steps": 107, "longer": 2}
