@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import POSE_COLUMNS
 from napari_mrissl.trajectories.exchange.bids import CHANNELS, TOLD
-from napari_mrissl.trajectories.exchange.incoming import Incoming
+from napari_mrissl.trajectories.exchange.incoming import Incoming, rate_of
 
 _LARGEST_BYTES = 1 << 30
 _LARGEST_SIDECAR = 1 << 24
@@ -62,12 +62,11 @@ class _Run:
 
     def flight(self) -> Incoming:
         """Its poses, with what is told of them."""
-        hertz = self.sidecar.get("SamplingFrequency")
         volume = self.told.get("volume")
         task = self.sidecar.get("TaskName")
         return Incoming(
             self._poses(),
-            float(hertz) if isinstance(hertz, int | float) else float("nan"),
+            rate_of(self.sidecar.get("SamplingFrequency")),
             {"task": task, **self.told},
             volume if isinstance(volume, dict) else {},
             self.path,
@@ -140,9 +139,11 @@ def _text(path: Path, most: int) -> str:
 
 
 def _json(path: Path) -> dict[str, Any]:
+    text = _text(path, _LARGEST_SIDECAR)
     try:
-        content = json.loads(_text(path, _LARGEST_SIDECAR))
-    except (json.JSONDecodeError, RecursionError) as error:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        # A number may have more digits than Python takes.
         raise MrisslError("is not JSON", where=path) from error
     if not isinstance(content, dict):
         raise MrisslError("is no JSON object", where=path)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.trajectories.exchange.hdf5 import TOLD
-from napari_mrissl.trajectories.exchange.incoming import Incoming
+from napari_mrissl.trajectories.exchange.incoming import Incoming, rate_of
 from napari_mrissl.trajectories.exchange.optional import needed
 from napari_mrissl.trajectories.sampling import MOST_FRAMES
 
@@ -66,7 +66,7 @@ def _flights(
         facts = volumes.get(str(made.get("identity"))) if isinstance(volumes, dict) else {}
         yield Incoming(
             state[offset : offset + length].astype(np.float64),
-            float(hertz) if isinstance(hertz, int | float | np.number) else float("nan"),
+            rate_of(hertz),
             made,
             facts if isinstance(facts, dict) else {},
             source,

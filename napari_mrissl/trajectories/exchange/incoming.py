@@ -21,6 +21,9 @@ from napari_mrissl.trajectories.new_folder import new_folder
 from napari_mrissl.trajectories.sampling import MOST_FRAMES, Samples, frame_times
 from napari_mrissl.volumes import Volume
 
+FARTHEST_MM = 1e6
+"""No scan is a kilometre away."""
+
 
 @dataclass(frozen=True, eq=False)
 class Incoming:
@@ -58,10 +61,24 @@ class Incoming:
                 expected=f"1 to {MOST_FRAMES} frames",
             )
         for number, row in enumerate(self.poses):
+            if np.abs(row).max() > FARTHEST_MM:
+                raise MrisslError(
+                    f"frame {number}: a number is beyond any scan",
+                    where=self.where,
+                    expected=f"at most {FARTHEST_MM:g} mm",
+                )
             try:
                 Pose.from_row(row)
             except MrisslError as error:
                 raise MrisslError(f"frame {number}: {error.found}", where=self.where) from error
+
+
+def rate_of(said: object) -> float:
+    """Frames a second as a file says it; no number where it says none."""
+    try:
+        return float(said) if isinstance(said, int | float | np.number) else float("nan")
+    except OverflowError:
+        return float("inf")
 
 
 def store(

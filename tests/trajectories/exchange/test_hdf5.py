@@ -89,7 +89,12 @@ def hostile(path, way, state):
     offsets = {"before": [-5], "overflow": [2**62], "more": [0, 0]}.get(way, [0])
     state = state[:, :7] if way == "narrow" else np.full_like(state, np.nan if way == "nan" else 1)
     state = state.astype("S3") if way == "words" else state
-    rate = {"rate": {"fps": 0.0}, "json": {"napari_mrissl": "{"}}.get(way, {})
+    if way == "far":
+        state = np.tile([1e200, 0, 0, 1, 0, 0, 0, 50], (21, 1))
+    rate = {
+        "rate": {"fps": 0.0}, "json": {"napari_mrissl": "{"},
+        "often": {"napari_mrissl": f'{{"hertz": 2{400 * "0"}}}'},
+    }.get(way, {})  # fmt: skip
     foreign(path, state, lengths, offsets, **rate)
     with h5py.File(path, "a") as file:
         if way in ("missing", "group", "outside", "external", "huge"):
@@ -109,7 +114,7 @@ def hostile(path, way, state):
 @pytest.mark.parametrize(
     "way",
     ["text", "long", "negative", "overflow", "before", "more", "narrow", "nan", "unit", "words",
-     "rate", "json", "missing", "group", "outside", "external", "huge"],
+     "far", "rate", "often", "json", "missing", "group", "outside", "external", "huge"],
 )  # fmt: skip
 def test_a_file_that_lies_is_refused_in_a_sentence(way, volumes, stretches, tmp_path):
     hostile(tmp_path / "bad.h5", way, stretches[0].poses)
