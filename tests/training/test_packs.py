@@ -1,5 +1,6 @@
 """A run on a pack makes the samples of the same run on the files that were packed."""
 
+import errno
 import functools
 import os
 import shutil
@@ -19,7 +20,7 @@ from zarr.codecs import BloscCodec
 
 from napari_mrissl.cli import main
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.packs import MANIFEST, Pack, check
+from napari_mrissl.packs import MANIFEST, Pack, check, writing
 from napari_mrissl.packs.shards import shard_of
 from napari_mrissl.pretext.task import SampleKey
 from napari_mrissl.training.building import settings_for, task_of
@@ -291,8 +292,35 @@ def test_what_cannot_be_read_is_left_out_if_it_was_found_and_refused_if_named(tm
     with pytest.raises(MrisslError, match=r"bad\.nii"):
         pack([tmp_path / "in" / "bad.nii"], tmp_path / "pack 2")
     (tmp_path / "in" / "good.nii").unlink()
-    with pytest.raises(MrisslError, match="no scan could be read"):
+    with pytest.raises(MrisslError, match=r"no scan could be read \(bad\.nii: "):
         pack([tmp_path / "in"], tmp_path / "pack 3")
+
+
+def test_a_full_disk_ends_a_packing_which_goes_on_later(tmp_path: Path, monkeypatch) -> None:
+    for number in range(3):
+        write_scan(tmp_path / "in" / f"{number}.nii", number)
+    left = [3]
+
+    def sync(folder: Path) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(writing, "sync_folder", sync)
+        with pytest.raises(MrisslError, match="No space left on device"):
+            pack([tmp_path / "in"], tmp_path / "pack")
+    assert not (tmp_path / "pack" / MANIFEST).exists()
+    assert pack([tmp_path / "in"], tmp_path / "pack").added == 3
+    assert check(Pack.open(tmp_path / "pack")).faults == ()
+
+
+def test_what_a_pack_has_not_of_a_file_is_said(tmp_path: Path) -> None:
+    frames = np.stack([voxels(1), voxels(2)], axis=-1)
+    write_scan(tmp_path / "in" / "a.nii", frames, np.eye(4))
+    write_scan(tmp_path / "in" / "b.nii", 3)
+    said = "scans with several volumes, of which the first is in the pack: 1"
+    assert pack([tmp_path / "in"], tmp_path / "pack").notes == (said,)
 
 
 def test_one_scan_is_not_in_two_parts(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from napari_mrissl.training.data.known_packs import noted
 from napari_mrissl.training.data.sources import Entry, Part, find
 from napari_mrissl.trajectories.locks import locked
 from napari_mrissl.volumes import read
+from napari_mrissl.volumes.errors import WriteError
 from napari_mrissl.volumes.labels import check_one_frame
 
 Progress = Callable[[float], object]
@@ -161,13 +162,22 @@ def pack(
         copies = sum(not packing.add(one) for one in same)
         copies -= len({one.entry.identity for one in same} & set(writer.manifest.by_identity))
         if not packing.entries:
-            raise MrisslError("no scan could be read", where="data", expected="scans to pack")
+            said = "no scan could be read" + (f" ({refused[0]})" if refused else "")
+            raise MrisslError(said, where="data", expected="scans to pack")
         entries = _with_subjects(tuple(packing.entries.values()), stored)
         manifest = writer.commit(entries)
     noted(folder)
     notes = [f"left out: {sentence}" for sentence in (*refused, *others)]
-    if found.label_maps:
-        notes.append(f"files named as label maps, left out: {found.label_maps}")
+    counts = {
+        "files named as label maps, left out": found.label_maps,
+        "scans with several volumes, of which the first is in the pack": sum(
+            entry.frames > 1 for entry in manifest.entries
+        ),
+        "scans that other programs put elsewhere in space": sum(
+            entry.disputed for entry in manifest.entries
+        ),
+    }
+    notes += [f"{what}: {count}" for what, count in counts.items() if count]
     return Made(
         manifest.uuid, manifest.entries, len(manifest.entries) - before, copies, tuple(notes)
     )
@@ -182,7 +192,8 @@ def _stored(
         try:
             return _store(writer, entry)
         except MrisslError as error:
-            if entry.named:
+            # What the pack's own disk refuses is no matter of the scan.
+            if entry.named or isinstance(error, WriteError):
                 raise
             return error
 

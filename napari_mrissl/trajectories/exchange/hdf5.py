@@ -8,13 +8,14 @@ episode lies (stable-worldmodel 0.1, ``HDF5Dataset``).
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_mrissl.trajectories.exchange.optional import needed
+from napari_mrissl.trajectories.exchange.hdf5_file import new_hdf5
 from napari_mrissl.trajectories.exchange.stretches import Stretch, Stretches
 
 TOLD = "napari_mrissl"
@@ -39,8 +40,8 @@ def write(stretches: Stretches, partial: Path) -> None:
     in seconds; ``episode_idx``, ``step_idx``; ``ep_len`` and ``ep_offset``.
     """
     # The newest file layout: stable-worldmodel reads while others write, which needs it.
-    with needed("h5py", "exports").File(partial, "w", libver="latest") as file:
-        _write(file, stretches)
+    with new_hdf5(partial, libver="latest") as (file, check):
+        _write(file, stretches, check)
 
 
 def columns_of(stretch: Stretch, hertz: float) -> dict[str, NDArray[Any]]:
@@ -55,7 +56,7 @@ def columns_of(stretch: Stretch, hertz: float) -> dict[str, NDArray[Any]]:
     }
 
 
-def _write(file: Any, stretches: Stretches) -> None:
+def _write(file: Any, stretches: Stretches, check: Callable[[], None]) -> None:
     total, size = stretches.total, stretches.size
     pixels = file.create_dataset(
         _PIXELS, (total, size, size, 3), np.uint8, chunks=(1, size, size, 3), compression="gzip"
@@ -71,6 +72,7 @@ def _write(file: Any, stretches: Stretches) -> None:
         for part in stretches.pictures(stretch):
             pixels[first : first + len(part)] = np.repeat(part[..., None], 3, axis=-1)
             first += len(part)
+            check()
         lengths.append(count)
         made.append(stretch.made)
         start += count

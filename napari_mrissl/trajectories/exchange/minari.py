@@ -7,7 +7,7 @@ than there are steps, and spaces as JSON. Minari itself is not needed to write i
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_mrissl import __version__
 from napari_mrissl.errors import MrisslError
 from napari_mrissl.geometry import Pose
-from napari_mrissl.trajectories.exchange.optional import needed
+from napari_mrissl.trajectories.exchange.hdf5_file import new_hdf5
 from napari_mrissl.trajectories.exchange.stretches import Stretch, Stretches
 from napari_mrissl.volumes.atomic import write_text
 
@@ -43,12 +43,12 @@ def write(stretches: Stretches, partial: Path) -> None:
     """
     folder = partial / DATASET_ID / "data"
     folder.mkdir(parents=True)
-    h5py = needed("h5py", "exports")
-    with h5py.File(folder / "main_data.hdf5", "w", track_order=True) as file:
+    with new_hdf5(folder / "main_data.hdf5", track_order=True) as (file, check):
         flown: list[Stretch] = []
         for stretch in stretches:
             if len(stretch) > 1:
-                _write(file.create_group(f"episode_{len(flown)}"), stretches, stretch, len(flown))
+                group = file.create_group(f"episode_{len(flown)}")
+                _write(group, stretches, stretch, len(flown), check)
                 flown.append(stretch)
     if not flown:
         raise MrisslError("no flight has two frames", expected="a step at least")
@@ -85,7 +85,9 @@ def _tilt_degrees(pose: Pose, end: Pose) -> float:
     return float(np.degrees(np.arctan2(across, abs(pose.normal @ end.normal))))
 
 
-def _write(group: Any, stretches: Stretches, stretch: Stretch, number: int) -> None:
+def _write(
+    group: Any, stretches: Stretches, stretch: Stretch, number: int, check: Callable[[], None]
+) -> None:
     steps, size = len(stretch) - 1, stretches.size
     group.attrs["id"] = number
     group.attrs["total_steps"] = steps
@@ -103,6 +105,7 @@ def _write(group: Any, stretches: Stretches, stretch: Stretch, number: int) -> N
     for part in stretches.pictures(stretch):
         pixels[first : first + len(part)] = part[:, None]
         first += len(part)
+        check()
     seen["pose"] = stretch.poses
     group["actions"] = stretch.actions[:-1].astype(np.float32)
     group["rewards"] = rewards_of(stretch.poses)

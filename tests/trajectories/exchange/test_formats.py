@@ -1,6 +1,7 @@
 """What holds for every format: whole or not at all, and nothing beside."""
 
 import signal
+import subprocess
 import sys
 import weakref
 
@@ -34,6 +35,30 @@ def test_what_is_given_up_leaves_nothing(dataset, tmp_path, to, moment):
     with pytest.raises(GivenUp):
         formats.export(to, dataset, tmp_path / NAMES[to], 8, progress=give_up)
     assert sorted(tmp_path.iterdir()) == before
+
+
+FULL = """
+import resource, sys
+from napari_mrissl.cli import main
+words = sys.argv[3:]
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+sys.exit(main([*words, "--out", sys.argv[1]]))
+"""
+
+
+def test_a_full_disk_ends_an_export_with_a_sentence(dataset, tmp_path, to):
+    name = NAMES[to]
+    most = "300" if to == "bids" else "30000"
+    (tmp_path / "there").mkdir()
+    words = ["trajectory", "export", str(dataset.folder), "--to", to, "--size", "96"]
+    ran = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "there" / name), most, *words],
+        capture_output=True, encoding="utf-8", timeout=240, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 2, ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "could not be written (File too large)" in ran.stderr
+    assert list((tmp_path / "there").iterdir()) == []
 
 
 class _Gone:
