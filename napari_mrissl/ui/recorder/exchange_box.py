@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QFileDialog, QMenu, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QMenu, QWidget
 
 from napari_mrissl.trajectories.exchange.stretches import LARGEST_SIZE
 from napari_mrissl.ui.navigator.flights import FlightDeck
@@ -86,8 +86,16 @@ class ExchangeBox(QWidget):
         self.progress = thin_bar("How much is exported or imported")
         self.cancel = button("Cancel", "Stop the export or import; nothing of it is kept")
         outer = column(self)
-        outer.addLayout(row(label_of("Format", self.format), (self.format, 1)))
-        outer.addLayout(row(label_of("Image size", self.pixels), (self.pixels, 1)))
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(6)
+        grid.setVerticalSpacing(4)
+        for line, (name, field) in enumerate(
+            (("Format", self.format), ("Image size", self.pixels))
+        ):
+            grid.addWidget(label_of(name, field), line, 0)
+            grid.addWidget(field, line, 1)
+        grid.setColumnStretch(1, 1)
+        outer.addLayout(grid)
         outer.addWidget(self.images)
         outer.addLayout(row((self.export, 1), (self.load, 1)))
         outer.addLayout(row((self.progress, 1), self.cancel))
