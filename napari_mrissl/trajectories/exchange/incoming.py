@@ -163,7 +163,7 @@ def _volume(flight: Incoming, scans: Sequence[Volume]) -> tuple[str, dict[str, A
             raise MrisslError(
                 "does not say over which scan it was flown",
                 where=flight.where,
-                remedy="give the scan (--scan)",
+                remedy="give the scan (--scan), or open it before the import",
             )
         (identity,) = known
     if identity in known:

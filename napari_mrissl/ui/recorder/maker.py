@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from psygnal import Signal
 from qtpy.QtCore import QObject
 
-from napari_mrissl.features.cancel import Cancelled
 from napari_mrissl.trajectories import Flight
-from napari_mrissl.ui.jobs import Control, JobRunner
+from napari_mrissl.ui.jobs import Control
 from napari_mrissl.ui.navigator.flights import FlightDeck
+from napari_mrissl.ui.recorder.background import DeckWork, telling
 from napari_mrissl.ui.recorder.key_poses import KeyPoses
 from napari_mrissl.ui.recorder.work import Kept, steady_flight
 
@@ -25,7 +24,7 @@ POLICIES = {
 }
 
 
-class FlightMaker(QObject):
+class FlightMaker(DeckWork):
     """Makes flights in the background; each is there to be replayed, or becomes an episode.
 
     Parameters
@@ -35,31 +34,13 @@ class FlightMaker(QObject):
 
     Attributes
     ----------
-    changed : psygnal.Signal()
-        Something is being made, or no more.
-    progressed : psygnal.Signal(float)
-        How much of it is made, 0 to 1.
     key_poses
         What a spline passes through.
     """
 
-    changed = Signal()
-    progressed = Signal(float)
-
     def __init__(self, deck: FlightDeck, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._deck = deck
+        super().__init__(deck, "nothing was made", parent)
         self.key_poses = KeyPoses()
-        self._jobs = JobRunner(self)
-        self._jobs.progressed.connect(self._on_progress)
-        self._jobs.failed.connect(self._on_failed)
-        self._jobs.cancelled.connect(self._on_cancelled)
-        self._jobs.idle.connect(self._on_idle)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a flight is being made."""
-        return self._jobs.running
 
     def by_policy(self, policy: str, frames: int, seed: int, *, keep: bool) -> None:
         """Fly by a navigation policy; ``keep`` makes it an episode."""
@@ -68,12 +49,7 @@ class FlightMaker(QObject):
         def make(control: Control) -> Flight:
             from napari_mrissl.slicing import policies
 
-            def tell(part: float) -> None:
-                if control.cancelled():
-                    raise Cancelled
-                control.progress(part)
-
-            poses = policies.generate(volume, policy, frames, seed, progress=tell)
+            poses = policies.generate(volume, policy, frames, seed, progress=telling(control))
             return steady_flight(volume, poses, hertz, "policy", policy=policy, seed=seed)
 
         said = f"Generated {frames} poses: {policy}, seed {seed}."
@@ -94,14 +70,6 @@ class FlightMaker(QObject):
 
         said = f"A smooth flight through {len(poses)} key poses."
         self._make(make, "Making a smooth flight", said, "spline", keep)
-
-    def cancel(self) -> None:
-        """Stop making."""
-        self._jobs.cancel()
-
-    def close(self) -> None:
-        """Stop, and deliver nothing any more."""
-        self._jobs.close()
 
     def _make(
         self, make: Callable[[Control], Flight], title: str, said: str, source: str, keep: bool
@@ -124,18 +92,6 @@ class FlightMaker(QObject):
                 deck.replay()
 
         self._jobs.start(make, title=title, done=done)
-        self.changed.emit()
-
-    def _on_progress(self, part: float, _: str) -> None:
-        self.progressed.emit(part)
-
-    def _on_failed(self, sentence: str) -> None:
-        self._deck.failed.emit(sentence)
-
-    def _on_cancelled(self) -> None:
-        self._deck.said.emit("Cancelled; nothing was made.")
-
-    def _on_idle(self) -> None:
         self.changed.emit()
 
     def _on_kept(self, said: str, kept: Kept) -> None:

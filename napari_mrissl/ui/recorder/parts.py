@@ -8,6 +8,7 @@ from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QProgressBar,
     QPushButton,
     QScrollArea,
     QSizePolicy,
@@ -16,7 +17,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+_PARTS = 1000
 RECORDING_STYLE = "QPushButton { background-color: #c92a2a; color: white; font-weight: bold; }"
+WARNING_STYLE = "color: #d08000;"
 
 
 def button(text: str, tip: str) -> QPushButton:
@@ -46,6 +49,21 @@ def decimal(low: float, high: float, value: float, suffix: str, tip: str) -> QDo
     box.setToolTip(tip)
     box.setKeyboardTracking(False)
     return box
+
+
+def thin_bar(tip: str) -> QProgressBar:
+    """A progress bar without text; see `show_part`."""
+    bar = QProgressBar()
+    bar.setRange(0, _PARTS)
+    bar.setTextVisible(False)
+    bar.setFixedHeight(6)
+    bar.setToolTip(tip)
+    return bar
+
+
+def show_part(bar: QProgressBar, part: float) -> None:
+    """Show on a `thin_bar` how much is done, 0 to 1."""
+    bar.setValue(round(_PARTS * part))
 
 
 def sentence(tip: str) -> QLabel:

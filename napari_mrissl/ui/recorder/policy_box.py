@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QProgressBar, QWidget
+from qtpy.QtWidgets import QComboBox, QWidget
 
 from napari_mrissl.ui.navigator.flights import FlightDeck
 from napari_mrissl.ui.recorder.maker import POLICIES, FlightMaker
-from napari_mrissl.ui.recorder.parts import button, column, label_of, row, whole_number
+from napari_mrissl.ui.recorder.parts import (
+    button,
+    column,
+    label_of,
+    row,
+    show_part,
+    thin_bar,
+    whole_number,
+)
 
 
 class PolicyBox(QWidget):
@@ -33,11 +41,7 @@ class PolicyBox(QWidget):
         self.seed = whole_number(0, 2**31 - 1, 0, "The same seed gives the same flight")
         self.generate = button("Generate", "Make a flight to look at; it is not kept")
         self.keep = button("Record as episode", "Make a flight and put it into the dataset")
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 1000)
-        self.progress.setTextVisible(False)
-        self.progress.setFixedHeight(6)
-        self.progress.setToolTip("How much of the flight is made")
+        self.progress = thin_bar("How much of the flight is made")
         self.cancel = button("Cancel", "Stop making the flight; nothing of it is kept")
         outer = column(self)
         outer.addLayout(row(label_of("Policy", self.policy), (self.policy, 1)))
@@ -68,7 +72,7 @@ class PolicyBox(QWidget):
             self.progress.setValue(0)
 
     def _on_progress(self, part: float) -> None:
-        self.progress.setValue(round(1000 * part))
+        show_part(self.progress, part)
 
     def _on_generate(self) -> None:
         self._make(keep=False)

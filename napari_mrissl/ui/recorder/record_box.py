@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QLineEdit, QWidget
 from napari_mrissl.ui.navigator.flights import FlightDeck
 from napari_mrissl.ui.recorder.parts import (
     RECORDING_STYLE,
+    WARNING_STYLE,
     button,
     clock,
     column,
@@ -25,7 +26,6 @@ _KEPT = {
     "clicks": ("Clicks", "Clicks placed in the segmentation panel, with their class"),
     "layers": ("Layers", "Which scans and labels are visible; never their names"),
 }
-_WARNING = "color: #d08000;"
 STAYS = "It stays in the dataset's removed folder until mrissl trajectory clean."
 FACES = "Faces in them identify people."
 
@@ -72,7 +72,7 @@ class RecordBox(QWidget):
             "Faces can be rebuilt from head scans; share frames like the scan itself"
         )
         self.warning.setText(FACES)
-        self.warning.setStyleSheet(_WARNING)
+        self.warning.setStyleSheet(WARNING_STYLE)
         self._arrange()
         self._timer = QTimer(self)
         self._timer.setInterval(_REFRESH_MS)

@@ -12,13 +12,15 @@ from qtpy.QtCore import QSize, QTimer
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QApplication, QStyle, QVBoxLayout, QWidget
 
-from napari_mrissl.ui.dock_panel import DockPanel
+from napari_mrissl.ui.dock_panel import DockPanel, close_when_destroyed
 from napari_mrissl.ui.navigator.bars import section
 from napari_mrissl.ui.navigator.flights import COLUMNS, FlightDeck, deck_of
 from napari_mrissl.ui.navigator.keys import all_keys, sequence_of
 from napari_mrissl.ui.navigator.sharing import real_viewer
 from napari_mrissl.ui.recorder.dataset_box import DatasetBox
 from napari_mrissl.ui.recorder.episodes_box import EpisodesBox
+from napari_mrissl.ui.recorder.exchange import Exchange
+from napari_mrissl.ui.recorder.exchange_box import ExchangeBox
 from napari_mrissl.ui.recorder.feeds import Feeds, find_navigator
 from napari_mrissl.ui.recorder.key_pose_box import KeyPoseBox
 from napari_mrissl.ui.recorder.key_poses import KeyPoses
@@ -63,6 +65,7 @@ class FlightRecorder(DockPanel, QWidget):
         self.deck: FlightDeck = deck_of(self._viewer)
         self.deck.enter()
         self.maker = FlightMaker(self.deck, self)
+        self.exchange = Exchange(self.deck, self._viewer, self)
         self.notices = Notices(self.deck)
         self.dataset_box = DatasetBox(self.deck)
         self.record_box = RecordBox(self.deck)
@@ -70,6 +73,7 @@ class FlightRecorder(DockPanel, QWidget):
         self.replay_box = ReplayBox(self.deck)
         self.key_pose_box = KeyPoseBox(self.deck, self.maker)
         self.policy_box = PolicyBox(self.deck, self.maker)
+        self.exchange_box = ExchangeBox(self.deck, self.exchange)
         self.message = sentence("What was done last, or what went wrong")
         self._boxes = (
             self.notices,
@@ -79,6 +83,7 @@ class FlightRecorder(DockPanel, QWidget):
             self.replay_box,
             self.key_pose_box,
             self.policy_box,
+            self.exchange_box,
         )
         self._arrange()
         leave_wheel_alone(self)
@@ -88,6 +93,7 @@ class FlightRecorder(DockPanel, QWidget):
         deck.failed.connect(self._say_failure)
         deck.player.changed.connect(self.replay_box.refresh)
         self.maker.changed.connect(self.refresh)
+        self.exchange.changed.connect(self.refresh)
         self.notices.navigator_wanted.connect(self.open_navigator)
         self.episodes_box.scan_wanted.connect(self._on_scan_wanted)
         self._look = QTimer(self)
@@ -101,13 +107,14 @@ class FlightRecorder(DockPanel, QWidget):
         QApplication.instance().aboutToQuit.connect(self._on_quit)
         # A window that is destroyed around its docks takes them out of nothing first.
         self.destroyed.connect(partial(_on_destroyed, weakref.ref(self)))
+        close_when_destroyed(self, self.maker, self.exchange)
         deck.shelf.look_once()
         self.refresh()
 
     @property
     def busy(self) -> bool:
         """Whether something is being read, written or made."""
-        return self.deck.shelf.busy or self.maker.busy
+        return self.deck.shelf.busy or self.maker.busy or self.exchange.busy
 
     def refresh(self) -> None:
         """Show everything as it is."""
@@ -169,6 +176,7 @@ class FlightRecorder(DockPanel, QWidget):
         self._look.stop()
         self._first_look.stop()
         self.maker.close()
+        self.exchange.close()
         self.let_go(wait=wait)
 
     def let_go(self, *, wait: bool = False) -> None:
@@ -226,11 +234,12 @@ class FlightRecorder(DockPanel, QWidget):
                 ("Replay", self.replay_box),
                 ("Key poses", self.key_pose_box),
                 ("Fly by policy", self.policy_box),
+                ("Export and import", self.exchange_box),
             )
         }
         for folding in self.sections.values():
             layout.addWidget(folding)
-        for title in ("Key poses", "Fly by policy"):
+        for title in ("Key poses", "Fly by policy", "Export and import"):
             self.sections[title].collapse(animate=False)
         layout.addStretch(1)
         self.message.setContentsMargins(6, 0, 6, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
@@ -111,13 +112,17 @@ def default_folder() -> Path:
     return flights_directory() / date.today().isoformat()
 
 
-def new_folder() -> Path:
-    """A dataset folder of today that does not exist yet."""
-    first = default_folder()
-    folder, number = first, 2
-    while folder.exists():
-        folder, number = first.with_name(f"{first.name}_{number}"), number + 1
-    return folder
+def new_folder(but: Path | None = None) -> Path:
+    """A dataset folder of today that does not exist yet, and is not ``but``."""
+    return free_name(flights_directory(), default_folder().name, but=but)
+
+
+def free_name(folder: Path, name: str, suffix: str = "", *, but: Path | None = None) -> Path:
+    """A path in a folder that does not exist yet, and is not ``but``; numbered if need be."""
+    path, number = folder / f"{name}{suffix}", 2
+    while os.path.lexists(path) or path == but:
+        path, number = folder / f"{name}_{number}{suffix}", number + 1
+    return path
 
 
 def look(folder: Path) -> Contents:

@@ -140,8 +140,9 @@ def worldmodel():
         "stable-worldmodel==0.1.1",
         "h5py",
         "hdf5plugin",
-        # It imports cv2, which it asks for only with its environments.
+        # It imports these two, which it asks for only with its environments.
         "opencv-python-headless",
+        "imageio",
     )
 
 
