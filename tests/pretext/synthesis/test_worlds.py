@@ -19,4 +19,8 @@ from tests.training.worlds import World, assert_worlds_agree
 def test_two_processes_agree_with_one_after_200_steps(
     tmp_path: Path, task: dict[str, object]
 ) -> None:
-    assert_worlds_agree(World(small_synthesis(**task)), folder=tmp_path, limit=1500)
+    settings = small_synthesis(**task)
+    # At 1e-3 rounding grows eightfold every 15 steps, from the very first ones on.
+    options = settings.optimisation.model_copy(update={"learning_rate": 2e-5})
+    settings = settings.model_copy(update={"optimisation": options})
+    assert_worlds_agree(World(settings), folder=tmp_path, limit=1500)
