@@ -76,19 +76,22 @@ def test_two_processes_agree_with_one_and_hand_over_to_one(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_two_processes_still_agree_after_two_hundred_steps(tmp_path):
-    assert_worlds_agree(World(WEIGHED), folder=tmp_path)
+    assert_worlds_agree(World(WEIGHED), folder=tmp_path, limit=800)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_worlds_agree_with_shuffled_targets_too(tmp_path):
     world = World(toy_settings(shuffled=True), steps=20, precisions=("float64",))
-    assert_worlds_agree(world, folder=tmp_path)
+    assert_worlds_agree(world, folder=tmp_path, limit=800)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_four_processes_agree_with_one(tmp_path):
-    assert_worlds_agree(World(toy_settings()), folder=tmp_path, processes=4)
+    assert_worlds_agree(World(toy_settings()), folder=tmp_path, processes=4, limit=800)
 
 
 @pytest.mark.parametrize("mistake", ["mean of means", "negatives of one process"])
