@@ -39,19 +39,22 @@ def train(
     from napari_mrissl.training import initial, recorded_flights
     from napari_mrissl.training.data import cohort
     from napari_mrissl.training.loop import fit
+    from napari_mrissl.training.parting import told_to_others
 
-    if registry is None:
-        registry = methods_with(run.settings.method)
-        if run.settings.method not in TASKS:
-            from napari_mrissl.segmentation.finetuning import place_labels
+    with told_to_others():
+        if registry is None:
+            registry = methods_with(run.settings.method)
+            if run.settings.method not in TASKS:
+                from napari_mrissl.segmentation.finetuning import place_labels
 
-            place_labels(run)
-    recorded_flights.place(run)
-    scans = cohort.subjects(run.settings, "train")
-    if scans is None:
-        raise MrisslError("no scan is for training", where="data")
-    held_out = cohort.subjects(run.settings, "validation")
-    return fit(run, registry, scans, held_out, interrupted=interrupted, initial=initial.of(run))
+                place_labels(run)
+        recorded_flights.place(run)
+        scans = cohort.subjects(run.settings, "train")
+        if scans is None:
+            raise MrisslError("no scan is for training", where="data")
+        held_out = cohort.subjects(run.settings, "validation")
+        weights = initial.of(run)
+    return fit(run, registry, scans, held_out, interrupted=interrupted, initial=weights)
 
 
 def methods_with(method: str) -> Mapping[str, TaskInfo]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.training.parting import WAY_ON, Parting, parting
+from napari_mrissl.training.parting import WAY_ON, Parting, file_store, parting
 
 _PATIENCE = timedelta(minutes=10)
 """How long the others wait for one process, e.g. while the first one saves."""
@@ -153,16 +153,50 @@ def device_of(wanted: str, environment: Mapping[str, str] = os.environ) -> torch
     return device
 
 
+def own_rank(environment: Mapping[str, str] = os.environ) -> int:
+    """The number of this process among those of the run, joined or not."""
+    many = int(environment.get("WORLD_SIZE", "1")) > 1
+    return int(environment["RANK"]) if many else 0
+
+
 @contextmanager
-def joined(device: torch.device) -> Iterator[Alone | Processes]:
-    """Join the other processes of the run for a block, where ``torchrun`` started some."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+def joined(
+    device: torch.device, stopped: Callable[[], bool] = lambda: False
+) -> Iterator[Alone | Processes]:
+    """Join the other processes of the run for a block, where ``torchrun`` started some.
+
+    Parameters
+    ----------
+    device
+        Of this process.
+    stopped
+        Whether this process was asked to end: it then waits for the others no longer.
+
+    Raises
+    ------
+    MrisslError
+        If one of them ends before all have met.
+    """
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size < 2:
         yield Alone()
         return
+    rank, words = own_rank(), parting(own_rank(), world_size)
+    if words is not None:
+        try:
+            words.meet(stopped, _PATIENCE.total_seconds())
+        except RuntimeError as error:
+            raise MrisslError(f"another process of this run ended; {WAY_ON}") from error
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    backend, store = ("nccl" if device.type == "cuda" else "gloo"), file_store()
+    if store is None:
+        dist.init_process_group(backend, timeout=_PATIENCE)
+    else:
+        dist.init_process_group(
+            backend, timeout=_PATIENCE, store=store, rank=rank, world_size=world_size
+        )
     try:
-        yield Processes(parting(dist.get_rank(), dist.get_world_size()))
+        yield Processes(words)
     finally:
         dist.destroy_process_group()

@@ -26,19 +26,11 @@ Command = Callable[[Path, int], list[str]]
 
 
 def child_command(folder: Path, processes: int) -> list[str]:
-    """The words of the child process; several are started by ``torchrun``."""
+    """The words of the child process, or of what starts several of them."""
     python = [sys.executable, "-X", "faulthandler"]
     child = ["-m", "napari_mrissl.cli.child", str(folder)]
-    if processes == 1:
-        return [*python, *child]
-    # The meeting point is on this machine only: nothing listens to the network.
-    meeting = ["--nnodes=1", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]
-    return [
-        *python,
-        *("-m", "torch.distributed.run", *meeting, "--local-addr=127.0.0.1"),
-        f"--nproc-per-node={processes}",
-        *child,
-    ]
+    several = ["-m", "napari_mrissl.cli.processes", str(processes)]
+    return [*python, *child] if processes == 1 else [*python, *several, *child]
 
 
 def start(

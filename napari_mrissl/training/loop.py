@@ -21,11 +21,12 @@ from napari_mrissl.training import checkpoints
 from napari_mrissl.training.batches import Batches, Part
 from napari_mrissl.training.building import task_of
 from napari_mrissl.training.chance import chance_of
-from napari_mrissl.training.collective import Alone, Processes, device_of, joined
+from napari_mrissl.training.collective import Alone, Processes, device_of, joined, own_rank
 from napari_mrissl.training.cores import computing
 from napari_mrissl.training.events import EventWriter
 from napari_mrissl.training.failures import explained, lost_another, not_finite
 from napari_mrissl.training.looking import look_of
+from napari_mrissl.training.parting import told_to_others
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.states import RunState
 from napari_mrissl.training.trainer import Stepped, Trainer
@@ -72,19 +73,21 @@ def fit(
     Failed
         If training failed; the state in the folder says so, and the last checkpoint stays.
     """
+    interrupted = interrupted or threading.Event()
     reports: EventWriter | None = None
     device = torch.device("cpu")
     collective: Alone | Processes = Alone()
     with ExitStack() as stack:
         stack.enter_context(computing(run.settings.optimisation.threads))
         try:
-            device = device_of(run.settings.device)
-            collective = stack.enter_context(joined(device))
-            if collective.rank == 0:
-                stack.enter_context(run.claim())
-                reports = stack.enter_context(EventWriter(run.folder))
+            with told_to_others():
+                device = device_of(run.settings.device)
+                if own_rank() == 0:
+                    stack.enter_context(run.claim())
+                    reports = stack.enter_context(EventWriter(run.folder))
+            collective = stack.enter_context(joined(device, interrupted.is_set))
             fitting = _Fit(run, registry, (train, validation), collective, device, reports)
-            fitting.go(interrupted or threading.Event(), initial)
+            fitting.go(interrupted, initial)
         except Exception as error:
             lost = collective.world_size > 1 and lost_another(error)
             sentence = collective.broken(None if lost else explained(error, device))

@@ -6,7 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from napari_mrissl.training.building import settings_for
+from napari_mrissl.training.data import cohort
 from napari_mrissl.training.run import Run
+from tests.training.cohorts import write_scan
 from tests.training.hosts import Host, agents, ended, free_port, wired
 from tests.training.runs_of_toys import newest_tensors, trained
 from tests.training.toy import Blobs, toy_settings
@@ -47,6 +50,28 @@ def test_two_machines_with_addresses_of_their_own_agree_with_one_process(tmp_pat
         if hosts is None:
             pytest.skip("needs the right to make network namespaces")
         check_two_hosts(tmp_path, hosts)
+
+
+@pytest.mark.untraced
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("stranger", [0, 1])
+def test_a_machine_that_does_not_know_the_scans_says_so_to_the_other(
+    tmp_path, monkeypatch, stranger
+):
+    monkeypatch.setenv("MRISSL_DATA_DIR", str(tmp_path / "first"))
+    scans = [write_scan(tmp_path / f"{number}.nii", number) for number in range(3)]
+    settings = settings_for("reconstruction", cohort.load(scans).settings(), "tiny", {})
+    run = Run.create(tmp_path / "run", settings)
+    homes = ["empty", "first"] if stranger == 0 else ["first", "empty"]
+    hosts = [Host(environment={"MRISSL_DATA_DIR": str(tmp_path / home)}) for home in homes]
+    child = ["napari_mrissl.cli.child", str(run.folder)]
+    told = ended(agents(hosts, child, free_port()), limit=240)
+    assert [code for code, _ in told] == [1, 1]
+    assert "is not known on this machine" in told[stranger][1]
+    if stranger == 1:
+        assert run.state().name == "failed"
+        assert "process of rank 1 of 2: " in run.state().reason
+        assert "is not known on this machine" in run.state().reason
 
 
 @pytest.mark.slow

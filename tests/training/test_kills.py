@@ -74,8 +74,9 @@ def two_processes(tmp_path):
 
 def command(folder, processes):
     words = launch.child_command(folder, processes)
-    place = words.index("napari_mrissl.cli.child")
-    return [*words[:place], "tests.training.toy_child", *words[place + 1 :]]
+    return [
+        "tests.training.toy_child" if one == "napari_mrissl.cli.child" else one for one in words
+    ]
 
 
 def wait_for(condition, seconds):
@@ -119,9 +120,41 @@ def test_a_killed_process_ends_the_run_with_a_sentence_and_one_process_goes_on(
 
 
 def kill(run, rank):
-    agent = psutil.Process(whereabouts.recall(run.identity.uuid).pid)
-    found = [p for p in agent.children(recursive=True) if p.environ().get("RANK") == rank]
+    found = [p for p in processes_of(run) if p.environ().get("RANK") == rank]
     found[0].send_signal(signal.SIGKILL)
+
+
+def processes_of(run):
+    agent = psutil.Process(whereabouts.recall(run.identity.uuid).pid)
+    return [agent, *agent.children(recursive=True)]
+
+
+def test_processes_of_one_machine_are_reached_from_no_other_one(two_processes):
+    run = two_processes(toy_settings(optimisation={"steps": 100_000}, task={"slow": 0.05}))
+    wait_for(lambda: run.state().step >= 2, 120)
+    processes = processes_of(run)
+    assert len(processes) >= 3
+    open_to = {
+        connection.laddr.ip
+        for process in processes
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert open_to <= {"127.0.0.1", "::1"}
+    meeting = Path(next(p.environ()["MRISSL_MEETING"] for p in processes[1:]))
+    assert meeting.parent.stat().st_mode & 0o077 == 0
+    launch.stop(run.folder)
+    assert run.state().name == "stopped"
+    wait_for(lambda: not meeting.parent.exists(), 60)
+
+
+def test_a_process_that_is_killed_on_the_way_ends_the_others(two_processes):
+    run = two_processes(toy_settings(optimisation={"steps": 100_000}))
+    wait_for(lambda: len(processes_of(run)) >= 3, 60)
+    kill(run, "1")
+    wait_for(lambda: not run.state().alive, 30)
+    assert run.state().name == "failed"
+    assert "resume begins again" in run.state().reason
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Which process ended a run, and why, as the others tell it."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -41,6 +43,55 @@ def test_where_all_speak_and_none_knows_it_was_the_connection(ranks):
     for one in ranks:
         one.tell("")
     assert ranks[1].of_others() == f"the connection between processes of this run broke; {WAY_ON}"
+
+
+def test_all_meet(ranks):
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(one.meet, lambda: False, 30.0) for one in ranks[:2]]
+        assert not any(one.done() for one in waiting)
+        ranks[2].meet(lambda: False, 30.0)
+        assert [one.result(timeout=30) for one in waiting] == [None, None]
+
+
+def test_who_cannot_come_is_not_waited_for(ranks):
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(one.meet, lambda: False, 300.0) for one in ranks[:2]]
+        ranks[2].tell("the scan is not known")
+        for one in waiting:
+            with pytest.raises(MrisslError, match="rank 2 of 3: the scan is not known"):
+                one.result(timeout=30)
+
+
+def test_who_was_killed_on_the_way_is_named(ranks):
+    """The agent then asks the others to end."""
+    with ThreadPoolExecutor(2) as pool:
+        for one in [pool.submit(one.meet, lambda: True, 300.0) for one in ranks[:2]]:
+            with pytest.raises(MrisslError, match=f"rank 2 of 3 {GONE}"):
+                one.result(timeout=30)
+
+
+def test_all_that_are_asked_to_end_say_so(ranks):
+    ranks[2].tell("")
+    with ThreadPoolExecutor(2) as pool:
+        for one in [pool.submit(one.meet, lambda: True, 300.0) for one in ranks[:2]]:
+            with pytest.raises(MrisslError, match="asked to end before all processes had met"):
+                one.result(timeout=30)
+
+
+def test_time_to_meet_is_over_one_day(ranks):
+    with pytest.raises(MrisslError, match="ranks 1, 2 of 3 gave no word"):
+        ranks[0].meet(lambda: False, 0.1)
+
+
+def test_what_ends_a_process_early_is_told_in_the_file_where_they_meet(tmp_path):
+    place = {parting.MEETING: str(tmp_path / "meeting"), "WORLD_SIZE": "2"}
+    with pytest.raises(MrisslError), parting.told_to_others({**place, "RANK": "1"}):
+        raise MrisslError("the scan is not known")
+    with pytest.raises(MrisslError, match="rank 1 of 2: the scan is not known"):
+        parting.parting(0, 2, place).meet(lambda: False, 30.0)
+    # A later life of the same run knows nothing of it.
+    later = parting.parting(0, 2, {**place, "TORCHELASTIC_RESTART_COUNT": "1"})
+    assert later._words.check(["left/1"]) is False
 
 
 def test_a_process_that_knows_why_says_so_and_leaves_it_to_the_others(ranks):
