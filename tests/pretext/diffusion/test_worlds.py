@@ -12,7 +12,7 @@ import pytest
 from napari_mrissl.training.settings import RunSettings
 from tests.pretext.coordinates.small import small_coordinates
 from tests.pretext.diffusion.small import small_diffusion
-from tests.training.worlds import World, assert_worlds_agree
+from tests.training.worlds import SLOWLY, World, assert_worlds_agree
 
 
 @pytest.mark.slow
@@ -30,5 +30,5 @@ from tests.training.worlds import World, assert_worlds_agree
 def test_two_processes_agree_with_one_after_200_steps(
     tmp_path: Path, settings: RunSettings
 ) -> None:
-    world = World(settings, precisions=("float64",))
+    world = World(settings, precisions=("float64",), learning_rate=SLOWLY)
     assert_worlds_agree(world, folder=tmp_path, limit=1500)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.pretext.navigation.small import small_run
-from tests.training.worlds import World, assert_worlds_agree
+from tests.training.worlds import SLOWLY, World, assert_worlds_agree
 
 
 @pytest.mark.slow
@@ -20,6 +20,5 @@ def test_two_processes_agree_with_one_after_200_steps(
     tmp_path: Path, task: dict[str, object]
 ) -> None:
     method = "dynamics" if task else "tokenizer"
-    assert_worlds_agree(
-        World(small_run(method, **task), precisions=("float64",)), folder=tmp_path, limit=1500
-    )
+    world = World(small_run(method, **task), precisions=("float64",), learning_rate=SLOWLY)
+    assert_worlds_agree(world, folder=tmp_path, limit=1500)

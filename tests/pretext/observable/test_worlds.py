@@ -11,7 +11,7 @@ import pytest
 
 from napari_mrissl.training.collective import Alone
 from tests.pretext.observable.small import small_observable
-from tests.training.worlds import Leg, World, assert_worlds_agree, difference, train
+from tests.training.worlds import SLOWLY, Leg, World, assert_worlds_agree, difference, train
 
 
 @pytest.mark.untraced
@@ -33,5 +33,5 @@ def test_the_copy_that_follows_goes_on_bit_for_bit(tmp_path: Path) -> None:
 def test_two_processes_agree_with_one_after_200_steps(
     tmp_path: Path, task: dict[str, object]
 ) -> None:
-    world = World(small_observable(**task), precisions=("float64",))
+    world = World(small_observable(**task), precisions=("float64",), learning_rate=SLOWLY)
     assert_worlds_agree(world, folder=tmp_path, limit=1500)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.pretext.synthesis.small import small_synthesis
-from tests.training.worlds import World, assert_worlds_agree
+from tests.training.worlds import SLOWLY, World, assert_worlds_agree
 
 
 @pytest.mark.slow
@@ -19,8 +19,5 @@ from tests.training.worlds import World, assert_worlds_agree
 def test_two_processes_agree_with_one_after_200_steps(
     tmp_path: Path, task: dict[str, object]
 ) -> None:
-    settings = small_synthesis(**task)
-    # At 1e-3 rounding grows eightfold every 15 steps, from the very first ones on.
-    options = settings.optimisation.model_copy(update={"learning_rate": 2e-5})
-    settings = settings.model_copy(update={"optimisation": options})
-    assert_worlds_agree(World(settings), folder=tmp_path, limit=1500)
+    world = World(small_synthesis(**task), learning_rate=SLOWLY)
+    assert_worlds_agree(world, folder=tmp_path, limit=1500)

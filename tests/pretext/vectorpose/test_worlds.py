@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.pretext.vectorpose.small import small_vectorpose
-from tests.training.worlds import World, assert_worlds_agree
+from tests.training.worlds import SLOWLY, World, assert_worlds_agree
 
 
 @pytest.mark.slow
@@ -26,4 +26,6 @@ from tests.training.worlds import World, assert_worlds_agree
 def test_two_processes_agree_with_one_after_200_steps(
     tmp_path: Path, task: dict[str, object]
 ) -> None:
-    assert_worlds_agree(World(small_vectorpose(**task)), folder=tmp_path, limit=1500)
+    assert_worlds_agree(
+        World(small_vectorpose(**task), learning_rate=SLOWLY), folder=tmp_path, limit=1500
+    )
