@@ -4,8 +4,10 @@ import os
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from napari_mrissl.pretext.task import Shown
 from napari_mrissl.training import heartbeat
 from napari_mrissl.training.events import EventWriter
 from napari_mrissl.training.run import Run
@@ -60,3 +62,35 @@ def test_a_copied_run_is_followed_and_left_as_it_is(far, qtbot, monkeypatch):
         qtbot.waitUntil(lambda: not follower.following, timeout=60_000)
     finally:
         follower.close()
+
+
+def test_pictures_that_are_copied_after_the_news_of_them_are_shown(far, qtbot, tmp_path):
+    events, sync = far
+    follower = Follower()
+    shown = []
+    follower.pictured.connect(lambda picture, image: shown.append(picture.step))
+    try:
+        for number in (1, 2):
+            events.image(number, Shown("seen", np.zeros((1, 5, 8), np.float32), ("a",)))
+            (newest,) = events.folder.glob(f"images/step_*{number}_seen.png")
+            newest.rename(tmp_path / newest.name)
+            if number == 2:
+                events.state("finished")
+            sync.all()
+            follower.follow(sync.target)
+            if number == 2:
+                qtbot.waitUntil(lambda: follower.state.name == "finished", timeout=60_000)
+            qtbot.waitUntil(lambda n=number: newest_step(follower) == n, timeout=60_000)
+            qtbot.wait(500)
+            assert shown == [1][: number - 1]
+            (tmp_path / newest.name).rename(newest)
+            sync.all()
+            qtbot.waitUntil(lambda n=number: shown == [1, 2][:n], timeout=60_000)
+        qtbot.waitUntil(lambda: not follower.following, timeout=60_000)
+    finally:
+        follower.close()
+
+
+def newest_step(follower):
+    picture = follower.history.pictures.get("seen")
+    return picture.step if picture else 0

@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject, QThreadPool, Signal
 from qtpy.QtGui import QImage
 
 from napari_mrissl.errors import printable
-from napari_mrissl.training.events import IMAGES, Event, EventTail
+from napari_mrissl.training.events import IMAGES, Event, EventTail, ImageEvent
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.states import RunState
 from napari_mrissl.ui.jobs import Control, JobRunner
@@ -21,6 +21,9 @@ from napari_mrissl.ui.pretraining.history import History, Picture
 
 _LOOK = 0.2
 _LOOK_AT_STATE = 0.5
+_PATIENCE = 120.0
+"""Seconds after the end of a run elsewhere in which pictures may still be copied."""
+
 _AT_ONCE = 400
 """Events handed to the GUI thread in one message."""
 
@@ -174,10 +177,10 @@ def _look_on(control: Control, folder: Path, tail: EventTail) -> None:
     # Most of a second that the GUI thread need not spend; without it the panel says so.
     with contextlib.suppress(ImportError):
         importlib.import_module("pyqtgraph")
-    next_look, state = 0.0, None
+    next_look, ended_at, state = 0.0, time.monotonic(), None
+    ended, late = False, dict[str, ImageEvent]()
     while not control.cancelled():
         now = time.monotonic()
-        ended = False
         if now >= next_look:
             next_look = now + _LOOK_AT_STATE
             state = run.state()
@@ -187,22 +190,30 @@ def _look_on(control: Control, folder: Path, tail: EventTail) -> None:
         events = tail.poll()
         for start in range(0, len(events), _AT_ONCE):
             part = events[start : start + _AT_ONCE]
-            control.send(_Seen(tail.generation, part, _images(folder, part)))
+            late |= {one.name: one for one in part if isinstance(one, ImageEvent)}
+            control.send(_Seen(tail.generation, part, _images(folder, late)))
             if control.cancelled():
                 return
+        if late and (came := _images(folder, late)):
+            control.send(_Seen(tail.generation, images=came))
         if state is not None:
             control.send(_Seen(tail.generation, state=state))
-        if ended:
+        if ended and (state is None or state.here or not late or now > ended_at + _PATIENCE):
             return
+        ended_at = ended_at if ended else now
         time.sleep(_LOOK)
 
 
-def _images(folder: Path, events: Sequence[Event]) -> list[tuple[Picture, QImage]]:
-    """The newest image of each name, read here and not on the GUI thread."""
-    newest = {one.name: one for one in events if one.type == "image"}
+def _images(folder: Path, late: dict[str, ImageEvent]) -> list[tuple[Picture, QImage]]:
+    """The newest image of each name, read here and not on the GUI thread.
+
+    Those that can be read are no longer ``late``: of a folder that is being copied, events
+    come before the files they name.
+    """
     found = []
-    for event in newest.values():
+    for event in list(late.values()):
         image = QImage(str(folder / IMAGES / event.file))
         if not image.isNull():
             found.append((Picture.of(event), image))
+            del late[event.name]
     return found
