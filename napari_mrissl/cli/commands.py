@@ -28,7 +28,7 @@ from napari_mrissl.cli.predict import predict
 from napari_mrissl.cli.pretrain import pretrain
 from napari_mrissl.cli.register import register
 from napari_mrissl.cli.replay import render, replay
-from napari_mrissl.cli.run import list_runs, resume, show_run, stop
+from napari_mrissl.cli.run import list_runs, resume, show_run, stop, wait
 from napari_mrissl.cli.segment import segment
 from napari_mrissl.cli.slices import cut
 from napari_mrissl.cli.synthesize import ensembles, heads
@@ -85,6 +85,7 @@ def application() -> App:
     run.command(show_run, name="show")
     run.command(resume, name="resume")
     run.command(stop, name="stop")
+    run.command(wait, name="wait")
     run.command(script, name="script")
     app.command(run)
     app.command(pack, name="pack")

@@ -106,6 +106,7 @@ def pretrain(
         Print one JSON object: the estimate, or where the run stopped.
     """
     from napari_mrissl.training import initial, recorded_flights
+    from napari_mrissl.training.batches import shares
     from napari_mrissl.training.building import info_of, settings_for
 
     info_of(method)
@@ -126,6 +127,7 @@ def pretrain(
         raise MrisslError("is there already", where=out, remedy="choose another name for --out")
     # As above; the seed may be among the single settings.
     settings = settings_for(method, None, preset, changes)
+    shares(settings.optimisation.batch, settings.optimisation.accumulation, 0, processes)
     weights: Path | None = None
     if init is not None:
         weights, sha256 = initial.weights_file(init)

@@ -21,6 +21,7 @@ Steps = Annotated[int | None, Parameter(negative="")]
 
 _LOOK_SECONDS = 0.5
 _SAY_SECONDS = 10.0
+_WAIT_SECONDS = 5.0
 _LAST_WORDS_SECONDS = 5.0
 
 
@@ -148,7 +149,36 @@ def stop(folder: Folder = None, /, *, ask: Flag = False) -> None:
     state = launch.stop(run.folder)
     _say_state(state)
     if state.alive or state.unsure:
-        say("its process is on another machine and stops after its running step")
+        say(
+            "its process is not one of this folder on this machine: it stops after its running "
+            "step, unless this is a copy of the run's folder"
+        )
+
+
+def wait(folder: Annotated[Path, Parameter(name="RUN")], /, *, seconds: Whole = 3600) -> None:
+    """Wait until no other machine can be training a run, as after a machine was lost.
+
+    A run counts as trained for two minutes after its last sign of life, and for longer where
+    its own steps take longer.
+
+    Parameters
+    ----------
+    folder
+        Folder of a run.
+    seconds
+        The longest to wait.
+    """
+    from napari_mrissl.training.run import Run
+
+    within("--seconds", seconds, 0, 7 * 86_400)
+    run = Run.open(folder)
+    end = time.monotonic() + seconds
+    while run.trained_elsewhere():
+        if time.monotonic() >= end:
+            raise MrisslError(
+                f"is still being trained elsewhere after {seconds} seconds", where=run.folder
+            )
+        time.sleep(min(_WAIT_SECONDS, max(0.0, end - time.monotonic())))
 
 
 def _newest() -> Run:

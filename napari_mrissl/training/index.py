@@ -47,6 +47,8 @@ class OpenRuns:
 def remember(folder: str | Path) -> Run:
     """Note where a run lies, e.g. one that was copied here; returns it.
 
+    Of a run and its copy on this machine, the one that was noted first stays noted.
+
     Raises
     ------
     MrisslError
@@ -57,8 +59,18 @@ def remember(folder: str | Path) -> Run:
     known = whereabouts.recall(run.identity.uuid)
     if known is None:
         known = whereabouts.Whereabouts(path=path)
-    whereabouts.note(run.identity.uuid, known.model_copy(update={"path": path}))
+    if not _holds(known.path, run.identity.uuid):
+        known = known.model_copy(update={"path": path})
+    whereabouts.note(run.identity.uuid, known)
     return run
+
+
+def _holds(folder: str, uuid: str) -> bool:
+    """Whether a run still lies where it did."""
+    try:
+        return Run.open(folder).identity.uuid == uuid
+    except MrisslError:
+        return False
 
 
 def forget(folder: str | Path) -> Forgotten:

@@ -65,6 +65,7 @@ def start(
     if processes < 1:
         raise MrisslError(f"{processes}", where="processes", expected="at least 1")
     run = Run.open(folder)
+    _check_shared(run, processes)
     words = (command or child_command)(run.folder, processes)
     _check_startable(run, run.state())
     with run.alone():
@@ -166,9 +167,19 @@ def resume(folder: str | Path, steps: int | None = None, *, processes: int = 1) 
         return None
     if state.alive and state.name == "failed":
         raise MrisslError("hangs", where=run.folder, remedy="stop it first")
+    _check_shared(run, processes)
     if steps is not None:
         run.extend(steps)
     return start(run.folder, processes=processes)
+
+
+def _check_shared(run: Run, processes: int) -> None:
+    """Refuse what the processes themselves would refuse, when the run had begun already."""
+    if processes > 1:
+        from napari_mrissl.training.batches import shares
+
+        options = run.settings.optimisation
+        shares(options.batch, options.accumulation, 0, processes)
 
 
 def _check_startable(run: Run, state: RunState, *, alone: bool = False) -> None:

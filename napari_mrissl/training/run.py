@@ -215,7 +215,7 @@ class Run:
             raise MrisslError(
                 "is being trained on another machine",
                 where=self.folder,
-                remedy="stop it there, or wait two minutes if its process is gone",
+                remedy="stop it there; if it is gone, mrissl run wait tells when to go on",
             )
         with self.alone():
             if not launched:

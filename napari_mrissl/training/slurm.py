@@ -18,6 +18,8 @@ from napari_mrissl.training.run import Run
 _TIME = re.compile(r"\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,:@+-]{0,99}")
 _FIRST_PORT, _PORTS = 20_000, 10_000
+_LEAST_MINUTES = 5
+"""That a job is to have for its start and some steps."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,31 @@ def _check(run: Run, request: Request) -> None:
         raise MrisslError(
             repr(request.time), where="--time", expected="minutes, hours:minutes:seconds or 1-12:00"
         )
+    longest = _seconds(request.time) if request.time else None
+    if longest is not None and longest < 60 * (request.minutes + _LEAST_MINUTES):
+        raise MrisslError(
+            repr(request.time),
+            where="--time",
+            expected=f"at least {request.minutes + _LEAST_MINUTES} minutes, as the run is asked to "
+            f"stop {request.minutes} minutes (--minutes) before",
+        )
     if not str(run.folder).isprintable():
         raise MrisslError("has letters that no script can hold", where=run.folder)
     options = run.settings.optimisation
     shares(options.batch, options.accumulation, 0, request.processes)
+
+
+def _seconds(time: str) -> int:
+    """A time as SLURM writes it: minutes, minutes:seconds, or from days or hours down."""
+    days, dash, rest = time.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    if dash:
+        hours, minutes, seconds = (*parts, 0, 0)[:3]
+    elif len(parts) == 3:
+        hours, minutes, seconds = parts
+    else:
+        hours, (minutes, seconds) = 0, (*parts, 0)[:2]
+    return ((24 * int(days or 0) + hours) * 60 + minutes) * 60 + seconds
 
 
 def _asked(run: Run, request: Request) -> list[str]:
@@ -136,18 +159,18 @@ is() {{
     "$python" -m napari_mrissl.cli run show "$run" --json | grep -q "\\"state\\": \\"$1\\""
 }}
 
-if [ "${{SLURM_RESTART_COUNT:-0}}" -gt 0 ] && is running; then
-    # A node was lost: what is left of the last job has to fall silent first.
-    sleep 150
-fi
-
-first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-export first
-
 # USR1 comes when the time is nearly over, TERM when somebody ends the job.
 late=0
 trap 'heard=1; late=1; ask' USR1
 trap 'heard=1; ask' TERM
+
+if [ "${{SLURM_RESTART_COUNT:-0}}" -gt 0 ] && is running; then
+    # A node was lost: what is left of the last job has to fall silent first.
+    "$python" -m napari_mrissl.cli run wait "$run" --seconds 3600
+fi
+
+first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+export first
 
 # One agent a node; those of the others meet that of the first.
 # shellcheck disable=SC2016

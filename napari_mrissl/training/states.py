@@ -117,7 +117,7 @@ def derive(folder: Path, uuid: str, steps: int, last: LastKnown, sightings: Sigh
     reason = last.state.reason if last.state else ""
     known = whereabouts.recall(uuid)
     word = whereabouts.process_word(folder)
-    here = known is not None and known.holds(word)
+    here = known is not None and known.holds(word) and known.lies_at(folder)
     newest = max(committed_steps(folder), default=0)
     alive = holder(folder) is not None
     if here and known is not None and not alive:

@@ -78,6 +78,13 @@ class Whereabouts(BaseModel):
     exit_code: int | None = None
     host: str = Field(default_factory=lambda: this_host())
 
+    def lies_at(self, folder: Path) -> bool:
+        """Whether a folder is the run's own, and not a copy of it; it may have been moved."""
+        try:
+            return os.path.samefile(self.path, folder)
+        except OSError:
+            return True
+
     def holds(self, word: str | None) -> bool:
         """Whether the process of this word is, or was, one of this very machine."""
         return word is not None and self.process == word and self.host == this_host()

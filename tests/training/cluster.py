@@ -75,8 +75,12 @@ with open(place / "called", "a") as file:
     file.write(" ".join(words) + "\\n")
 if "--ask" in words:
     (place / "asked").touch()
+elif "wait" in words:
+    (place / "waited").touch()
 elif "show" in words:
-    print('{{"state": "' + ("stopped" if (place / "asked").exists() else "finished") + '"}}')
+    lost = os.environ.get("LOST") and not (place / "waited").exists()
+    ended = "stopped" if (place / "asked").exists() else "finished"
+    print('{{"state": "' + ("running" if lost else ended) + '"}}')
 elif os.environ.get("TRAINS") == "long":
     while not (place / "asked").exists():
         time.sleep(0.02)

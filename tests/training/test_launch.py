@@ -1,11 +1,12 @@
 import os
+import shutil
 import time
 
 import psutil
 import pytest
 
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.training import launch, states, whereabouts
+from napari_mrissl.training import index, launch, states, whereabouts
 from napari_mrissl.training.events import EventTail, EventWriter, WarningEvent
 from napari_mrissl.training.run import Run
 
@@ -172,8 +173,34 @@ def test_a_finished_run_needs_more_steps(run):
         launch.resume(run.folder)
 
 
-def test_several_processes_meet_on_this_machine_only(run):
+def test_several_processes_are_started_by_one(run):
     words = launch.child_command(run.folder, 2)
-    assert "torch.distributed.run" in words
-    assert "--rdzv-endpoint=127.0.0.1:0" in words
-    assert words[-3:] == ["-m", "napari_mrissl.cli.child", str(run.folder)]
+    child = ["-m", "napari_mrissl.cli.child", str(run.folder)]
+    assert words[-6:] == ["-m", "napari_mrissl.cli.processes", "2", *child]
+
+
+def test_a_batch_that_cannot_be_shared_is_refused_before_anything_begins(run):
+    before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
+    batch = run.settings.optimisation.batch
+    for start in (launch.start, lambda *a, **k: launch.resume(*a, 10_000, **k)):
+        with pytest.raises(MrisslError, match="cannot be shared evenly"):
+            start(run.folder, processes=batch + 1)
+    assert {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")} == before
+
+
+def test_a_copy_is_not_taken_for_the_run(run, begin, tmp_path):
+    begin(run, "obey")
+    wait(running(run))
+    copy = tmp_path / "copy"
+    shutil.copytree(run.folder, copy)
+    index.remember(copy)
+    assert [one.folder for one in index.runs()] == [run.folder]
+    assert not launch.stop(copy).here
+    time.sleep(0.5)
+    assert run.state().alive
+    assert run.state().name == "running"
+    assert launch.stop(run.folder).name == "stopped"
+    # Where the run itself is gone, the copy takes its place.
+    shutil.rmtree(run.folder)
+    index.remember(copy)
+    assert [one.folder for one in index.runs()] == [copy]

@@ -9,8 +9,10 @@ import time
 import pytest
 
 from napari_mrissl.cli import main
+from napari_mrissl.cli import run as cli_run
 from napari_mrissl.errors import MrisslError
-from napari_mrissl.training import checkpoints
+from napari_mrissl.training import checkpoints, whereabouts
+from napari_mrissl.training.events import EventWriter
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.slurm import Request, script
 from tests.pretext.vectorpose.small import small_vectorpose
@@ -67,6 +69,9 @@ def test_shellcheck_finds_nothing(tmp_path):
         (Request(partition="gpu; rm -rf /"), "--partition"),
         (Request(account="a\nb"), "--account"),
         (Request(time="soon"), "--time"),
+        (Request(time="9"), "--time"),
+        (Request(time="9:59"), "at least 10 minutes"),
+        (Request(time="0-0:69", minutes=65), "at least 70 minutes"),
         (Request(nodes=3, gpus=1), "shared evenly among 3 processes"),
     ],
 )
@@ -136,6 +141,38 @@ def test_a_job_that_runs_out_of_time_queues_again_and_a_cancelled_one_does_not(
     assert (pretended / "requeued").exists() == again
     if again:
         assert (pretended / "requeued").read_text("utf-8") == "requeue 17\n"
+
+
+@pytest.mark.parametrize("time", ["10", "10:00", "00:10:00", "1-0", "0-1", "0-00:10", "0-0:10:00"])
+def test_ten_minutes_are_enough_however_they_are_written(run, time):
+    assert asked_of(script(run, Request(time=time)))["time"] == time
+
+
+def test_what_a_lost_node_left_is_waited_for(run, pretended, monkeypatch):
+    monkeypatch.setenv("LOST", "1")
+    with submitted(job(run, pretended), pretended, nodes=2, restarts=1) as going:
+        said, _ = going.communicate(timeout=120)
+    assert going.returncode == 0, said
+    called = (pretended / "called").read_text("utf-8").splitlines()
+    waited = called.index(f"-m napari_mrissl.cli run wait {run.folder} --seconds 3600")
+    trained = [number for number, line in enumerate(called) if "torch.distributed.run" in line]
+    assert len(trained) == 2
+    assert waited < min(trained)
+
+
+def test_waiting_ends_when_a_run_can_go_on(run, monkeypatch, capsys):
+    whereabouts.write_process_word(run.folder, "a" * 16)
+    with EventWriter(run.folder) as events:
+        events.state("running")
+        events.beat()
+    assert main(["run", "wait", str(run.folder), "--seconds", "0"]) == 2
+    assert "still being trained elsewhere" in capsys.readouterr().err
+
+    def quiet(seconds):
+        os.utime(run.folder / "heartbeat", (time.time() - 200,) * 2)
+
+    monkeypatch.setattr(cli_run.time, "sleep", quiet)
+    assert main(["run", "wait", str(run.folder)]) == 0
 
 
 def test_the_command_prints_and_writes_it(run, tmp_path, capsys):

@@ -317,7 +317,7 @@ def measured(what: str, folder: Path) -> dict:
 @pytest.mark.timeout(7000)
 @pytest.mark.parametrize(
     ("bare", "ours"),
-    [("image", "volume"), ("image", "Click segmentation"), ("plane", "Slice navigator"),
+    [("image", "volume"), ("labels", "Click segmentation"), ("plane", "Slice navigator"),
      ("canvas", "Flight recorder"), ("canvas", "Slice views")],
 )  # fmt: skip
 def test_memory_grows_no_more_than_naparis_own(bare, ours, tmp_path):
