@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from napari_mrissl.training.parting import MEETING
+from napari_mrissl.training.whereabouts import MEETING
 
 _LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 

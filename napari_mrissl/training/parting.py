@@ -21,9 +21,7 @@ from torch.distributed import (  # type: ignore[attr-defined]
 )
 
 from napari_mrissl.errors import MrisslError
-
-MEETING = "MRISSL_MEETING"
-"""Variable with the file in which the processes of one machine meet."""
+from napari_mrissl.training.whereabouts import MEETING
 
 GONE = "gave no word: it was killed, perhaps because memory ran out, or its machine is gone"
 BROKE = "the connection between processes of this run broke"

@@ -29,6 +29,9 @@ from napari_mrissl.volumes.atomic import write_text
 PROCESS_VARIABLE = "MRISSL_RUN_PROCESS"
 """Environment variable that holds the word of a process, for itself and all it starts."""
 
+MEETING = "MRISSL_MEETING"
+"""Environment variable with the file in which the processes of a run on one machine meet."""
+
 TOLD = "mrissl: "
 """What a line of a process's own output begins with when it says why it ended."""
 

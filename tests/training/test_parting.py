@@ -11,6 +11,7 @@ from napari_mrissl.training import parting
 from napari_mrissl.training.collective import Alone, Processes
 from napari_mrissl.training.failures import lost_another
 from napari_mrissl.training.parting import GONE, WAY_ON, Parting
+from napari_mrissl.training.whereabouts import MEETING
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_time_to_meet_is_over_one_day(ranks):
 
 
 def test_what_ends_a_process_early_is_told_in_the_file_where_they_meet(tmp_path):
-    place = {parting.MEETING: str(tmp_path / "meeting"), "WORLD_SIZE": "2"}
+    place = {MEETING: str(tmp_path / "meeting"), "WORLD_SIZE": "2"}
     with pytest.raises(MrisslError), parting.told_to_others({**place, "RANK": "1"}):
         raise MrisslError("the scan is not known")
     with pytest.raises(MrisslError, match="rank 1 of 2: the scan is not known"):
