@@ -150,8 +150,8 @@ def stop(folder: Folder = None, /, *, ask: Flag = False) -> None:
     _say_state(state)
     if state.alive or state.unsure:
         say(
-            "its process is not one of this folder on this machine: it stops after its running "
-            "step, unless this is a copy of the run's folder"
+            "its process is on another machine and stops after its running step, unless this "
+            "folder is a copy of the run's"
         )
 
 

@@ -159,7 +159,9 @@ def test_every_format_is_written_as_its_readers_expect(
         assert recorder.message.text() == f"Exported 3 episodes to {out.name}."
         poses, shape = read(out)
         kind = np.float32 if to == "lerobot" else np.float64
-        for found, flown in zip(poses, poses_of(dataset), strict=True):
+        # Without a step there is nothing for Minari.
+        written = [flown for flown in poses_of(dataset) if to != "minari" or len(flown) > 1]
+        for found, flown in zip(poses, written, strict=True):
             np.testing.assert_array_equal(found, flown.astype(kind))
         assert shape is None if to == "bids" else tuple(shape) == (SIZE, SIZE)
         assert box.export.isEnabled()
