@@ -8,6 +8,7 @@ import fcntl
 import importlib
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     On a shared one, a popup holds the other worker's mouse.
     """
+    # What is started in the background ignores Ctrl-C, and tests press it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     working = hasattr(config, "workerinput")
     if config.getoption("numprocesses", None) and not working:
         # It only hands out tests, with the children's variable for its workers.

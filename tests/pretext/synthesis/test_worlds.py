@@ -19,5 +19,6 @@ from tests.training.worlds import SLOWLY, World, assert_worlds_agree
 def test_two_processes_agree_with_one_after_200_steps(
     tmp_path: Path, task: dict[str, object]
 ) -> None:
-    world = World(small_synthesis(**task), learning_rate=SLOWLY)
+    # In single precision weights agree to 6e-5, and running statistics to 0.2 % only.
+    world = World(small_synthesis(**task), precisions=("float64",), learning_rate=SLOWLY)
     assert_worlds_agree(world, folder=tmp_path, limit=1500)
