@@ -7,11 +7,16 @@ by itself listens on all interfaces for whoever comes, and believes him.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 
-from napari_mrissl.training.whereabouts import MEETING
+from napari_mrissl.training.whereabouts import (
+    MEETING,
+    PROCESS_VARIABLE,
+    meeting_place,
+    new_word,
+)
 
 _LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 
@@ -21,15 +26,19 @@ def main(arguments: Sequence[str]) -> None:
     from torch.distributed.run import main as torchrun
 
     count, *module = arguments
-    with tempfile.TemporaryDirectory(prefix="mrissl-") as place:
-        os.environ[MEETING] = os.path.join(place, "processes")
-        os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
-        if sys.platform in _LOOPBACK:
-            for library in ("GLOO", "NCCL"):
-                os.environ[f"{library}_SOCKET_IFNAME"] = _LOOPBACK[sys.platform]
-        agents = ["--rdzv-backend=c10d", "--rdzv-conf=store_type=file"]
-        agents += [f"--rdzv-endpoint={os.path.join(place, 'agents')}", "--local-addr=127.0.0.1"]
+    place = meeting_place(os.environ.get(PROCESS_VARIABLE) or new_word())
+    place.mkdir(mode=0o700)
+    os.environ[MEETING] = str(place / "processes")
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+    if sys.platform in _LOOPBACK:
+        for library in ("GLOO", "NCCL"):
+            os.environ[f"{library}_SOCKET_IFNAME"] = _LOOPBACK[sys.platform]
+    agents = ["--rdzv-backend=c10d", "--rdzv-conf=store_type=file", "--local-addr=127.0.0.1"]
+    agents += [f"--rdzv-endpoint={place / 'agents'}"]
+    try:
         torchrun(["--nnodes=1", f"--nproc-per-node={count}", *agents, *module])
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -218,6 +219,9 @@ def _end(run: Run) -> None:
     if run.state().alive:
         whereabouts.end(known)
         _waited(lambda: not run.state().alive, _LAST_WORDS_SECONDS)
+    if known.process is not None:
+        # Who started several processes may have been ended before it could.
+        shutil.rmtree(whereabouts.meeting_place(known.process), ignore_errors=True)
 
 
 def _waited(condition: Callable[[], bool], patience: float) -> bool:

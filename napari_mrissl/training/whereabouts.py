@@ -15,6 +15,7 @@ import re
 import secrets
 import socket
 import subprocess
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -96,6 +97,11 @@ class Whereabouts(BaseModel):
 def new_word() -> str:
     """A random name for a process."""
     return secrets.token_hex(8)
+
+
+def meeting_place(word: str) -> Path:
+    """The folder in which the processes that one of this word starts meet."""
+    return Path(tempfile.gettempdir()) / f"mrissl-{word}"
 
 
 def process_word(folder: Path) -> str | None:
