@@ -11,6 +11,16 @@ from napari_mrissl.errors import MrisslError
 from napari_mrissl.evaluation import statistics
 
 
+def test_what_is_remembered_is_of_the_numbers_not_of_the_array():
+    values = np.random.default_rng(0).normal(0, 1, 12)
+    before = statistics.interval(values)
+    assert statistics.interval(values.copy()) is before
+    assert statistics.interval(values, 1) != before
+    values += 5
+    low, high = statistics.interval(values)
+    assert before[1] < low < high
+
+
 def test_the_interval_is_that_of_scipy():
     values = np.random.default_rng(0).beta(4, 2, 40)
     low, high = statistics.interval(values)

@@ -92,16 +92,16 @@ def grown(before: collections.Counter, after: collections.Counter) -> dict[str, 
     return {name: after[name] - before[name] for name in after if after[name] > before[name]}
 
 
-def watch(qtbot, cycle, count: int, patience: int = 60_000) -> dict[str, int]:
-    """What is there more of after ``count`` cycles than after the first two.
+def watch(qtbot, cycle, count: int, patience: int = 60_000, first: int = 2) -> dict[str, int]:
+    """What is there more of after ``count`` cycles than after the ``first`` ones.
 
     For ``patience`` ms it may become less by itself.
     """
-    for number in range(2):
+    for number in range(first):
         cycle(number)
     settled(qtbot)
     before = alive()
-    for number in range(2, 2 + count):
+    for number in range(first, first + count):
         cycle(number)
     settled(qtbot)
     more: dict[str, int] = {}
@@ -149,7 +149,7 @@ def test_docks_leave_nothing(make_napari_viewer, qtbot):
     viewer = make_napari_viewer(show=True)
     cycle = partial(open_and_close, viewer, qtbot, DOCKS)
     # One leftover of one dock is already too many.
-    assert watch(qtbot, cycle, 1) == {}
+    assert watch(qtbot, cycle, 1, first=1) == {}
 
 
 def look_at_coordinates(inspector) -> None:
@@ -195,7 +195,7 @@ def test_panels_of_methods_leave_nothing(make_napari_viewer, qtbot, tmp_path, ma
         while viewer.layers:
             viewer.layers.pop()
 
-    assert watch(qtbot, cycle, 2) == {}
+    assert watch(qtbot, cycle, 1, first=1) == {}
 
 
 @pytest.mark.slow
