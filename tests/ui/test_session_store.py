@@ -2,7 +2,9 @@
 
 import json
 import os
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -41,6 +43,20 @@ def test_a_session_is_offered_only_when_its_window_is_gone():
     assert store.last_session() is None
     session.close()
     assert store.last_session().name == session.name
+
+
+def test_windows_that_look_at_the_same_moment_all_find_it():
+    # Looking takes a session's lock for a moment, which must not pass for a living window.
+    name = stored(record())
+    start = threading.Barrier(4)
+
+    def look(_):
+        start.wait()
+        return [store.last_session() for _ in range(100)]
+
+    with ThreadPoolExecutor(4) as pool:
+        seen = [one for many in pool.map(look, range(4)) for one in many]
+    assert [one and one.name for one in seen] == [name] * 400
 
 
 def test_the_newest_is_the_last_and_one_gone_on_with_is_not_offered_again():

@@ -3,10 +3,12 @@
 sessions/<32 hex digits>/session.json       the record, replaced whole
                          voxels/<sha256>    painted and computed labels, deflated
                          lock               held while the window lives
+sessions/looking                            held for the moment in which locks are tried
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import re
@@ -121,7 +123,7 @@ def sessions_directory() -> Path:
 def stored_sessions() -> list[StoredSession]:
     """Sessions that no living window holds, newest first, without those gone on with since."""
     folders = _folders()
-    held = {folder.name: _held(folder) for folder in folders}
+    held = _held(folders)
     found: list[StoredSession] = []
     continued: set[str] = set()
     for folder in folders:
@@ -132,7 +134,7 @@ def stored_sessions() -> list[StoredSession]:
             continue
         if one.record.continues:
             continued.add(one.record.continues)
-        if not held[folder.name] and one.record.layers:
+        if folder.name not in held and one.record.layers:
             found.append(one)
     # One saved by hand is there for good, however often it was gone on with.
     left = [one for one in found if one.record.title or one.name not in continued]
@@ -250,14 +252,26 @@ def _folders() -> list[Path]:
     return [p for p in found if _NAME.fullmatch(p.name) and p.is_dir() and not p.is_symlink()]
 
 
-def _held(folder: Path) -> bool:
+def _held(folders: Iterable[Path]) -> set[str]:
+    """Names of those that a living window holds."""
+    # A lock is tried by taking it: two who try at once would each think a window holds it.
+    looking = FileLock(sessions_directory() / "looking", thread_local=False)
+    with contextlib.suppress(Timeout, OSError):  # a stopped process: better a guess than none
+        looking.acquire(timeout=_PATIENCE, poll_interval=0.01)
+    try:
+        return {folder.name for folder in folders if not _free(folder)}
+    finally:
+        looking.release(force=True)
+
+
+def _free(folder: Path) -> bool:
     lock = _lock(folder)
     try:
         lock.acquire(timeout=0)
     except (Timeout, OSError):
-        return True
+        return False
     lock.release(force=True)
-    return False
+    return True
 
 
 def _lock(folder: Path) -> FileLock:
