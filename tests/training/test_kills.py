@@ -1,5 +1,6 @@
 """Killed at any moment, a run loses no committed step and ends as if nothing had been (bar C1)."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -120,8 +121,18 @@ def test_a_killed_process_ends_the_run_with_a_sentence_and_one_process_goes_on(
 
 
 def kill(run, rank):
-    found = [p for p in processes_of(run) if p.environ().get("RANK") == rank]
-    found[0].send_signal(signal.SIGKILL)
+    # A child that was forked a moment ago still has its parent's environment.
+    wait_for(lambda: of_rank(run, rank), 60)
+    of_rank(run, rank)[0].send_signal(signal.SIGKILL)
+
+
+def of_rank(run, rank):
+    found = []
+    for process in processes_of(run):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.environ().get("RANK") == rank:
+                found.append(process)
+    return found
 
 
 def processes_of(run):
