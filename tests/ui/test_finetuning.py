@@ -104,7 +104,11 @@ def started(panel, qtbot, steps=6, seed=0):
     panel.start_box.show_settings(settings)
     panel.start_box.start.click()
     before = panel.follower.folder
-    qtbot.waitUntil(lambda: panel.follower.folder not in (None, before), timeout=WAIT)
+
+    def another():
+        assert panel.follower.folder not in (None, before), panel.status.message.text()
+
+    qtbot.waitUntil(another, timeout=WAIT)
     reaches(panel, qtbot, "running", "finished")
     return panel.follower.folder
 

@@ -138,6 +138,18 @@ def test_from_the_form_to_live_curves_and_back(panel, qtbot):
     assert plot.chance.value() == pytest.approx(-0.60206)
 
 
+def test_a_run_whose_process_only_leaves_is_waited_for(panel, qtbot, monkeypatch):
+    monkeypatch.setenv("LINGERS", "3")
+    first = started(panel, qtbot, steps=2)
+    reaches(panel, qtbot, "finished")
+    assert panel.follower.state.alive
+    qtbot.waitUntil(lambda: not panel.busy, timeout=WAIT)
+    panel.start_box.start.click()
+    qtbot.waitUntil(lambda: panel.status.message.text().startswith("Waiting"), timeout=WAIT)
+    qtbot.waitUntil(lambda: panel.follower.folder != first, timeout=WAIT)
+    reaches(panel, qtbot, "running", "finished")
+
+
 def test_one_run_at_a_time_and_found_again_in_a_second_viewer(
     panel, qtbot, make_napari_viewer_proxy
 ):

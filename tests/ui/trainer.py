@@ -1,8 +1,10 @@
 """Tells the story of a run as the training process does, without training: quick, no torch.
 
-Called with the run's folder. Steps take 20 ms; commands are obeyed after a step.
+Called with the run's folder. Steps take 20 ms; commands are obeyed after a step. `LINGERS` in the
+environment says how many seconds the process takes to leave when all is done.
 """
 
+import os
 import sys
 import time
 
@@ -50,3 +52,4 @@ def train(run: Run) -> None:
 
 if __name__ == "__main__":
     train(Run.open(sys.argv[1]))
+    time.sleep(float(os.environ.get("LINGERS", "0")))

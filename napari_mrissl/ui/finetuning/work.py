@@ -114,7 +114,7 @@ def begin(control: Control, wanted: Wanted, folder: Path) -> Begun:
         If another one is being trained, or labels, weights and settings do not fit.
     """
     with locked(runs.runs_folder()):
-        runs.refuse_second()
+        runs.refuse_second(control)
         if folder.parent == runs_folder():
             made_directory(folder.parent)
         run, notes = _prepared(control, wanted, folder)

@@ -21,6 +21,7 @@ from napari_mrissl.training.data.engine_subjects import painted_bytes, remarks_o
 from napari_mrissl.training.data.label_maps import label_map_records
 from napari_mrissl.training.run import Run
 from napari_mrissl.training.settings import Preprocessing, RunSettings
+from napari_mrissl.training.states import ACTIVE
 from napari_mrissl.trajectories.locks import locked
 from napari_mrissl.ui.jobs import Control
 from napari_mrissl.ui.pretraining.data_box import Sources
@@ -37,6 +38,7 @@ _devices: list[Mapping[str, Any]] = []
 _opened = index.OpenRuns()
 _LOOK = 0.05
 _PATIENCE = 600.0
+_LEAVING = 30.0
 
 
 class Started(NamedTuple):
@@ -98,7 +100,7 @@ def start(
     """
     # Two windows, or two programs, that press Start at once: one of them comes second.
     with locked(runs_folder()):
-        refuse_second()
+        refuse_second(control)
         settings, notes, remarks = made_settings(control, draft, sources)
         if control.cancelled():
             raise Cancelled
@@ -194,27 +196,32 @@ def resume(control: Control, folder: Path, more: int | None = None) -> Path:
         launch.resume(folder)
         return folder
     with locked(runs_folder()):
-        refuse_second()
+        refuse_second(control)
         run = index.remember(folder)
         steps = None if more is None else run.settings.optimisation.steps + more
         launch.resume(run.folder, steps)
     return folder
 
 
-def refuse_second() -> None:
+def refuse_second(control: Control) -> None:
     """Let there be one training at a time: two would only slow each other down.
+
+    One that has ended is given the time that its process takes to leave.
 
     Raises
     ------
     MrisslError
         If there is one.
     """
-    other = going_on()
-    if other is not None:
-        raise MrisslError(
-            f"the run {printable(other.folder.name)} is being trained",
-            remedy="stop it or wait until it has ended",
-        )
+    patient_until = time.monotonic() + _LEAVING
+    while (other := going_on()) is not None:
+        name = printable(other.folder.name)
+        if other.state().name in ACTIVE or time.monotonic() > patient_until:
+            raise MrisslError(
+                f"the run {name} is being trained", remedy="stop it or wait until it has ended"
+            )
+        _tell(control, f"Waiting for the end of {name}", 0.0)
+        time.sleep(_LOOK)
 
 
 def devices(control: Control) -> list[Mapping[str, Any]]:
