@@ -34,21 +34,42 @@ F = TypeVar("F", bound=Callable[..., Any])
 Values = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class _Numbers:
+    """An array by what is in it."""
+
+    content: bytes
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, argument: Any) -> Any:
+        """An array as numbers; anything else as it is."""
+        if not isinstance(argument, np.ndarray):
+            return argument
+        return cls(np.asarray(argument, np.float64).tobytes(), argument.shape)
+
+    @staticmethod
+    def back(argument: Any) -> Any:
+        """What `of` was given."""
+        if not isinstance(argument, _Numbers):
+            return argument
+        return np.frombuffer(argument.content).reshape(argument.shape)
+
+
 def _remembered(measure: F) -> F:
     """Of the same numbers it is known: tables are written after each source, with all rows."""
 
     @lru_cache(maxsize=_REMEMBERED)
-    def known(parts: tuple[Any, ...], named: tuple[tuple[str, Any], ...]) -> Any:
-        arrays = (np.frombuffer(p[0]).reshape(p[1]) if isinstance(p, tuple) else p for p in parts)
-        return measure(*arrays, **dict(named))
+    def known(*given: Any, **named: Any) -> Any:
+        return measure(
+            *map(_Numbers.back, given), **{key: _Numbers.back(one) for key, one in named.items()}
+        )
 
     @wraps(measure)
-    def asked(*args: Any, **named: Any) -> Any:
-        parts = (
-            (np.asarray(a, np.float64).tobytes(), a.shape) if isinstance(a, np.ndarray) else a
-            for a in args
+    def asked(*given: Any, **named: Any) -> Any:
+        return known(
+            *map(_Numbers.of, given), **{key: _Numbers.of(one) for key, one in named.items()}
         )
-        return known(tuple(parts), tuple(sorted(named.items())))
 
     return cast("F", asked)
 

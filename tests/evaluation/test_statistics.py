@@ -15,6 +15,7 @@ def test_what_is_remembered_is_of_the_numbers_not_of_the_array():
     values = np.random.default_rng(0).normal(0, 1, 12)
     before = statistics.interval(values)
     assert statistics.interval(values.copy()) is before
+    assert statistics.interval(values=values, seed=0) == before
     assert statistics.interval(values, 1) != before
     values += 5
     low, high = statistics.interval(values)
