@@ -29,7 +29,8 @@ def pack(
     `mrissl pretrain --data PACK` trains from it, from a folder or from a URL where it was
     copied to. Nothing in it names a file, a machine or a patient; voxels are as they were, so
     deface before you share. A packing that was stopped goes on by the same command, and
-    packing again adds only what is new.
+    packing again adds only what is new. A scan of a folder that cannot be read does not stop
+    the others.
 
     Parameters
     ----------
@@ -64,7 +65,12 @@ def pack(
     for note in made.notes:
         say(note)
     facts = {"pack": made.uuid, "added": made.added, "copies": made.copies}
+    facts["left_out"] = made.left_out
     _show(facts | described(made.entries), json=json)
+    if made.left_out:
+        raise MrisslError(
+            f"{made.left_out} of the scans were left out", remedy="the lines above say why"
+        )
 
 
 def described(entries: Any) -> dict[str, Any]:

@@ -32,12 +32,26 @@ def test_a_pack_is_made_described_and_checked(run, scans, tmp_path) -> None:
     again = json.loads(run("pack", scans, "--out", tmp_path / "pack", "--json").out)
     assert again == said | {"added": 0}
     described = json.loads(run("info", tmp_path / "pack", "--json").out)
-    assert described == {k: v for k, v in said.items() if k not in ("added", "copies")}
+    of_the_packing = ("added", "copies", "left_out")
+    assert described == {k: v for k, v in said.items() if k not in of_the_packing}
     checked = json.loads(run("pack", "--check", tmp_path / "pack", "--json").out)
     assert checked == {"whole": True, "volumes": 3, "read_bytes": said["stored_bytes"]}
     lines = run("pack", scans, "--out", tmp_path / "pack").out.splitlines()
     assert lines[0].split() == ["pack", said["pack"]]
     assert lines[-1].split()[0] == "decoded"
+
+
+def test_scans_that_cannot_be_read_are_left_out_and_a_script_learns_of_it(run, scans, tmp_path):
+    (scans / "bad.nii.gz").write_text("no scan", "utf-8")
+    ran = run("pack", scans, "--out", tmp_path / "pack", "--json")
+    assert ran.code == 2
+    said = json.loads(ran.out)
+    assert (said["added"], said["left_out"]) == (3, 1)
+    assert "left out: bad.nii.gz" in ran.err
+    assert ran.err.splitlines()[-1].startswith("mrissl: 1 of the scans")
+    (scans / "bad.nii.gz").unlink()
+    again = run("pack", scans, "--out", tmp_path / "pack", "--json")
+    assert (again.code, json.loads(again.out)["left_out"]) == (0, 0)
 
 
 def test_the_check_names_each_damaged_volume(run, refused, scans, tmp_path) -> None:

@@ -48,6 +48,8 @@ class Made:
         How many of them are new in its manifest.
     copies
         Files that hold a volume which another file held before.
+    left_out
+        How many files are not in it; the notes say why.
     notes
         Sentences for the screen; they may hold names of files.
     """
@@ -56,6 +58,7 @@ class Made:
     entries: tuple[PackEntry, ...]
     added: int
     copies: int
+    left_out: int
     notes: tuple[str, ...] = ()
 
 
@@ -167,7 +170,8 @@ def pack(
         entries = _with_subjects(tuple(packing.entries.values()), stored)
         manifest = writer.commit(entries)
     noted(folder)
-    notes = [f"left out: {sentence}" for sentence in (*refused, *others)]
+    left_out = (*refused, *others)
+    notes = [f"left out: {sentence}" for sentence in left_out]
     counts = {
         "files named as label maps, left out": found.label_maps,
         "scans with several volumes, of which the first is in the pack": sum(
@@ -178,9 +182,8 @@ def pack(
         ),
     }
     notes += [f"{what}: {count}" for what, count in counts.items() if count]
-    return Made(
-        manifest.uuid, manifest.entries, len(manifest.entries) - before, copies, tuple(notes)
-    )
+    added = len(manifest.entries) - before
+    return Made(manifest.uuid, manifest.entries, added, copies, len(left_out), tuple(notes))
 
 
 def _stored(
